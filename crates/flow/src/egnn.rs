@@ -1,0 +1,114 @@
+//! E(n)-equivariant graph network as a vector field (Satorras, Hoogeboom, Welling 2021; as a flow's field Satorras et al. 2021).
+
+mod divergence;
+mod layer;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::dual::Dual;
+use crate::field::VectorField;
+use crate::linear::{Initializer, Linear};
+use crate::{PerSample, Points};
+use layer::Layer;
+
+/// The size of an [`Egnn`], and of the features it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgnnConfig {
+    /// Width of every hidden layer.
+    pub width: usize,
+    /// Layers of message passing.
+    pub layers: usize,
+    /// Invariant features of each point.
+    pub node_features: usize,
+    /// Invariant features of each pair of points; 0 for none.
+    pub pair_features: usize,
+    /// Features of the whole (temperature, …).
+    pub global_features: usize,
+}
+
+/// Functions of time that the network sees: `t` and two octaves of sine and cosine.
+const TIME_FEATURES: usize = 5;
+
+/// The field `v(t, x) = x⁽ᴸ⁾ − x⁽⁰⁾` less its mean, from layers that move points along their differences:
+///
+/// `m_ij = φ(W₂ φ(W_r h_i + W_s h_j + W_p p_ij + w d²_ij))`, `x_i ← x_i + Σ_j (x_i − x_j) c(m_ij)/(d_ij + 1)`,
+/// `h_i ← h_i + W φ(W_h h_i + W_m Σ_j m_ij/N)` with `φ` = SiLU, every affine map with a bias where it needs one.
+///
+/// The first edge layer is split, so that pairs are never concatenated; the sum includes `j = i`, whose message depends on `h_i`
+/// alone. The last layer has no node update.
+#[derive(Module, Debug)]
+pub struct Egnn {
+    /// Node features to hidden ones.
+    nodes: Linear,
+    /// Time and global features to hidden ones.
+    global: Linear,
+    /// Message passing.
+    layers: Vec<Layer>,
+}
+
+impl Egnn {
+    /// A network that starts near the zero field.
+    pub fn new(config: &EgnnConfig, make: &mut Initializer) -> Self {
+        let layers = (0..config.layers)
+            .map(|index| Layer::new(config, index + 1 == config.layers, make))
+            .collect();
+        Self {
+            nodes: Linear::new(config.node_features, config.width, 1.0, make),
+            global: Linear::without_bias(TIME_FEATURES + config.global_features, config.width, 1.0, make),
+            layers,
+        }
+    }
+
+    /// Hidden features of the points before the first message, `[batch, points, width]`.
+    fn embed(&self, t: Tensor<1>, context: &Context) -> Tensor<3> {
+        let batch = t.dims()[0];
+        let t = t.reshape([batch, 1]) * std::f64::consts::PI;
+        let mut features = vec![t.clone().div_scalar(std::f64::consts::PI)];
+        for octave in [1.0, 2.0] {
+            features.push(t.clone().mul_scalar(octave).sin());
+            features.push(t.clone().mul_scalar(octave).cos());
+        }
+        if let Some(global) = &context.global {
+            let rows = global.dims()[0];
+            features.push(if rows == batch { global.clone() } else { global.clone().repeat_dim(0, batch) });
+        }
+        let global: Tensor<3> = self.global.forward(Tensor::cat(features, 1)).unsqueeze_dim(1);
+        self.nodes.forward(context.nodes.clone()) + global
+    }
+}
+
+/// `W_p p` for each layer is the same for all samples of a molecule; this is what a layer adds for it, `[batch or 1, N, N, width]`.
+fn pair_terms(layer: &Layer, context: &Context) -> Option<Tensor<4>> {
+    match (&layer.pairs, &context.pairs) {
+        (Some(linear), Some(pairs)) => Some(linear.matmul(pairs.clone())),
+        _ => None,
+    }
+}
+
+/// Takes the centroid's motion out: `v − mean v`.
+fn without_mean(v: Dual<3>) -> Dual<3> {
+    v.linear(|v| {
+        let mean = v.clone().mean_dim(1);
+        v - mean
+    })
+}
+
+impl VectorField for Egnn {
+    fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
+        let start = x.clone();
+        let h = Dual::constant(self.embed(t, context));
+        let (end, _) = self.layers.iter().fold((x, h), |(x, h), layer| {
+            let pairs = pair_terms(layer, context);
+            layer.forward(x, h, pairs)
+        });
+        without_mean(end.add(start.linear(Tensor::neg)))
+    }
+
+    fn structured_divergence(&self, t: Tensor<1>, x: Points, context: &Context) -> Option<(Points, PerSample)> {
+        Some(divergence::exact(self, t, x, context))
+    }
+}

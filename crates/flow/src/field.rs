@@ -1,0 +1,45 @@
+//! Time-dependent vector fields: the right-hand sides of continuous flows.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::context::Context;
+use crate::dual::Dual;
+use crate::egnn::Egnn;
+use crate::{PerSample, Points};
+
+/// `v(t, x)`, equivariant under rotations, reflections and permutations of like points, and free of net translation.
+pub trait VectorField {
+    /// `v(t, x)` and, for every tangent of `x`, `(∂v/∂x) ẋ`.
+    ///
+    /// # Shapes
+    /// `t` `[batch]`; `x` and the result `[batch, points, dims]`.
+    fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3>;
+
+    /// `v` and its exact divergence where the field knows a cheaper way than a tangent for every coordinate through all of its
+    /// layers; `None` otherwise.
+    fn structured_divergence(&self, _t: Tensor<1>, _x: Points, _context: &Context) -> Option<(Points, PerSample)> {
+        None
+    }
+}
+
+/// The fields that a checkpoint can hold.
+#[derive(Module, Debug)]
+pub enum Field {
+    /// See [`Egnn`].
+    Egnn(Egnn),
+}
+
+impl VectorField for Field {
+    fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
+        match self {
+            Self::Egnn(field) => field.velocity(t, x, context),
+        }
+    }
+
+    fn structured_divergence(&self, t: Tensor<1>, x: Points, context: &Context) -> Option<(Points, PerSample)> {
+        match self {
+            Self::Egnn(field) => field.structured_divergence(t, x, context),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Elementwise loops that LLVM vectorises, at the best level that the processor has.
+//!
+//! The level is chosen at run time, so one binary serves every x86-64 machine; [`Level::pin`] fixes it, because results are
+//! bit-identical only within one level.
+
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+
+/// Which vector instructions our loops use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// What the build's target guarantees.
+    Baseline,
+    /// AVX2 with fused multiply-add.
+    Avx2,
+    /// AVX-512 F, VL and DQ.
+    Avx512,
+}
+
+static LEVEL: OnceLock<Level> = OnceLock::new();
+
+impl Level {
+    /// The best level of this processor.
+    pub fn detected() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if fma
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+            {
+                return Self::Avx512;
+            }
+            if fma {
+                return Self::Avx2;
+            }
+        }
+        Self::Baseline
+    }
+
+    /// The level in use: the pinned one, else the best.
+    pub fn current() -> Self {
+        *LEVEL.get_or_init(Self::detected)
+    }
+
+    /// Uses `self` from now on, once per process; answers whether it is in use now. A level that the processor lacks is not taken.
+    pub fn pin(self) -> bool {
+        self <= Self::detected() && *LEVEL.get_or_init(|| self) == self
+    }
+}
+
+/// A function of one variable that networks apply elementwise, with its derivatives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// `x σ(x)` (Elfwing, Uchibe, Doya 2018).
+    Silu,
+    /// The first derivative of [`Function::Silu`].
+    SiluSlope,
+    /// The second derivative of [`Function::Silu`].
+    SiluCurvature,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// The first derivative of [`Function::Tanh`].
+    TanhSlope,
+    /// The second derivative of [`Function::Tanh`].
+    TanhCurvature,
+    /// The exponential.
+    Exp,
+}
+
+impl Function {
+    /// The function's derivative; `None` where no use of it is known.
+    pub fn derivative(self) -> Option<Self> {
+        match self {
+            Self::Silu => Some(Self::SiluSlope),
+            Self::SiluSlope => Some(Self::SiluCurvature),
+            Self::Tanh => Some(Self::TanhSlope),
+            Self::TanhSlope => Some(Self::TanhCurvature),
+            Self::Exp => Some(Self::Exp),
+            Self::SiluCurvature | Self::TanhCurvature => None,
+        }
+    }
+
+    /// The value at `x`, with the precision of the standard library.
+    pub fn evaluate(self, x: f64) -> f64 {
+        let sigmoid = || 1.0 / (1.0 + (-x).exp());
+        match self {
+            Self::Silu => x * sigmoid(),
+            Self::SiluSlope => {
+                let s = sigmoid();
+                s * (1.0 + x * (1.0 - s))
+            }
+            Self::SiluCurvature => {
+                let s = sigmoid();
+                s * (1.0 - s) * (2.0 + x * (1.0 - 2.0 * s))
+            }
+            Self::Tanh => x.tanh(),
+            Self::TanhSlope => 1.0 - x.tanh() * x.tanh(),
+            Self::TanhCurvature => {
+                let y = x.tanh();
+                -2.0 * y * (1.0 - y * y)
+            }
+            Self::Exp => x.exp(),
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `eˣ` within 2 ulp on [−87, 88], clamped outside: `2ⁿ eʳ` with `n` the nearest integer to `x log₂ e` and a polynomial in `r`
+/// (minimax coefficients after Cephes' `expf`, Moshier 1992). Without branches, so that it vectorises.
+#[inline(always)]
+fn exp<const FMA: bool>(x: f32) -> f32 {
+    /// `1.5 · 2²³`: adding it rounds to the nearest integer, which then stands in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = multiply_add::<FMA>(x, core::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = multiply_add::<FMA>(n, -0.693_359_4, x);
+    let r = multiply_add::<FMA>(n, 2.121_944_4e-4, r);
+    let p = multiply_add::<FMA>(1.987_569_1e-4, r, 1.398_199_9e-3);
+    let p = multiply_add::<FMA>(p, r, 8.333_452e-3);
+    let p = multiply_add::<FMA>(p, r, 4.166_579_6e-2);
+    let p = multiply_add::<FMA>(p, r, 1.666_666_5e-1);
+    let p = multiply_add::<FMA>(p, r, 0.5);
+    let p = multiply_add::<FMA>(p, r * r, r + 1.0);
+    p * f32::from_bits((shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23)
+}
+
+#[inline(always)]
+fn sigmoid<const FMA: bool>(x: f32) -> f32 {
+    1.0 / (1.0 + exp::<FMA>(-x))
+}
+
+/// `tanh x = 1 − 2/(e²ˣ + 1)`, for small `x` its odd series, which keeps the relative error.
+#[inline(always)]
+fn tanh<const FMA: bool>(x: f32) -> f32 {
+    let far = 1.0 - 2.0 / (exp::<FMA>(2.0 * x) + 1.0);
+    let x2 = x * x;
+    let near = x * (1.0 + x2 * (-1.0 / 3.0 + x2 * (2.0 / 15.0 + x2 * (-17.0 / 315.0 + x2 * (62.0 / 2835.0)))));
+    if x2 < 0.0625 { near } else { far }
+}
+
+/// Calls `$body` with one of our functions as a constant, so that each has a loop of its own.
+macro_rules! for_function {
+    ($function:expr, $fma:ident, $apply:ident) => {
+        match $function {
+            Function::Silu => $apply!(|x| x * sigmoid::<$fma>(x)),
+            Function::SiluSlope => $apply!(|x| {
+                let s = sigmoid::<$fma>(x);
+                s * (1.0 + x * (1.0 - s))
+            }),
+            Function::SiluCurvature => $apply!(|x| {
+                let s = sigmoid::<$fma>(x);
+                s * (1.0 - s) * (2.0 + x * (1.0 - 2.0 * s))
+            }),
+            Function::Tanh => $apply!(|x| tanh::<$fma>(x)),
+            Function::TanhSlope => $apply!(|x| {
+                let y = tanh::<$fma>(x);
+                1.0 - y * y
+            }),
+            Function::TanhCurvature => $apply!(|x| {
+                let y = tanh::<$fma>(x);
+                -2.0 * y * (1.0 - y * y)
+            }),
+            Function::Exp => $apply!(|x| exp::<$fma>(x)),
+        }
+    };
+}
+
+#[inline(always)]
+fn map_body<const FMA: bool>(function: Function, x: &[f32], y: &mut [f32]) {
+    macro_rules! apply {
+        (|$x:ident| $value:expr) => {
+            for (y, &$x) in y.iter_mut().zip(x) {
+                *y = $value;
+            }
+        };
+    }
+    for_function!(function, FMA, apply);
+}
+
+#[inline(always)]
+fn map_in_place_body<const FMA: bool>(function: Function, y: &mut [f32]) {
+    macro_rules! apply {
+        (|$x:ident| $value:expr) => {
+            for y in y.iter_mut() {
+                let $x = *y;
+                *y = $value;
+            }
+        };
+    }
+    for_function!(function, FMA, apply);
+}
+
+#[inline(always)]
+fn scale_body<const FMA: bool>(function: Function, x: &[f32], y: &mut [f32]) {
+    macro_rules! apply {
+        (|$x:ident| $value:expr) => {
+            for (y, &$x) in y.iter_mut().zip(x) {
+                *y *= $value;
+            }
+        };
+    }
+    for_function!(function, FMA, apply);
+}
+
+/// Makes a function that runs `$body` compiled for the level in use.
+macro_rules! dispatch {
+    ($(#[$doc:meta])* $name:ident, ($($argument:ident : $type:ty),*), $body:ident) => {
+        $(#[$doc])*
+        pub fn $name($($argument: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+                fn avx512($($argument: $type),*) { $body::<true>($($argument),*) }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($argument: $type),*) { $body::<true>($($argument),*) }
+                match Level::current() {
+                    // SAFETY: the level in use never exceeds the detected one, so the processor has these instructions.
+                    Level::Avx512 => return unsafe { avx512($($argument),*) },
+                    // SAFETY: as above.
+                    Level::Avx2 => return unsafe { avx2($($argument),*) },
+                    Level::Baseline => {}
+                }
+            }
+            $body::<{ cfg!(target_feature = "fma") || cfg!(target_arch = "aarch64") }>($($argument),*)
+        }
+    };
+}
+
+dispatch!(
+    /// Writes `f(x)` into `y`.
+    map, (function: Function, x: &[f32], y: &mut [f32]), map_body
+);
+dispatch!(
+    /// Replaces `y` by `f(y)`.
+    map_in_place, (function: Function, y: &mut [f32]), map_in_place_body
+);
+dispatch!(
+    /// Multiplies `y` by `f(x)`.
+    scale, (function: Function, x: &[f32], y: &mut [f32]), scale_body
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Function; 7] = [
+        Function::Silu,
+        Function::SiluSlope,
+        Function::SiluCurvature,
+        Function::Tanh,
+        Function::TanhSlope,
+        Function::TanhCurvature,
+        Function::Exp,
+    ];
+
+    #[test]
+    fn single_precision_agrees_with_double() {
+        let x: Vec<f32> = (-20_000_i16..20_000).map(|i| f32::from(i) * 1e-3).collect();
+        for function in ALL {
+            let mut y = vec![0.0; x.len()];
+            map(function, &x, &mut y);
+            for (&x, &y) in x.iter().zip(&y) {
+                let exact = function.evaluate(f64::from(x));
+                let error = (f64::from(y) - exact).abs() / exact.abs().max(1.0);
+                assert!(error < 1e-6, "{function:?}({x}) is {y}, not {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_are_slopes() {
+        for function in ALL {
+            let Some(derivative) = function.derivative() else { continue };
+            for x in [-7.3, -1.0, -0.1, 0.0, 0.2, 2.5] {
+                let slope = (function.evaluate(x + 1e-6) - function.evaluate(x - 1e-6)) / 2e-6;
+                assert!((slope - derivative.evaluate(x)).abs() < 1e-8 * slope.abs().max(1.0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_level_that_the_processor_lacks_is_not_taken() {
+        assert!(Level::current().pin());
+        assert!(Level::Avx512.pin() == (Level::current() == Level::Avx512));
+    }
+}
