@@ -23,6 +23,12 @@ pub enum EnergyError {
         /// What came out.
         value: f64,
     },
+    /// What evaluates the energy cannot be made or has failed.
+    #[error("the force field failed: {reason}")]
+    SetUp {
+        /// What it says.
+        reason: String,
+    },
     /// The positions do not belong to this energy.
     #[error("{found} coordinates were given where the energy has {expected}")]
     Size {

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::dual::Dual;
 use crate::field::VectorField;
 use crate::linear::{Initializer, Linear};
-use crate::{PerSample, Points};
+use crate::bijection::{PerSample, Points};
 use layer::Layer;
 
 /// The size of an [`Egnn`], and of the features it is given.
@@ -106,6 +106,13 @@ impl VectorField for Egnn {
             layer.forward(x, h, pairs)
         });
         without_mean(end.add(start.linear(Tensor::neg)))
+    }
+
+    fn divergence_size(&self, points: usize, dims: usize) -> usize {
+        let width = self.nodes.weight.dims()[1];
+        // Tangents of the layers between live on all edges, those of the first and last on one row of edges a direction.
+        let edges = if self.layers.len() > 2 { points * points } else { points };
+        dims * points * edges * width
     }
 
     fn structured_divergence(&self, t: Tensor<1>, x: Points, context: &Context) -> Option<(Points, PerSample)> {

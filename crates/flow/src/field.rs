@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use crate::context::Context;
 use crate::dual::Dual;
 use crate::egnn::Egnn;
-use crate::{PerSample, Points};
+use crate::bijection::{PerSample, Points};
 
 /// `v(t, x)`, equivariant under rotations, reflections and permutations of like points, and free of net translation.
 pub trait VectorField {
@@ -15,6 +15,10 @@ pub trait VectorField {
     /// # Shapes
     /// `t` `[batch]`; `x` and the result `[batch, points, dims]`.
     fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3>;
+
+    /// Numbers that one sample's widest tensor holds when its exact divergence is taken, which decides how many samples go through
+    /// the field at a time.
+    fn divergence_size(&self, points: usize, dims: usize) -> usize;
 
     /// `v` and its exact divergence where the field knows a cheaper way than a tangent for every coordinate through all of its
     /// layers; `None` otherwise.
@@ -34,6 +38,12 @@ impl VectorField for Field {
     fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
         match self {
             Self::Egnn(field) => field.velocity(t, x, context),
+        }
+    }
+
+    fn divergence_size(&self, points: usize, dims: usize) -> usize {
+        match self {
+            Self::Egnn(field) => field.divergence_size(points, dims),
         }
     }
 

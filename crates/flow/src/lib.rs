@@ -1,1 +1,46 @@
-//! placeholder
+//! Equivariant maps of point clouds with tractable densities.
+//!
+//! A [`Bijection`] carries latents to data and says by how much it stretches space; a [`Prior`] knows the density of latents; together
+//! they are a flow, whose `log q(y) = log p(x) − log |det ∂y/∂x|` is exact. *Forward is latent → data; a log-determinant belongs to the
+//! direction called.* Nothing here knows chemistry.
+//!
+//! Parameters are made in the float type that [`Initializer`] names and every tensor follows its input's, so the same code
+//! works in `f32` and is held to its laws in `f64`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::float_cmp))]
+
+pub mod activation;
+mod affine;
+mod bijection;
+mod chain;
+mod context;
+mod continuous;
+mod divergence;
+mod dual;
+mod egnn;
+mod field;
+mod layer;
+mod linear;
+pub mod ode;
+pub mod parameters;
+mod prior;
+pub mod random;
+pub mod simd;
+mod space;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+pub mod testing;
+
+pub use affine::Affine;
+pub use bijection::{Bijection, FlowError, PerSample, Points, host};
+pub use chain::Chain;
+pub use layer::Layer;
+pub use context::{Context, Samples};
+pub use continuous::{Continuous, Method, Solver};
+pub use divergence::{Divergence, Noise, Probes, by_coordinates};
+pub use dual::Dual;
+pub use egnn::{Egnn, EgnnConfig};
+pub use field::{Field, VectorField};
+pub use linear::{Initializer, Linear};
+pub use prior::{MeanFreeGaussian, Prior};
+pub use space::Space;

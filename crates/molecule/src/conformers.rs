@@ -20,8 +20,17 @@ impl Conformers {
     pub fn new(points: usize, dims: usize, positions: Vec<f64>) -> Self {
         let size = points * dims;
         assert!(size > 0, "a configuration has at least one coordinate");
-        assert_eq!(positions.len() % size, 0, "{} numbers do not fill whole configurations of {size}", positions.len());
-        Self { points, dims, positions }
+        assert_eq!(
+            positions.len() % size,
+            0,
+            "{} numbers do not fill whole configurations of {size}",
+            positions.len()
+        );
+        Self {
+            points,
+            dims,
+            positions,
+        }
     }
 
     /// No configurations yet.
@@ -90,13 +99,21 @@ impl Conformers {
     /// # Panics
     /// If `configuration` is of another size.
     pub fn push(&mut self, configuration: &[f64]) {
-        assert_eq!(configuration.len(), self.size(), "a configuration of another size");
+        assert_eq!(
+            configuration.len(),
+            self.size(),
+            "a configuration of another size"
+        );
         self.positions.extend_from_slice(configuration);
     }
 
     /// The configurations with these numbers, in this order.
     pub fn select(&self, indices: &[usize]) -> Self {
-        let positions = indices.iter().flat_map(|&index| self.get(index)).copied().collect();
+        let positions = indices
+            .iter()
+            .flat_map(|&index| self.get(index))
+            .copied()
+            .collect();
         Self::new(self.points, self.dims, positions)
     }
 
@@ -114,6 +131,10 @@ fn center(configuration: &mut [f64], dims: usize) {
     let points = configuration.len() / dims;
     for axis in 0..dims {
         let mean = configuration.iter().skip(axis).step_by(dims).sum::<f64>() / points as f64;
-        configuration.iter_mut().skip(axis).step_by(dims).for_each(|coordinate| *coordinate -= mean);
+        configuration
+            .iter_mut()
+            .skip(axis)
+            .step_by(dims)
+            .for_each(|coordinate| *coordinate -= mean);
     }
 }

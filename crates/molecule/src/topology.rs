@@ -1,8 +1,10 @@
 //! Atoms and what binds them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Element;
+use crate::{Element, MoleculeError, Stereo};
 
 /// The order of a bond as a file states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +31,16 @@ pub struct Bond {
     pub order: BondOrder,
 }
 
+impl Bond {
+    /// A bond whose ends may come in any order.
+    pub fn new(a: usize, b: usize, order: BondOrder) -> Self {
+        Self {
+            atoms: [a.min(b), a.max(b)],
+            order,
+        }
+    }
+}
+
 /// One atom and what its file calls it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Atom {
@@ -40,6 +52,18 @@ pub struct Atom {
     pub name: String,
     /// Index into [`Molecule::residues`], where the source has residues.
     pub residue: Option<usize>,
+}
+
+impl Atom {
+    /// An uncharged atom named after its element.
+    pub fn new(element: Element) -> Self {
+        Self {
+            element,
+            formal_charge: 0,
+            name: element.symbol().to_owned(),
+            residue: None,
+        }
+    }
 }
 
 /// A residue as PDB and AMBER know it.
@@ -64,4 +88,336 @@ pub struct Molecule {
     pub bonds: Vec<Bond>,
     /// The residues.
     pub residues: Vec<Residue>,
+    /// The stereo centres and double bonds whose arrangement the source states (a SMILES text); see [`crate::stereo_of`] for those that
+    /// coordinates show.
+    #[serde(default)]
+    pub stereo: Stereo,
+}
+
+impl Molecule {
+    /// Builds a molecule from its parts; bonds may come in any order, with their ends in any order.
+    ///
+    /// # Errors
+    /// A bond of an atom with itself, to an atom that is not there, or listed twice; an atom of a residue that is not there.
+    pub fn new(
+        name: impl Into<String>,
+        atoms: Vec<Atom>,
+        bonds: Vec<Bond>,
+        residues: Vec<Residue>,
+    ) -> Result<Self, MoleculeError> {
+        for (atom, residue) in atoms.iter().enumerate() {
+            if let Some(residue) = residue.residue.filter(|&residue| residue >= residues.len()) {
+                let residues = residues.len();
+                return Err(MoleculeError::ResidueOutOfRange {
+                    atom,
+                    residue,
+                    residues,
+                });
+            }
+        }
+        let mut molecule = Self {
+            name: name.into(),
+            atoms,
+            residues,
+            ..Self::default()
+        };
+        molecule.set_bonds(bonds)?;
+        Ok(molecule)
+    }
+
+    /// Uncharged atoms of these elements, named after them, without bonds.
+    pub fn from_elements(elements: impl IntoIterator<Item = Element>) -> Self {
+        Self {
+            atoms: elements.into_iter().map(Atom::new).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Replaces the bonds, and forgets the stereo that referred to them.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; the molecule is then unchanged.
+    pub fn set_bonds(&mut self, bonds: Vec<Bond>) -> Result<(), MoleculeError> {
+        let mut sorted = BTreeMap::new();
+        for bond in bonds {
+            let Bond {
+                atoms: [a, b],
+                order,
+            } = Bond::new(bond.atoms[0], bond.atoms[1], bond.order);
+            if b >= self.len() {
+                return Err(MoleculeError::BondOutOfRange {
+                    atom: b,
+                    atoms: self.len(),
+                });
+            }
+            if a == b {
+                return Err(MoleculeError::SelfBond { atom: a });
+            }
+            if sorted.insert([a, b], order).is_some() {
+                return Err(MoleculeError::DuplicateBond { atoms: [a, b] });
+            }
+        }
+        self.bonds = sorted
+            .into_iter()
+            .map(|(atoms, order)| Bond { atoms, order })
+            .collect();
+        self.stereo = Stereo::default();
+        Ok(())
+    }
+
+    /// How many atoms there are.
+    pub fn len(&self) -> usize {
+        self.atoms.len()
+    }
+
+    /// Whether there are no atoms.
+    pub fn is_empty(&self) -> bool {
+        self.atoms.is_empty()
+    }
+
+    /// The element of each atom.
+    pub fn elements(&self) -> impl ExactSizeIterator<Item = Element> + '_ {
+        self.atoms.iter().map(|atom| atom.element)
+    }
+
+    /// The mass of each atom in u.
+    pub fn masses(&self) -> Vec<f64> {
+        self.elements().map(Element::mass).collect()
+    }
+
+    /// For each atom the atoms bonded to it, ascending.
+    pub fn neighbours(&self) -> Vec<Vec<usize>> {
+        let mut neighbours = vec![Vec::new(); self.len()];
+        for &Bond { atoms: [a, b], .. } in &self.bonds {
+            neighbours[a].push(b);
+            neighbours[b].push(a);
+        }
+        neighbours.iter_mut().for_each(|list| list.sort_unstable());
+        neighbours
+    }
+
+    /// The bond between two atoms, if there is one.
+    pub fn bond(&self, a: usize, b: usize) -> Option<&Bond> {
+        let atoms = [a.min(b), a.max(b)];
+        self.bonds.iter().find(|bond| bond.atoms == atoms)
+    }
+
+    /// The atoms in groups that bonds hold together: each ascending, in order of their first atoms.
+    pub fn components(&self) -> Vec<Vec<usize>> {
+        let neighbours = self.neighbours();
+        let mut seen = vec![false; self.len()];
+        let mut components = Vec::new();
+        for start in 0..self.len() {
+            if std::mem::replace(&mut seen[start], true) {
+                continue;
+            }
+            let mut component = vec![start];
+            let mut next = 0;
+            while let Some(&atom) = component.get(next) {
+                next += 1;
+                for &neighbour in &neighbours[atom] {
+                    if !std::mem::replace(&mut seen[neighbour], true) {
+                        component.push(neighbour);
+                    }
+                }
+            }
+            component.sort_unstable();
+            components.push(component);
+        }
+        components
+    }
+
+    /// Whether bonds hold all atoms together; no atoms are held together by none.
+    pub fn is_connected(&self) -> bool {
+        self.components().len() <= 1
+    }
+
+    /// The sum of the formal charges, in elementary charges.
+    pub fn formal_charge(&self) -> i32 {
+        self.atoms.iter().map(|atom| atom.formal_charge).sum()
+    }
+
+    /// The atoms that are no hydrogens, ascending.
+    pub fn heavy_atoms(&self) -> Vec<usize> {
+        self.atoms_where(|element| element != Element::HYDROGEN)
+    }
+
+    /// The hydrogens, ascending.
+    pub fn hydrogens(&self) -> Vec<usize> {
+        self.atoms_where(|element| element == Element::HYDROGEN)
+    }
+
+    fn atoms_where(&self, wanted: impl Fn(Element) -> bool) -> Vec<usize> {
+        (0..self.len())
+            .filter(|&atom| wanted(self.atoms[atom].element))
+            .collect()
+    }
+
+    /// The molecular formula in Hill's order, with the charge if there is one: `C2H5NO2`, `CH3O2-`, `Ca+2`.
+    pub fn formula(&self) -> String {
+        let mut counts = BTreeMap::new();
+        for element in self.elements() {
+            *counts.entry(element.symbol()).or_insert(0_usize) += 1;
+        }
+        let mut formula = String::new();
+        let first: &[&str] = if counts.contains_key("C") {
+            &["C", "H"]
+        } else {
+            &[]
+        };
+        let first = first
+            .iter()
+            .filter_map(|&symbol| counts.remove_entry(symbol))
+            .collect::<Vec<_>>();
+        for (symbol, count) in first.into_iter().chain(counts) {
+            formula += symbol;
+            if count > 1 {
+                formula += &count.to_string();
+            }
+        }
+        match self.formal_charge() {
+            0 => {}
+            1 => formula.push('+'),
+            -1 => formula.push('-'),
+            charge => formula += &format!("{charge:+}"),
+        }
+        formula
+    }
+
+    /// The same molecule with its atoms in another order: new atom `k` is the old atom `order[k]`.
+    ///
+    /// # Panics
+    /// If `order` is no permutation of the atoms: that is a bug of the caller.
+    pub fn reordered(&self, order: &[usize]) -> Self {
+        let mut place = vec![usize::MAX; self.len()];
+        assert_eq!(
+            order.len(),
+            self.len(),
+            "an order of another number of atoms"
+        );
+        for (new, &old) in order.iter().enumerate() {
+            assert_eq!(place[old], usize::MAX, "atom {old} comes twice");
+            place[old] = new;
+        }
+        let mut bonds = self
+            .bonds
+            .iter()
+            .map(|bond| Bond::new(place[bond.atoms[0]], place[bond.atoms[1]], bond.order))
+            .collect::<Vec<_>>();
+        bonds.sort_unstable_by_key(|bond| bond.atoms);
+        Self {
+            name: self.name.clone(),
+            atoms: order.iter().map(|&old| self.atoms[old].clone()).collect(),
+            bonds,
+            residues: self.residues.clone(),
+            stereo: self.stereo.relabelled(|old| place[old]),
+        }
+    }
+
+    /// Refuses positions that do not place the atoms of this molecule.
+    ///
+    /// # Errors
+    /// Another number of coordinates than three per atom, or one that is not finite.
+    pub fn check_positions(&self, positions: &[f64]) -> Result<(), MoleculeError> {
+        if positions.len() != 3 * self.len() {
+            return Err(MoleculeError::Coordinates {
+                found: positions.len(),
+                atoms: self.len(),
+            });
+        }
+        match positions
+            .iter()
+            .position(|coordinate| !coordinate.is_finite())
+        {
+            Some(index) => Err(MoleculeError::NotFinite { atom: index / 3 }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn atoms(symbols: &str) -> Vec<Atom> {
+        symbols
+            .split(' ')
+            .map(|symbol| Atom::new(Element::from_symbol(symbol).unwrap()))
+            .collect()
+    }
+
+    fn bonds(pairs: &[[usize; 2]]) -> Vec<Bond> {
+        pairs
+            .iter()
+            .map(|&[a, b]| Bond::new(a, b, BondOrder::Single))
+            .collect()
+    }
+
+    #[test]
+    fn bonds_that_cannot_be_are_refused_with_their_atoms() {
+        let build = |pairs: &[[usize; 2]]| Molecule::new("", atoms("O H H"), bonds(pairs), vec![]);
+        assert_eq!(build(&[[1, 1]]), Err(MoleculeError::SelfBond { atom: 1 }));
+        assert_eq!(
+            build(&[[0, 3]]),
+            Err(MoleculeError::BondOutOfRange { atom: 3, atoms: 3 })
+        );
+        assert_eq!(
+            build(&[[0, 1], [1, 0]]),
+            Err(MoleculeError::DuplicateBond { atoms: [0, 1] })
+        );
+        assert_eq!(
+            build(&[[0, 3]]).unwrap_err().to_string(),
+            "a bond names atom 4, but there are only 3 atoms"
+        );
+    }
+
+    #[test]
+    fn bonds_are_sorted_however_they_are_listed() {
+        let water = Molecule::new("", atoms("O H H"), bonds(&[[2, 0], [1, 0]]), vec![]).unwrap();
+        assert_eq!(water.bonds, bonds(&[[0, 1], [0, 2]]));
+        assert_eq!(water.neighbours(), [vec![1, 2], vec![0], vec![0]]);
+    }
+
+    #[test]
+    fn pieces_without_a_bond_between_them_are_separate() {
+        let molecule =
+            Molecule::new("", atoms("O H H Na"), bonds(&[[0, 1], [0, 2]]), vec![]).unwrap();
+        assert_eq!(molecule.components(), [vec![0, 1, 2], vec![3]]);
+        assert!(!molecule.is_connected());
+        assert!(Molecule::default().is_connected());
+        assert!(Molecule::default().components().is_empty());
+    }
+
+    #[test]
+    fn formulae_are_in_the_order_of_hill() {
+        let mut molecule = Molecule::from_elements(
+            "O N H H C C Cl"
+                .split(' ')
+                .map(|symbol| Element::from_symbol(symbol).unwrap()),
+        );
+        assert_eq!(molecule.formula(), "C2H2ClNO");
+        molecule.atoms[0].formal_charge = -1;
+        assert_eq!(molecule.formula(), "C2H2ClNO-");
+        molecule.atoms[0].formal_charge = 2;
+        assert_eq!(molecule.formula(), "C2H2ClNO+2");
+        assert_eq!(
+            Molecule::from_elements([Element::OXYGEN, Element::HYDROGEN]).formula(),
+            "HO"
+        );
+        assert_eq!(Molecule::default().formula(), "");
+    }
+
+    #[test]
+    fn reordering_there_and_back_changes_nothing() {
+        let molecule = Molecule::new(
+            "",
+            atoms("C O H H"),
+            bonds(&[[0, 1], [0, 2], [0, 3]]),
+            vec![],
+        )
+        .unwrap();
+        let there = molecule.reordered(&[2, 0, 3, 1]);
+        assert_eq!(there.neighbours()[1], [0, 2, 3]);
+        assert_eq!(there.reordered(&[1, 3, 0, 2]), molecule);
+    }
 }

@@ -15,8 +15,9 @@ use burn::tensor::Tensor;
 use super::layer::{Layer, differences, squares};
 use super::{Egnn, pair_terms, without_mean};
 use crate::context::Context;
+use crate::divergence::identity_matrix;
 use crate::dual::Dual;
-use crate::{PerSample, Points};
+use crate::bijection::{PerSample, Points};
 
 /// Tangents by `(a, sample)`, `k` and point: `[dims · batch, N, N, ·]`.
 type ByDirection = Tensor<4>;
@@ -55,9 +56,8 @@ struct Frame {
 impl Frame {
     fn new(x: &Points) -> Self {
         let [batch, points, dims] = x.dims();
-        let options = (&x.device(), x.dtype());
-        let identity = Tensor::<2>::eye(points, options).reshape([1, points, points, 1]);
-        let units = Tensor::<2>::eye(dims, options).reshape([dims, 1, dims]).repeat_dim(1, batch);
+        let identity = identity_matrix(points, x).reshape([1, points, points, 1]);
+        let units = identity_matrix(dims, x).reshape([dims, 1, dims]).repeat_dim(1, batch);
         Self { batch, points, dims, identity, units: units.reshape([dims * batch, 1, 1, dims]) }
     }
 

@@ -1,0 +1,42 @@
+# What to run; each target is one line of what it says in README.md.
+
+SHELL := /bin/bash
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help setup build demo test gpu bench bench-peers data
+
+help:
+	@echo 'make demo         installs what is missing, builds, and samples butane (10 minutes after the build)'
+	@echo 'make test         format check, lints, every test; says which tests were skipped and why'
+	@echo 'make build        the program, target/release/boltzflow'
+	@echo 'make gpu          the program with the wgpu device'
+	@echo 'make bench        our own timings'
+	@echo 'make bench-peers  ratios to JAX, OpenMM and RDKit, which pip installs into .venv'
+	@echo 'make data         writes the files of data/ again (from .venv)'
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	cargo build --release -p boltzflow-cli
+
+demo: build
+	target/release/boltzflow generate data/butane.xyz --smiles CCCC -n 1000 -o butane.sdf --seed 1
+
+test: setup
+	@scripts/test.sh
+
+gpu: setup
+	cargo build --release -p boltzflow-cli --features wgpu
+
+bench: setup
+	cargo bench --workspace
+
+bench-peers: setup
+	@scripts/python.sh
+	.venv/bin/python benches/peers/run.py
+
+data:
+	@scripts/python.sh
+	.venv/bin/python scripts/make_butane.py
+	.venv/bin/python scripts/make_ala2.py

@@ -1,0 +1,212 @@
+//! Checkpoints: one safetensors file with parameters, their average and the optimiser's moments; the resolved config and all else that
+//! an identical resumption needs stand in its metadata as TOML.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use boltzflow_flow::FlowError;
+use burn::tensor::Device;
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Config, ConfigError};
+use crate::model::{Architecture, Model};
+use crate::optimizer::AdamW;
+use crate::training::Progress;
+
+/// Everything about a training but its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// Format of the file.
+    pub format: u32,
+    /// The program's version.
+    pub version: String,
+    /// What was learnt from: SHA-256 of the configurations.
+    pub data: String,
+    /// Energy and temperature that the data were drawn for, in words.
+    pub target: String,
+    /// Atom names in order, or empty.
+    pub atoms: Vec<String>,
+    /// The resolved config.
+    pub config: Config,
+    /// What the model is made from.
+    pub architecture: Architecture,
+}
+
+/// A training as it stands on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// All but the numbers.
+    pub description: Description,
+    /// The numbers.
+    pub optimizer: AdamW,
+    /// What early stopping remembers.
+    pub progress: Progress,
+}
+
+/// The format that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// It cannot be read or written.
+    #[error("cannot {action} the checkpoint {path:?}: {source}")]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is damaged or no checkpoint.
+    #[error("{path:?} is no checkpoint of this program, or is damaged: {detail}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Its config is out of range.
+    #[error("the config inside {path:?} is refused: {source}")]
+    Config {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: ConfigError,
+    },
+    /// Its model cannot be made.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+}
+
+const NAMES: [&str; 4] = ["parameters", "average", "adam_first", "adam_second"];
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Counters {
+    step: u64,
+    /// Bits, because TOML has no exact form for every number.
+    best_bits: u64,
+    waited: u64,
+}
+
+impl Checkpoint {
+    /// Reads and checks a file; nothing of a damaged one is used.
+    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+        let bytes = std::fs::read(path)
+            .map_err(|source| CheckpointError::Io { action: "read", path: path.into(), source })?;
+        let damaged = |detail: String| CheckpointError::Damaged { path: path.into(), detail };
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let text = |key: &str| {
+            metadata.get(key).ok_or_else(|| damaged(format!("its metadata have no entry {key:?}")))
+        };
+        let description: Description =
+            toml::from_str(text("description")?).map_err(|error| damaged(error.to_string()))?;
+        if description.format != FORMAT {
+            return Err(damaged(format!("it has format {}, this program reads {FORMAT}", description.format)));
+        }
+        description
+            .config
+            .check()
+            .map_err(|source| CheckpointError::Config { path: path.into(), source })?;
+        let counters: Counters = toml::from_str(text("progress")?).map_err(|error| damaged(error.to_string()))?;
+        let [parameters, average, first, second] = NAMES.map(|name| vector(&tensors, name));
+        let optimizer = AdamW {
+            step: counters.step,
+            parameters: parameters.map_err(&damaged)?,
+            average: average.map_err(&damaged)?,
+            first: first.map_err(&damaged)?,
+            second: second.map_err(&damaged)?,
+        };
+        let expected = Model::new(description.architecture.clone(), 0, &Device::flex())?.parameters().len();
+        for values in [&optimizer.parameters, &optimizer.average, &optimizer.first, &optimizer.second] {
+            if values.len() != expected {
+                return Err(damaged(format!("it holds {} parameters, its model has {expected}", values.len())));
+            }
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                return Err(damaged(format!("number {index} is {}; the training had diverged", values[index])));
+            }
+        }
+        let progress = Progress { best: f64::from_bits(counters.best_bits), waited: counters.waited };
+        Ok(Self { description, optimizer, progress })
+    }
+
+    /// Writes the file whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        let io = |source| CheckpointError::Io { action: "write", path: path.into(), source };
+        let bytes = self.to_bytes();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+        std::io::Write::write_all(&mut file, &bytes).map_err(io)?;
+        file.as_file().sync_all().map_err(io)?;
+        file.persist(path).map_err(|error| io(error.error))?;
+        Ok(())
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let vectors = [
+            &self.optimizer.parameters,
+            &self.optimizer.average,
+            &self.optimizer.first,
+            &self.optimizer.second,
+        ];
+        let raw: Vec<Vec<u8>> =
+            vectors.iter().map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+        let views = NAMES.iter().zip(&raw).map(|(name, bytes)| {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a number");
+            (*name, view)
+        });
+        let counters = Counters {
+            step: self.optimizer.step,
+            best_bits: self.progress.best.to_bits(),
+            waited: self.progress.waited,
+        };
+        // One entry holds all text, because the order of several would not be fixed.
+        let description = toml::to_string(&self.description).expect("a description is valid TOML");
+        let progress = toml::to_string(&counters).expect("counters are valid TOML");
+        let metadata =
+            HashMap::from([("description".to_owned(), description), ("progress".to_owned(), progress)]);
+        serialize(views, Some(metadata)).expect("views of this memory serialise")
+    }
+
+    /// The model with the averaged parameters.
+    pub fn model(&self, device: &Device) -> Result<Model, CheckpointError> {
+        let model = Model::new(self.description.architecture.clone(), 0, device)?;
+        Ok(model.with_parameters(&self.optimizer.average))
+    }
+
+    /// SHA-256 of what samples depend on: architecture and averaged parameters.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(toml::to_string(&self.description.architecture).expect("an architecture is valid TOML"));
+        self.optimizer.average.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        hex(&hash.finalize())
+    }
+}
+
+fn vector(tensors: &SafeTensors, name: &str) -> Result<Vec<f32>, String> {
+    let view = tensors.tensor(name).map_err(|error| error.to_string())?;
+    if view.dtype() != Dtype::F32 {
+        return Err(format!("{name} is of type {:?}, not F32", view.dtype()));
+    }
+    let numbers = view.data().chunks_exact(4);
+    Ok(numbers.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect())
+}
+
+/// SHA-256 of numbers, bit for bit.
+pub fn digest(numbers: &[f64]) -> String {
+    let mut hash = Sha256::new();
+    numbers.iter().for_each(|number| hash.update(number.to_le_bytes()));
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,141 @@
+//! A complete experiment in one TOML file.
+
+use std::path::{Path, PathBuf};
+
+use boltzflow_flow::Solver;
+use serde::{Deserialize, Serialize};
+
+/// Everything that training a flow is told. Every field is written out: the file alone determines the result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The network.
+    pub model: ModelConfig,
+    /// How its ODE is solved when samples are drawn and densities evaluated.
+    pub solver: Solver,
+    /// How it is trained.
+    pub training: TrainingConfig,
+}
+
+/// The field's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Width of its hidden layers.
+    pub width: usize,
+    /// Layers of message passing. Two have their exact divergence far cheaper than three.
+    pub layers: usize,
+}
+
+/// Conditional flow matching (Lipman et al. 2023) with minibatch optimal transport (Tong et al. 2024; Klein, Krämer, Noé 2023).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Seed of the initial parameters and of every draw.
+    pub seed: u64,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Pairs of noise and data in each step.
+    pub batch: usize,
+    /// Largest learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up; after it the rate falls as a cosine to a hundredth.
+    pub warm_up: u64,
+    /// Decoupled weight decay (Loshchilov and Hutter 2019).
+    pub weight_decay: f64,
+    /// The gradient's norm is clipped to this.
+    pub clip: f64,
+    /// Decay of the exponential moving average of the parameters, which is what samples are drawn from.
+    pub average: f64,
+    /// How noise and data are paired.
+    pub pairing: Pairing,
+    /// Fraction of the data held out for validation.
+    pub validation: f64,
+    /// Steps between validations.
+    pub validate_every: u64,
+    /// Validations without improvement after which training ends; 0 for never.
+    pub patience: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+}
+
+/// How noise and data of a minibatch are paired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pairing {
+    /// As drawn.
+    Independent,
+    /// Each datum is turned, and its like points relabelled, to lie nearest to its noise.
+    Aligned,
+    /// The batch is assigned as a whole, after alignment.
+    OptimalTransport,
+}
+
+/// Why a config is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the config {path:?}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no config.
+    #[error("the config {path:?} is not valid: {source}")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// What and where.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is out of its range.
+    #[error("{name} is {found}, but must be {range}")]
+    Range {
+        /// Which value.
+        name: &'static str,
+        /// What was found.
+        found: f64,
+        /// What may be.
+        range: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks every range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let training = &self.training;
+        let whole = [
+            ("model.width", self.model.width as f64, 4096.0),
+            ("model.layers", self.model.layers as f64, 64.0),
+            ("training.batch", training.batch as f64, 65_536.0),
+            ("training.steps", training.steps as f64, 1e12),
+            ("training.validate_every", training.validate_every as f64, 1e12),
+            ("training.checkpoint_every", training.checkpoint_every as f64, 1e12),
+        ];
+        for (name, found, most) in whole {
+            within(name, found, 1.0, most, "a whole number of at least 1, and not absurdly large")?;
+        }
+        let tiny = f64::MIN_POSITIVE;
+        within("training.learning_rate", training.learning_rate, tiny, 1.0, "above 0 and at most 1")?;
+        within("training.weight_decay", training.weight_decay, 0.0, 1.0, "between 0 and 1")?;
+        within("training.clip", training.clip, tiny, f64::MAX, "above 0 and finite")?;
+        within("training.average", training.average, 0.0, 1.0 - 1e-12, "at least 0 and below 1")?;
+        within("training.validation", training.validation, 0.0, 0.5, "between 0 and 0.5")
+    }
+}
+
+fn within(name: &'static str, found: f64, least: f64, most: f64, range: &'static str) -> Result<(), ConfigError> {
+    // A NaN is in no range.
+    if found >= least && found <= most { Ok(()) } else { Err(ConfigError::Range { name, found, range }) }
+}

@@ -1,0 +1,181 @@
+//! A flow of molecules or toy clusters: prior, maps and what they are conditioned on.
+
+use boltzflow_flow::random::{Purpose, stream};
+use boltzflow_flow::{
+    Affine, Bijection, Chain, Context, Continuous, Egnn, EgnnConfig, Field, FlowError, Initializer, Layer,
+    MeanFreeGaussian, Prior, Samples, Solver, Space, host,
+};
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::config::ModelConfig;
+use crate::features::Features;
+
+/// What a model is made from: with the parameters, all of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// The network.
+    pub model: ModelConfig,
+    /// How its ODE is solved.
+    pub solver: Solver,
+    /// Data units in one latent unit.
+    pub scale: f64,
+    /// What it is conditioned on.
+    pub features: Features,
+}
+
+/// A normalizing flow with its prior and its molecule.
+#[derive(Clone, Debug)]
+pub struct Model {
+    architecture: Architecture,
+    prior: MeanFreeGaussian,
+    chain: Chain<Layer>,
+    context: Context,
+    device: Device,
+}
+
+/// Samples with the parts of their log-densities; `log_q = log_prior − log_det`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drawn {
+    /// Positions in the unit of the data, sample by sample.
+    pub positions: Vec<f64>,
+    /// Latents, sample by sample.
+    pub latents: Vec<f64>,
+    /// `log p` of the latents.
+    pub log_prior: Vec<f64>,
+    /// `log |det ∂x/∂z|`.
+    pub log_det: Vec<f64>,
+}
+
+impl Drawn {
+    /// `log q` of every sample.
+    pub fn log_q(&self) -> Vec<f64> {
+        self.log_prior.iter().zip(&self.log_det).map(|(prior, det)| prior - det).collect()
+    }
+}
+
+impl Model {
+    /// A new model; its parameters are a function of the seed.
+    pub fn new(architecture: Architecture, seed: u64, device: &Device) -> Result<Self, FlowError> {
+        let features = &architecture.features;
+        let (points, dims) = (features.points, features.dims);
+        let space = Space::MeanFree { points, dims };
+        let mut random = stream(seed, Purpose::Parameters, 0);
+        let mut make = Initializer { random: &mut random, device, dtype: DType::F32 };
+        let config = EgnnConfig {
+            width: architecture.model.width,
+            layers: architecture.model.layers,
+            node_features: features.node_features(),
+            pair_features: features.pair_features(),
+            global_features: 0,
+        };
+        let field = Field::Egnn(Egnn::new(&config, &mut make));
+        let continuous = Continuous { field, space, solver: architecture.solver };
+        let scale = Affine::new(space, architecture.scale)?;
+        let chain = Chain::new(vec![Layer::Continuous(continuous), Layer::Affine(scale)])?;
+        let context = features.context(device);
+        let prior = MeanFreeGaussian { points, dims };
+        Ok(Self { architecture, prior, chain, context, device: device.clone() })
+    }
+
+    /// What it is made from.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Points of a configuration.
+    pub fn points(&self) -> usize {
+        self.prior.points
+    }
+
+    /// Spatial dimensions.
+    pub fn dims(&self) -> usize {
+        self.prior.dims
+    }
+
+    /// The prior.
+    pub fn prior(&self) -> &MeanFreeGaussian {
+        &self.prior
+    }
+
+    /// What the maps are conditioned on.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// All parameters, flat.
+    pub fn parameters(&self) -> Vec<f32> {
+        boltzflow_flow::parameters::flatten(&self.chain)
+    }
+
+    /// The same model with other parameters.
+    ///
+    /// # Panics
+    /// If they are not exactly as many as the model has.
+    pub fn with_parameters(mut self, parameters: &[f32]) -> Self {
+        self.chain = boltzflow_flow::parameters::unflatten(self.chain, parameters);
+        self
+    }
+
+    /// The same model, solved otherwise.
+    pub fn with_solver(mut self, solver: Solver) -> Result<Self, FlowError> {
+        let parameters = self.parameters();
+        self.architecture.solver = solver;
+        Ok(Self::new(self.architecture, 0, &self.device)?.with_parameters(&parameters))
+    }
+
+    /// The continuous map, which is what training changes.
+    pub fn continuous(&self) -> &Continuous {
+        self.chain
+            .layers()
+            .iter()
+            .find_map(|layer| match layer {
+                Layer::Continuous(continuous) => Some(continuous),
+                Layer::Affine(_) => None,
+            })
+            .expect("every model has a continuous map")
+    }
+
+    /// A copy of the field whose parameters carry gradients, with leaves of its own.
+    pub fn trainable_field(&self) -> Field {
+        self.continuous().field.clone().train()
+    }
+
+    /// Host numbers, `points · dims` a configuration, as a batch.
+    pub fn batch(&self, positions: &[f64]) -> Tensor<3> {
+        let (points, dims) = (self.points(), self.dims());
+        let values: Vec<f32> = positions.iter().map(|x| *x as f32).collect();
+        let data = TensorData::new(values, [positions.len() / (points * dims), points, dims]);
+        Tensor::from_data(data, (&self.device, DType::F32))
+    }
+
+    /// Draws these samples.
+    pub fn sample(&self, samples: &Samples) -> Result<Drawn, FlowError> {
+        let latents = self.prior.sample(samples);
+        let context = self.context.with_samples(samples.clone());
+        let (y, log_det) = self.chain.forward(self.batch(&latents), &context)?;
+        let drawn = Drawn {
+            positions: host(y),
+            log_prior: self.prior.log_density(&latents),
+            latents,
+            log_det: host(log_det),
+        };
+        Ok(drawn)
+    }
+
+    /// The latents and log-densities of given configurations, whose centroids are the origin.
+    pub fn density(&self, positions: &[f64], samples: &Samples) -> Result<Drawn, FlowError> {
+        let context = self.context.with_samples(samples.clone());
+        let (z, log_det) = self.chain.inverse(self.batch(positions), &context)?;
+        let latents = host(z);
+        let drawn = Drawn {
+            positions: positions.to_vec(),
+            log_prior: self.prior.log_density(&latents),
+            latents,
+            log_det: host(log_det).into_iter().map(|log_det| -log_det).collect(),
+        };
+        Ok(drawn)
+    }
+}

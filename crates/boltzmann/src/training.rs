@@ -1,0 +1,251 @@
+//! Conditional flow matching.
+//!
+//! Latents `x₀` and data `x₁` are joined by straight lines, `x_t = (1 − t) x₀ + t x₁`, and the field learns their direction:
+//! `min E |v(t, x_t) − (x₁ − x₀)|²` (Lipman et al. 2023; Tong et al. 2024).
+//!
+//! A step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated on one
+//! thread, and their gradients are added in order: the same bits at any number of threads.
+
+use boltzflow_flow::parameters::{flatten, gradients};
+use boltzflow_flow::random::{Purpose, stream};
+use boltzflow_flow::{Dual, Prior, VectorField, host};
+use boltzflow_molecule::{Conformers, Reflections};
+use burn::tensor::{DType, Tensor, TensorData};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use crate::config::{Pairing, TrainingConfig};
+use crate::model::Model;
+use crate::optimizer::AdamW;
+use crate::pairing::{Copies, Symmetry};
+
+/// Pairs that one thread differentiates at a time.
+const PIECE: usize = 16;
+/// Pairs of each validation.
+const VALIDATION_PAIRS: usize = 512;
+/// Steps' streams are numbered from 0; validation has one of its own.
+const VALIDATION_STREAM: u64 = u64::MAX;
+
+/// A training under way: what is saved is `optimizer` and `progress`; all else follows from the config and the data.
+pub struct Training<'a> {
+    model: Model,
+    config: &'a TrainingConfig,
+    data: Split,
+    symmetry: Symmetry,
+    reflections: Reflections,
+    /// The optimiser, with parameters and their average.
+    pub optimizer: AdamW,
+    /// What early stopping remembers.
+    pub progress: Progress,
+}
+
+/// What early stopping remembers.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// The lowest validation loss so far.
+    pub best: f64,
+    /// Validations since then.
+    pub waited: u64,
+}
+
+/// Data in latent units: for training and held out.
+struct Split {
+    train: Conformers,
+    held_out: Conformers,
+}
+
+/// What happened in one step.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Step {
+    /// Steps done.
+    pub step: u64,
+    /// Mean squared error a coordinate.
+    pub loss: f64,
+    /// The gradient's norm before clipping.
+    pub gradient_norm: f64,
+    /// The averaged parameters' loss on held-out data, where it was taken.
+    pub validation: Option<f64>,
+}
+
+impl<'a> Training<'a> {
+    /// Starts from the model's parameters. `data` are configurations in the model's data units, any centroid.
+    pub fn new(
+        model: Model,
+        config: &'a TrainingConfig,
+        data: &Conformers,
+        symmetry: Symmetry,
+        reflections: Reflections,
+    ) -> Self {
+        let optimizer = AdamW::new(model.parameters());
+        let progress = Progress { best: f64::INFINITY, waited: 0 };
+        let data = Split::new(data, model.architecture().scale, config);
+        Self { model, config, data, symmetry, reflections, optimizer, progress }
+    }
+
+    /// Whether no step is left to take.
+    pub fn is_finished(&self) -> bool {
+        let impatient = self.config.patience > 0 && self.progress.waited >= self.config.patience;
+        self.optimizer.step >= self.config.steps || impatient
+    }
+
+    /// The model with the averaged parameters.
+    pub fn averaged(&self) -> Model {
+        self.model.clone().with_parameters(&self.optimizer.average)
+    }
+
+    /// Takes one step.
+    pub fn advance(&mut self) -> Step {
+        let mut random = stream(self.config.seed, Purpose::Training, self.optimizer.step);
+        let batch = self.pairs(&self.data.train, self.config.batch, &mut random);
+        let model = self.model.clone().with_parameters(&self.optimizer.parameters);
+        let size = self.model.points() * self.model.dims();
+        let pieces: Vec<(f64, Vec<f32>)> = batch
+            .pieces(size)
+            .into_par_iter()
+            .map(|piece| {
+                let field = model.trainable_field();
+                let loss = piece.error(&field, &model);
+                let gradients = gradients(&field, &loss.backward());
+                (host(loss)[0], gradients)
+            })
+            .collect();
+        let count = (self.config.batch * size) as f64;
+        let mut total = vec![0.0_f32; self.optimizer.parameters.len()];
+        let mut loss = 0.0;
+        for (error, gradient) in &pieces {
+            loss += error / count;
+            total.iter_mut().zip(gradient).for_each(|(total, g)| *total += g / count as f32);
+        }
+        let gradient_norm = self.optimizer.update(&total, self.config);
+        let step = self.optimizer.step;
+        let due = step.is_multiple_of(self.config.validate_every) || step == self.config.steps;
+        let validation = (due && !self.data.held_out.is_empty()).then(|| self.validate());
+        Step { step, loss, gradient_norm, validation }
+    }
+
+    /// The averaged parameters' loss on held-out data, always with the same noise and times.
+    fn validate(&mut self) -> f64 {
+        let mut random = stream(self.config.seed, Purpose::Training, VALIDATION_STREAM);
+        let count = VALIDATION_PAIRS.next_multiple_of(self.config.batch);
+        let size = self.model.points() * self.model.dims();
+        let model = self.averaged();
+        let mut total = 0.0;
+        for _ in 0..count / self.config.batch {
+            let batch = self.pairs(&self.data.held_out, self.config.batch, &mut random);
+            let errors: Vec<f64> = batch
+                .pieces(size)
+                .into_par_iter()
+                .map(|piece| host(piece.error(&model.continuous().field, &model))[0])
+                .collect();
+            total += errors.iter().sum::<f64>();
+        }
+        let loss = total / (count * size) as f64;
+        if loss < self.progress.best {
+            self.progress = Progress { best: loss, waited: 0 };
+        } else {
+            self.progress.waited += 1;
+        }
+        loss
+    }
+
+    /// Draws pairs of noise and data, and times stratified over (0, 1).
+    fn pairs(&self, data: &Conformers, count: usize, random: &mut ChaCha8Rng) -> Batch {
+        let chosen: Vec<usize> = (0..count).map(|_| random.random_range(0..data.len())).collect();
+        let noise_seed: u64 = random.random();
+        let offset: f64 = random.random();
+        let noise: Vec<f64> =
+            (0..count as u64).flat_map(|number| self.model.prior().draw(noise_seed, number)).collect();
+        let data = data.select(&chosen);
+        let copies = Copies {
+            points: data.points(),
+            dims: data.dims(),
+            symmetry: &self.symmetry,
+            reflections: self.reflections,
+        };
+        let data = match self.config.pairing {
+            Pairing::Independent => data.into_positions(),
+            Pairing::Aligned => copies.aligned(&noise, data.positions()),
+            Pairing::OptimalTransport => copies.transported(&noise, data.positions()),
+        };
+        // Every piece sees all of time, and a batch sees it evenly.
+        let pieces = count.div_ceil(PIECE);
+        let times = (0..count)
+            .map(|index| {
+                let rank = (index % PIECE) * pieces + index / PIECE;
+                ((rank as f64 + offset) / (pieces * PIECE) as f64).min(1.0)
+            })
+            .collect();
+        Batch { noise, data, times }
+    }
+}
+
+impl Split {
+    /// The last part of the data is held out: consecutive frames are correlated, so a random choice would leak.
+    fn new(data: &Conformers, scale: f64, config: &TrainingConfig) -> Self {
+        let mut data = data.clone();
+        data.center();
+        data.positions_mut().iter_mut().for_each(|x| *x /= scale);
+        let held_out = (data.len() as f64 * config.validation) as usize;
+        let first = data.len() - held_out;
+        Self {
+            train: data.select(&(0..first).collect::<Vec<_>>()),
+            held_out: data.select(&(first..data.len()).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Pairs of noise and data, with a time each.
+struct Batch {
+    noise: Vec<f64>,
+    data: Vec<f64>,
+    times: Vec<f64>,
+}
+
+/// Some pairs of a batch.
+struct Piece<'a> {
+    noise: &'a [f64],
+    data: &'a [f64],
+    times: &'a [f64],
+}
+
+impl Batch {
+    fn pieces(&self, size: usize) -> Vec<Piece<'_>> {
+        let noise = self.noise.chunks(PIECE * size);
+        let data = self.data.chunks(PIECE * size);
+        let pairs = noise.zip(data).zip(self.times.chunks(PIECE));
+        pairs.map(|((noise, data), times)| Piece { noise, data, times }).collect()
+    }
+}
+
+impl Piece<'_> {
+    /// `Σ |v(t, x_t) − (x₁ − x₀)|²`.
+    fn error(&self, field: &dyn VectorField, model: &Model) -> Tensor<1> {
+        let size = model.points() * model.dims();
+        let along = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
+            let pairs = self.noise.chunks(size).zip(self.data.chunks(size)).zip(self.times);
+            pairs.flat_map(|((a, b), &t)| a.iter().zip(b).map(move |(&a, &b)| f(a, b, t))).collect()
+        };
+        let x = model.batch(&along(&|a, b, t| (1.0 - t) * a + t * b));
+        let target = model.batch(&along(&|a, b, _| b - a));
+        let times: Vec<f32> = self.times.iter().map(|t| *t as f32).collect();
+        let count = times.len();
+        let t = Tensor::from_data(TensorData::new(times, [count]), (&x.device(), DType::F32));
+        let velocity = field.velocity(t, Dual::constant(x), model.context()).value;
+        (velocity - target).square().sum()
+    }
+}
+
+/// The scale that gives the data unit variance in each degree of freedom of the mean-free space.
+pub fn natural_scale(data: &Conformers) -> f64 {
+    let mut centred = data.clone();
+    centred.center();
+    let degrees = (data.dims() * (data.points() - 1) * data.len()) as f64;
+    (centred.positions().iter().map(|x| x * x).sum::<f64>() / degrees).sqrt()
+}
+
+/// How many parameters a model has.
+pub fn parameter_count(model: &Model) -> usize {
+    flatten(&model.continuous().field).len()
+}

@@ -1,0 +1,176 @@
+//! Files that are there whole or not at all.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use tempfile::{Builder, NamedTempFile};
+
+use crate::Error;
+
+/// A file that appears under its name only by [`AtomicFile::commit`]; dropped before, it leaves nothing behind.
+///
+/// It is written under another name in the same directory, flushed to the disk and renamed, so that neither a crash nor a full
+/// disk leaves half a file, nor harms one that was there before.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+}
+
+impl AtomicFile {
+    /// Opens a new file that will be called `path`; a link is followed, so that what it points to is replaced.
+    ///
+    /// # Errors
+    /// If the directory is missing or cannot be written, or `path` is a directory or a device.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::Write {
+            path: path.to_owned(),
+            source,
+        };
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if target.file_name().is_none() {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it has no file name",
+            )));
+        }
+        if fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            )));
+        }
+        let mut builder = Builder::new();
+        builder.prefix(".boltzflow-").suffix(".part");
+        #[cfg(unix)]
+        {
+            // As any new file: the process's mask takes away what is to be taken away.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let file = builder
+            .tempfile_in(directory(&target))
+            .map_err(|error| failed(io::Error::new(error.kind(), system(&error))))?;
+        Ok(Self {
+            path: target,
+            file: BufWriter::new(file),
+        })
+    }
+
+    /// The name that the file will have.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the file its name, once all of it is on the disk.
+    ///
+    /// # Errors
+    /// If the disk is full or the name cannot be given; then nothing has changed.
+    pub fn commit(self) -> Result<(), Error> {
+        let Self { path, file } = self;
+        let failed = |source| Error::Write {
+            path: path.clone(),
+            source,
+        };
+        let file = file
+            .into_inner()
+            .map_err(|error| failed(error.into_error()))?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        // The rename itself is on the disk once the directory is; not every file system can say so.
+        if let Ok(directory) = File::open(directory(&path)) {
+            drop(directory.sync_all());
+        }
+        Ok(())
+    }
+
+    /// Writes a whole file at once.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
+    pub fn write_all_to(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let mut file = Self::create(path)?;
+        file.write_all(bytes).map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })?;
+        file.commit()
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
+}
+
+/// The directory of a file.
+fn directory(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// What the system says, without the temporary name.
+fn system(error: &io::Error) -> String {
+    let text = error
+        .get_ref()
+        .and_then(std::error::Error::source)
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    match text.split_once(" at path ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_committed_leaves_nothing_behind_and_the_old_one_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.txt");
+        AtomicFile::write_all_to(&path, b"old").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        file.flush().unwrap();
+        drop(file);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        AtomicFile::write_all_to(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_missing_directory_and_a_directory_in_place_of_the_file_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("nowhere/out.sdf");
+        let message = AtomicFile::create(&missing).unwrap_err().to_string();
+        assert!(
+            message.contains("cannot write") && message.contains("nowhere/out.sdf"),
+            "{message}"
+        );
+        assert!(
+            message.contains("No such file or directory") && !message.contains(".part"),
+            "{message}"
+        );
+        let message = AtomicFile::create(directory.path())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("not a regular file"), "{message}");
+    }
+}

@@ -1,0 +1,183 @@
+//! PDB.
+
+use boltzflow_molecule::{Bond, BondOrder};
+
+use super::{charges, file, symbols};
+
+/// An atom line; `name` and `tail` (occupancy onwards) in their columns.
+fn atom(serial: usize, name: &str, alternate: &str, residue: &str, x: f64, tail: &str) -> String {
+    format!(
+        "ATOM  {serial:5} {name:4}{alternate:1}{residue:>3} A   1    {x:8.3}{:8.3}{:8.3}{tail}\n",
+        0.0, 0.0
+    )
+}
+
+#[test]
+fn elements_come_from_their_columns_or_else_from_the_name() {
+    let cases = [
+        ("1HH3", "ACE", "", "H"),
+        (" CA ", "ALA", "", "C"),
+        ("CA  ", "ALA", "", "C"),
+        ("HG1 ", "THR", "", "H"),
+        ("HG11", "VAL", "", "H"),
+        (" OXT", "ALA", "", "O"),
+        ("CA  ", " CA", "", "Ca"),
+        ("CL  ", " CL", "", "Cl"),
+        ("CL1 ", "LIG", "", "Cl"),
+        ("Br2 ", "LIG", "", "Br"),
+        (" C12", "LIG", "", "C"),
+        (" HO2", "LIG", "", "H"),
+        ("ZN  ", " ZN", "", "Zn"),
+        ("NA  ", " NA", "", "Na"),
+        (" NA ", "HEM", "", "N"),
+        (" CA ", "ALA", "  1.00  0.00          CA", "Ca"),
+        (" X1 ", "LIG", "  1.00  0.00           S", "S"),
+        (" C1 ", "LIG", "  1.00  0.00      1CRN  7", "C"),
+    ];
+    for (name, residue, tail, symbol) in cases {
+        let text = atom(1, name, "", residue, 0.0, tail);
+        let text = if tail.contains("CRN") {
+            text.replace("1CRN  7", "    12  ")
+        } else {
+            text
+        };
+        let record = file("a.pdb", text)
+            .read()
+            .unwrap_or_else(|error| panic!("{name} in {residue}: {error}"));
+        assert_eq!(symbols(&record.molecule), [symbol], "{name} in {residue}");
+    }
+    let message = file("a.pdb", atom(1, " QQ ", "", "LIG", 0.0, "")).message();
+    assert!(
+        message.contains("atom 1 is of no known element: \"QQ\""),
+        "{message}"
+    );
+    let message = file(
+        "a.pdb",
+        atom(1, " C1 ", "", "LIG", 0.0, "  1.00  0.00          QQ"),
+    )
+    .message();
+    assert!(
+        message.contains("atom 1 is of no known element: \"QQ\""),
+        "{message}"
+    );
+}
+
+#[test]
+fn charges_in_columns_79_and_80_are_kept() {
+    let tail = |charge: &str| format!("  1.00  0.00           N{charge}");
+    let text = ["1+", "2-", "+1", "", "-"]
+        .iter()
+        .map(|charge| atom(1, " N1 ", "", "LIG", 0.0, &tail(charge)))
+        .collect::<String>();
+    assert_eq!(
+        charges(&file("a.pdb", text).read().unwrap().molecule),
+        [1, -2, 1, 0, -1]
+    );
+    let message = file("a.pdb", atom(1, " N1 ", "", "LIG", 0.0, &tail("7?"))).message();
+    assert!(
+        message.contains("atom 1 has the formal charge \"7?\""),
+        "{message}"
+    );
+}
+
+#[test]
+fn one_alternate_location_is_kept_the_same_in_the_whole_residue() {
+    let lines = [
+        atom(1, " N  ", "", "SER", 0.0, "  1.00  0.00           N"),
+        atom(2, " CA ", "A", "SER", 1.0, "  0.40  0.00           C"),
+        atom(3, " CA ", "B", "SER", 2.0, "  0.60  0.00           C"),
+        atom(4, " CB ", "A", "SER", 3.0, "  0.50  0.00           C"),
+        atom(5, " CB ", "B", "SER", 4.0, "  0.50  0.00           C"),
+        atom(6, " OG ", "A", "SER", 5.0, "  0.40  0.00           O"),
+    ];
+    let record = file("a.pdb", lines.concat()).read().unwrap();
+    let x: Vec<f64> = record
+        .conformers
+        .get(0)
+        .iter()
+        .step_by(3)
+        .copied()
+        .collect();
+    assert_eq!(x, [0.0, 2.0, 4.0, 5.0]);
+    let names: Vec<&str> = record
+        .molecule
+        .atoms
+        .iter()
+        .map(|atom| atom.name.as_str())
+        .collect();
+    assert_eq!(names, ["N", "CA", "CB", "OG"]);
+    assert_eq!(record.molecule.residues.len(), 1);
+    // On a tie the first wins.
+    let tie = [
+        atom(1, " N  ", "A", "SER", 1.0, "  0.50"),
+        atom(2, " N  ", "B", "SER", 2.0, "  0.50"),
+    ]
+    .concat();
+    assert_eq!(file("a.pdb", tie).read().unwrap().conformers.get(0)[0], 1.0);
+}
+
+#[test]
+fn models_are_conformers_and_conect_holds_for_each() {
+    let model = |number: usize, x: f64| {
+        format!(
+            "MODEL     {number:4}\n{}{}ENDMDL\n",
+            atom(1, " C1 ", "", "LIG", x, ""),
+            atom(12, " O1 ", "", "LIG", x + 1.2, "")
+        )
+    };
+    let text = format!(
+        "REMARK é\n{}{}CONECT    1   12   12\nCONECT   12    1\nCONECT    1   77\nEND\n",
+        model(1, 0.0),
+        model(2, 3.0)
+    );
+    let record = file("a.pdb", &text).read().unwrap();
+    assert_eq!(record.conformers.len(), 2);
+    assert_eq!(
+        record.molecule.bonds,
+        [Bond {
+            atoms: [0, 1],
+            order: BondOrder::Unknown
+        }]
+    );
+    let message = file("a.pdb", text.replace("ENDMDL\n", "")).message();
+    assert!(message.contains("\"ENDMDL\" is missing"), "{message}");
+    let separate = format!(
+        "{}END\n{}END\n",
+        atom(1, " C1 ", "", "LIG", 0.0, ""),
+        atom(1, " C1 ", "", "LIG", 1.0, "")
+    );
+    assert_eq!(file("a.pdb", separate).read().unwrap().conformers.len(), 2);
+}
+
+#[test]
+fn faults_are_named_with_their_line() {
+    let good = atom(1, " C1 ", "", "LIG", 0.0, "  1.00  0.00           C");
+    for (text, words) in [
+        ("REMARK nothing\nEND\n".to_owned(), "holds no molecule"),
+        ("MODEL        1\nENDMDL\n".to_owned(), "0 atoms"),
+        (
+            good[..50].to_owned(),
+            "the line of an atom ends after 50 of 54 columns",
+        ),
+        (
+            good.replacen("   0.000", "     nan", 1),
+            "x is nan; only finite",
+        ),
+        (
+            good.replacen("   0.000", "********", 1),
+            "x is \"********\", which is not a number",
+        ),
+        (good.replace("C1", "É1"), "which is not ASCII"),
+        (
+            format!("{good}{good}CONECT    1    1\n"),
+            "CONECT names serial number \"1\", which several atoms have",
+        ),
+        (
+            good.replace("   1    ", "  ZZ    "),
+            "the residue number is \"ZZ\"",
+        ),
+    ] {
+        let message = file("a.pdb", text).message();
+        assert!(message.contains(words), "{message}\n  lacks: {words}");
+    }
+}

@@ -1,0 +1,47 @@
+//! The maps that a checkpoint can hold.
+
+use burn::module::Module;
+
+use crate::affine::Affine;
+use crate::bijection::{Bijection, FlowError};
+use crate::context::Context;
+use crate::continuous::Continuous;
+use crate::space::Space;
+use crate::{PerSample, Points};
+
+/// A link of a [`crate::Chain`].
+#[derive(Module, Debug)]
+pub enum Layer {
+    /// See [`Affine`].
+    Affine(Affine),
+    /// See [`Continuous`].
+    Continuous(Continuous),
+}
+
+/// Calls a method of the variant's map.
+macro_rules! each {
+    ($layer:expr, $map:ident => $call:expr) => {
+        match $layer {
+            Layer::Affine($map) => $call,
+            Layer::Continuous($map) => $call,
+        }
+    };
+}
+
+impl Bijection for Layer {
+    fn input(&self) -> Space {
+        each!(self, map => map.input())
+    }
+
+    fn output(&self) -> Space {
+        each!(self, map => map.output())
+    }
+
+    fn forward(&self, x: Points, context: &Context) -> Result<(Points, PerSample), FlowError> {
+        each!(self, map => map.forward(x, context))
+    }
+
+    fn inverse(&self, y: Points, context: &Context) -> Result<(Points, PerSample), FlowError> {
+        each!(self, map => map.inverse(y, context))
+    }
+}

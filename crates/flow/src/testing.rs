@@ -1,0 +1,545 @@
+//! Laws that every map, density and gradient must keep, stated once. They panic where a law is broken, and want `F64` inputs.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a law reads best with the tensor it is about, and a tensor is a handle"
+)]
+
+use std::convert::Infallible;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+use crate::bijection::{Bijection, FlowError, host};
+use crate::context::{Context, Samples};
+use crate::random::{Purpose, stream};
+use crate::space::Space;
+use crate::{PerSample, Points};
+
+/// Step of the differences taken here; fourth-order central ones are off by about `STEP⁴` and `ε/STEP`, so 1e-12 for smooth functions.
+const STEP: f64 = 2e-3;
+
+/// Standard normal clouds of a space, in `F64` on the CPU.
+pub fn points(space: Space, batch: usize, seed: u64) -> Points {
+    let random =
+        |number| stream(seed, Purpose::Training, number as u64).sample_iter(StandardNormal);
+    let clouds = (0..batch)
+        .map(|number| space.embed(&random(number).take(space.dimension()).collect::<Vec<f64>>()));
+    cloud(clouds.flatten().collect(), space.points(), space.dims())
+}
+
+/// A context of indistinguishable points for [`points`].
+pub fn alike(space: Space, batch: usize) -> Context {
+    Context::alike(
+        space.points(),
+        Samples::consecutive(1, 0..batch as u64),
+        &Device::flex(),
+        DType::F64,
+    )
+}
+
+/// Asserts that `f` inverts, that its log-determinants cancel, and that its log-determinant is `log |det Pᵀ J Q|`, with `P` and `Q` the
+/// bases of its spaces and `J` its Jacobian by central differences.
+pub fn assert_lawful(
+    f: &dyn Bijection,
+    x: Points,
+    context: &Context,
+    tolerance: f64,
+) -> Result<(), FlowError> {
+    assert_eq!(
+        f.input().dimension(),
+        f.output().dimension(),
+        "a bijection keeps the dimension"
+    );
+    let (y, log_det) = f.forward(x.clone(), context)?;
+    let (back, inverse_log_det) = f.inverse(y.clone(), context)?;
+    let off = largest(back - x.clone());
+    assert!(off < tolerance, "f⁻¹(f(x)) is {off:e} away from x");
+    let off = largest(log_det.clone() + inverse_log_det);
+    assert!(
+        off < tolerance,
+        "the log-determinants of f and f⁻¹ add up to {off:e} instead of 0"
+    );
+    let outside = largest(y.clone() - projected(f.output(), &y));
+    assert!(
+        outside < tolerance,
+        "f(x) is {outside:e} away from the {}",
+        f.output()
+    );
+
+    for (found, claimed) in numerical_log_dets(f, &x, context)?
+        .into_iter()
+        .zip(host(log_det))
+    {
+        assert!(
+            (found - claimed).abs() < tolerance,
+            "log|det PᵀJQ| is {found}, but {claimed} was claimed"
+        );
+    }
+    Ok(())
+}
+
+/// Asserts that `f` commutes with a rotation, a reflection and a permutation of points (whose features go along), and that these leave
+/// its log-determinant as it is.
+pub fn assert_equivariant(
+    f: &dyn Bijection,
+    x: Points,
+    context: &Context,
+    tolerance: f64,
+) -> Result<(), FlowError> {
+    let [_, points, dims] = x.dims();
+    let (y, log_det) = f.forward(x.clone(), context)?;
+    let check =
+        |name: &str, moved: Points, context: &Context, expected: Points| -> Result<(), FlowError> {
+            let (found, found_log_det) = f.forward(moved, context)?;
+            let off = largest(found - expected);
+            assert!(
+                off < tolerance,
+                "{name} before and after f differ by {off:e}"
+            );
+            let off = largest(found_log_det - log_det.clone());
+            assert!(
+                off < tolerance,
+                "{name} changes the log-determinant by {off:e}"
+            );
+            Ok(())
+        };
+    for (name, determinant) in [("rotation", 1), ("reflection", -1)] {
+        let matrix = orthogonal(dims, determinant, 17);
+        check(name, turned(&x, &matrix), context, turned(&y, &matrix))?;
+    }
+    let order: Vec<usize> = (1..points).chain([0]).collect();
+    check(
+        "permutation",
+        permuted(&x, &order),
+        &permuted_context(context, &order),
+        permuted(&y, &order),
+    )
+}
+
+/// Asserts that `∂f/∂x` by autodiff is the slope of `f` by central differences, coordinate by coordinate. `f` gives each sample's value.
+pub fn assert_gradient_is_slope(f: impl Fn(Points) -> PerSample, x: Points, tolerance: f64) {
+    let [_, points, dims] = x.dims();
+    let leaf = x.clone().autodiff().require_grad();
+    let gradients = f(leaf.clone()).sum().backward();
+    let gradient = leaf.grad(&gradients).expect("f depends on x");
+    let gradient = host(gradient);
+    let size = points * dims;
+    let space = Space::Free { points, dims };
+    for coordinate in 0..size {
+        let mut direction = vec![0.0; size];
+        direction[coordinate] = 1.0;
+        let Ok(slope) = slope(&direction, space, |step| {
+            Ok::<_, Infallible>(host(f(x.clone() + step)))
+        });
+        for (sample, slope) in slope.into_iter().enumerate() {
+            let claimed = gradient[sample * size + coordinate];
+            let off = (slope - claimed).abs() / slope.abs().max(1.0);
+            assert!(
+                off < tolerance,
+                "coordinate {coordinate} of sample {sample}: the slope is {slope}, but the gradient says {claimed}"
+            );
+        }
+    }
+}
+
+/// `∫ exp(log p) dz` over the cube `[−half_width, half_width]ᵈ` of a space's orthonormal coordinates, by the midpoint rule with `cells` a
+/// side: exact to many digits for smooth densities that vanish at the faces. For dimensions of 1 to 3.
+pub fn integral(
+    space: Space,
+    half_width: f64,
+    cells: usize,
+    log_density: impl Fn(Points) -> Vec<f64>,
+) -> f64 {
+    let dimension = space.dimension();
+    assert!(
+        (1..=3).contains(&dimension),
+        "{dimension} dimensions need too many cells"
+    );
+    let side = 2.0 * half_width / cells as f64;
+    let count = cells.pow(dimension as u32);
+    let cell = |number: usize| {
+        let place = |axis| number / cells.pow(axis) % cells;
+        let coordinates: Vec<f64> = (0..dimension as u32)
+            .map(|axis| (place(axis) as f64 + 0.5) * side - half_width)
+            .collect();
+        space.embed(&coordinates)
+    };
+    let clouds = (0..count).flat_map(cell).collect();
+    let densities = log_density(cloud(clouds, space.points(), space.dims()));
+    densities.into_iter().map(f64::exp).sum::<f64>() * side.powi(dimension as i32)
+}
+
+/// Points in another order: point `i` of the result is point `order[i]`.
+pub fn permuted(x: &Points, order: &[usize]) -> Points {
+    let [batch, points, dims] = x.dims();
+    assert_eq!(order.len(), points, "one place for each point");
+    let values = host(x.clone());
+    let mut moved = Vec::with_capacity(values.len());
+    for cloud in values.chunks(points * dims) {
+        for &from in order {
+            moved.extend_from_slice(&cloud[from * dims..(from + 1) * dims]);
+        }
+    }
+    Tensor::from_data(
+        TensorData::new(moved, [batch, points, dims]),
+        (&x.device(), x.dtype()),
+    )
+}
+
+/// A context whose points are in another order, as in [`permuted`].
+pub fn permuted_context(context: &Context, order: &[usize]) -> Context {
+    let pairs = context.pairs.as_ref().map(|pairs| {
+        let [batch, points, _, features] = pairs.dims();
+        // First the rows, then, with the axes swapped, the columns.
+        let rows = |pairs: Tensor<4>| {
+            let flat = pairs.reshape([batch, points, points * features]);
+            permuted(&flat, order)
+                .reshape([batch, points, points, features])
+                .swap_dims(1, 2)
+        };
+        rows(rows(pairs.clone()))
+    });
+    Context {
+        nodes: permuted(&context.nodes, order),
+        pairs,
+        ..context.clone()
+    }
+}
+
+/// The largest magnitude in a tensor; NaN if there is one.
+pub fn largest<const D: usize>(tensor: Tensor<D>) -> f64 {
+    host(tensor)
+        .into_iter()
+        .map(f64::abs)
+        .fold(0.0, |a, b| if b.is_nan() || b > a { b } else { a })
+}
+
+/// `log |det Pᵀ J Q|` of each sample.
+fn numerical_log_dets(
+    f: &dyn Bijection,
+    x: &Points,
+    context: &Context,
+) -> Result<Vec<f64>, FlowError> {
+    let (input, output) = (f.input(), f.output());
+    let moved = |step| f.forward(x.clone() + step, context).map(|(y, _)| host(y));
+    let columns: Result<Vec<_>, _> = input
+        .basis()
+        .iter()
+        .map(|q| slope(q, input, moved))
+        .collect();
+    let columns = columns?;
+    let size = output.coordinates();
+    let log_det = |sample: usize| {
+        let mine = sample * size..(sample + 1) * size;
+        log_abs_det(
+            columns
+                .iter()
+                .map(|column| output.project(&column[mine.clone()]))
+                .collect(),
+        )
+    };
+    Ok((0..x.dims()[0]).map(log_det).collect())
+}
+
+/// `df/dh` at `x + h·direction`, by central differences of fourth order, for everything `f` returns.
+fn slope<E>(
+    direction: &[f64],
+    space: Space,
+    f: impl Fn(Points) -> Result<Vec<f64>, E>,
+) -> Result<Vec<f64>, E> {
+    let mut total: Vec<f64> = Vec::new();
+    for (place, weight) in [
+        (-2.0, 1.0 / 12.0),
+        (-1.0, -2.0 / 3.0),
+        (1.0, 2.0 / 3.0),
+        (2.0, -1.0 / 12.0),
+    ] {
+        let step: Vec<f64> = direction.iter().map(|d| d * place * STEP).collect();
+        let values = f(cloud(step, space.points(), space.dims()))?;
+        total.resize(values.len(), 0.0);
+        for (total, value) in total.iter_mut().zip(values) {
+            *total += weight * value / STEP;
+        }
+    }
+    Ok(total)
+}
+
+/// `log |det A|` by Gaussian elimination with partial pivoting; `−∞` of a singular matrix.
+fn log_abs_det(mut rows: Vec<Vec<f64>>) -> f64 {
+    let size = rows.len();
+    let mut total = 0.0;
+    for k in 0..size {
+        let pivot = (k..size)
+            .max_by(|&i, &j| rows[i][k].abs().total_cmp(&rows[j][k].abs()))
+            .unwrap_or(k);
+        rows.swap(k, pivot);
+        total += rows[k][k].abs().ln();
+        let (above, below) = rows.split_at_mut(k + 1);
+        for row in below {
+            let factor = row[k] / above[k][k];
+            for (value, pivot) in row[k..].iter_mut().zip(&above[k][k..]) {
+                *value -= factor * pivot;
+            }
+        }
+    }
+    total
+}
+
+/// The nearest clouds of a space.
+fn projected(space: Space, x: &Points) -> Points {
+    let clouds = host(x.clone());
+    let near = clouds
+        .chunks(space.coordinates())
+        .flat_map(|x| space.embed(&space.project(x)));
+    cloud(near.collect(), space.points(), space.dims())
+}
+
+/// A random orthogonal matrix of given determinant (1 or −1), row by row: Householder reflections, of which an even number is a rotation.
+fn orthogonal(dims: usize, determinant: i32, seed: u64) -> Vec<f64> {
+    let mut random = stream(seed, Purpose::Training, u64::MAX);
+    let mut matrix: Vec<f64> = (0..dims * dims)
+        .map(|i| f64::from(u8::from(i % (dims + 1) == 0)))
+        .collect();
+    for _ in 0..if determinant > 0 { 2 } else { 3 } {
+        let normal: Vec<f64> = (0..dims).map(|_| random.sample(StandardNormal)).collect();
+        let length: f64 = normal.iter().map(|n| n * n).sum();
+        for row in matrix.chunks_mut(dims) {
+            let along: f64 = row.iter().zip(&normal).map(|(r, n)| r * n).sum();
+            for (value, n) in row.iter_mut().zip(&normal) {
+                *value -= 2.0 * along / length * n;
+            }
+        }
+    }
+    matrix
+}
+
+/// `x Rᵀ`, point by point.
+fn turned(x: &Points, matrix: &[f64]) -> Points {
+    let [batch, points, dims] = x.dims();
+    let matrix: Tensor<2> = Tensor::from_data(
+        TensorData::new(matrix.to_vec(), [dims, dims]),
+        (&x.device(), x.dtype()),
+    );
+    x.clone()
+        .reshape([batch * points, dims])
+        .matmul(matrix.transpose())
+        .reshape([batch, points, dims])
+}
+
+/// Clouds one after another as a batch, in `F64` on the CPU.
+pub fn cloud(values: Vec<f64>, points: usize, dims: usize) -> Points {
+    let batch = values.len() / (points * dims);
+    Tensor::from_data(
+        TensorData::new(values, [batch, points, dims]),
+        (&Device::flex(), DType::F64),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPACE: Space = Space::MeanFree { points: 3, dims: 2 };
+
+    /// `y = x (1 + |x|²)`, with `log |det| = d ln(1 + r²) + ln(1 + 2r²/(1 + r²))`, or so it claims.
+    struct Radial {
+        exaggeration: f64,
+    }
+
+    impl Radial {
+        fn log_det(&self, r: f64) -> f64 {
+            let growth = 1.0 + r * r;
+            self.exaggeration
+                * (SPACE.dimension() as f64 * growth.ln() + (1.0 + 2.0 * r * r / growth).ln())
+        }
+
+        /// `r` with `r (1 + r²) = s`, by Newton's method.
+        fn radius(s: f64) -> f64 {
+            (0..100).fold(s.min(s.cbrt()), |r, _| {
+                r - (r + r.powi(3) - s) / (1.0 + 3.0 * r * r)
+            })
+        }
+
+        fn map(x: &Points, to: impl Fn(f64) -> (f64, f64)) -> (Points, PerSample) {
+            let (mut moved, mut log_dets) = (Vec::new(), Vec::new());
+            for x in host(x.clone()).chunks(SPACE.coordinates()) {
+                let (factor, log_det) = to(x.iter().map(|x| x * x).sum::<f64>().sqrt());
+                moved.extend(x.iter().map(|x| x * factor));
+                log_dets.push(log_det);
+            }
+            let count = log_dets.len();
+            let log_dets =
+                Tensor::from_data(TensorData::new(log_dets, [count]), (&x.device(), x.dtype()));
+            (cloud(moved, SPACE.points(), SPACE.dims()), log_dets)
+        }
+    }
+
+    impl Bijection for Radial {
+        fn input(&self) -> Space {
+            SPACE
+        }
+
+        fn output(&self) -> Space {
+            SPACE
+        }
+
+        fn forward(&self, x: Points, _context: &Context) -> Result<(Points, PerSample), FlowError> {
+            Ok(Self::map(&x, |r| (1.0 + r * r, self.log_det(r))))
+        }
+
+        fn inverse(&self, y: Points, _context: &Context) -> Result<(Points, PerSample), FlowError> {
+            Ok(Self::map(&y, |s| {
+                let r = Self::radius(s);
+                (1.0 / (1.0 + r * r), -self.log_det(r))
+            }))
+        }
+    }
+
+    /// Doubles the first axis.
+    struct Stretch;
+
+    impl Stretch {
+        fn by(x: &Points, factor: f64) -> (Points, PerSample) {
+            let factors = cloud(
+                [factor, 1.0].repeat(SPACE.points()),
+                SPACE.points(),
+                SPACE.dims(),
+            );
+            let log_det = (SPACE.points() - 1) as f64 * factor.ln();
+            (
+                x.clone() * factors,
+                Tensor::full([x.dims()[0]], log_det, (&x.device(), x.dtype())),
+            )
+        }
+    }
+
+    impl Bijection for Stretch {
+        fn input(&self) -> Space {
+            SPACE
+        }
+
+        fn output(&self) -> Space {
+            SPACE
+        }
+
+        fn forward(&self, x: Points, _context: &Context) -> Result<(Points, PerSample), FlowError> {
+            Ok(Self::by(&x, 2.0))
+        }
+
+        fn inverse(&self, y: Points, _context: &Context) -> Result<(Points, PerSample), FlowError> {
+            Ok(Self::by(&y, 0.5))
+        }
+    }
+
+    #[test]
+    fn a_lawful_equivariant_map_passes() {
+        let radial = Radial { exaggeration: 1.0 };
+        assert_lawful(&radial, points(SPACE, 4, 1), &alike(SPACE, 4), 1e-8).unwrap();
+        assert_equivariant(&radial, points(SPACE, 4, 1), &alike(SPACE, 4), 1e-11).unwrap();
+        assert_lawful(&Stretch, points(SPACE, 4, 1), &alike(SPACE, 4), 1e-9).unwrap();
+    }
+
+    #[test]
+    #[should_panic(expected = "was claimed")]
+    fn a_wrong_log_determinant_is_caught() {
+        let _ = assert_lawful(
+            &Radial {
+                exaggeration: 1.001,
+            },
+            points(SPACE, 1, 1),
+            &alike(SPACE, 1),
+            1e-6,
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "rotation before and after f differ")]
+    fn a_preferred_direction_is_caught() {
+        let _ = assert_equivariant(&Stretch, points(SPACE, 1, 1), &alike(SPACE, 1), 1e-6);
+    }
+
+    #[test]
+    #[should_panic(expected = "away from the mean-free space")]
+    fn leaving_the_space_is_caught() {
+        struct Drift;
+        impl Bijection for Drift {
+            fn input(&self) -> Space {
+                SPACE
+            }
+            fn output(&self) -> Space {
+                SPACE
+            }
+            fn forward(
+                &self,
+                x: Points,
+                _context: &Context,
+            ) -> Result<(Points, PerSample), FlowError> {
+                let none = Tensor::zeros([x.dims()[0]], (&x.device(), x.dtype()));
+                Ok((x + 1.0, none))
+            }
+            fn inverse(
+                &self,
+                y: Points,
+                context: &Context,
+            ) -> Result<(Points, PerSample), FlowError> {
+                let (x, none) = self.forward(y, context)?;
+                Ok((x - 2.0, none))
+            }
+        }
+        let _ = assert_lawful(&Drift, points(SPACE, 1, 1), &alike(SPACE, 1), 1e-6);
+    }
+
+    #[test]
+    #[should_panic(expected = "but the gradient says")]
+    fn a_gradient_that_is_cut_off_is_caught() {
+        let cut = |x: Points| (x.clone() * x.detach()).sum_dim(2).sum_dim(1).reshape([-1]);
+        assert_gradient_is_slope(cut, points(SPACE, 1, 1), 1e-6);
+    }
+
+    #[test]
+    fn a_density_pushed_forward_still_integrates_to_one() {
+        use crate::prior::{MeanFreeGaussian, Prior};
+        // Log-densities through the inverse of a nonlinear map, on its four-dimensional space, would take too many cells: its
+        // one-parameter cousin on the line will do.
+        let line = Space::MeanFree { points: 2, dims: 1 };
+        let prior = MeanFreeGaussian { points: 2, dims: 1 };
+        let log_density = |y: Points| {
+            let one = |y: f64| {
+                let r = Radial::radius(y.abs());
+                prior.log_density_of(&line.embed(&[r])) - (1.0 + 3.0 * r * r).ln()
+            };
+            host(y).chunks(2).map(|y| one(line.project(y)[0])).collect()
+        };
+        let mass = integral(line, 80.0, 20_000, log_density);
+        assert!(
+            (mass - 1.0).abs() < 1e-4,
+            "the density integrates to {mass}"
+        );
+    }
+
+    #[test]
+    fn permuting_a_context_moves_rows_and_columns_of_pairs() {
+        let pairs = cloud((0..9).map(f64::from).collect(), 3, 3).reshape([1, 3, 3, 1]);
+        let context = Context {
+            pairs: Some(pairs),
+            ..alike(SPACE, 1)
+        };
+        let moved = permuted_context(&context, &[2, 0, 1]);
+        assert_eq!(
+            host(moved.pairs.unwrap()),
+            [8.0, 6.0, 7.0, 2.0, 0.0, 1.0, 5.0, 3.0, 4.0]
+        );
+    }
+
+    #[test]
+    fn determinants_are_those_of_known_matrices() {
+        let rotation = orthogonal(3, 1, 5);
+        assert!(log_abs_det(rotation.chunks(3).map(<[f64]>::to_vec).collect()).abs() < 1e-14);
+        assert!((log_abs_det(vec![vec![0.0, 2.0], vec![3.0, 1.0]]) - 6_f64.ln()).abs() < 1e-15);
+        assert_eq!(
+            log_abs_det(vec![vec![1.0, 2.0], vec![2.0, 4.0]]),
+            f64::NEG_INFINITY
+        );
+    }
+}

@@ -1,0 +1,376 @@
+//! Molecules from SMILES texts, and start geometries for them.
+
+use cosmolkit::{BondStereo, EmbedParams};
+
+use crate::toolkit::{chirality, to_cosmolkit};
+use crate::{
+    Arrangement, Atom, Bond, BondOrder, Conformers, Element, Molecule, MoleculeError, Stereo,
+    StereoMatch, compare, stereo_of, stereogenic,
+};
+
+impl Molecule {
+    /// Reads a SMILES text: the heavy atoms in its order, then the hydrogens, all explicit; Kekulé bond orders; the stereo that it states.
+    ///
+    /// # Errors
+    /// A text that is no SMILES, valences that cannot be, and stereo that [`stereo_of`] cannot express: on an atom or a bond that has it
+    /// only because other centres do.
+    pub fn from_smiles(text: &str) -> Result<Self, MoleculeError> {
+        let refuse = |error: &dyn std::fmt::Display| MoleculeError::Smiles {
+            text: text.to_owned(),
+            reason: error.to_string(),
+        };
+        let parsed = cosmolkit::Molecule::from_smiles(text).map_err(|error| refuse(&error))?;
+        let parsed = parsed.with_hydrogens().map_err(|error| refuse(&error))?;
+        let kekulized = parsed
+            .with_kekulized_bonds()
+            .map_err(|error| refuse(&error))?;
+
+        let mut atoms = Vec::with_capacity(parsed.num_atoms());
+        for (index, atom) in kekulized.topology().atoms.iter().enumerate() {
+            let element = Element::from_number(atom.atomic_number())
+                .ok_or_else(|| refuse(&format!("atom {} is of no element", index + 1)))?;
+            atoms.push(Atom {
+                formal_charge: atom.formal_charge().into(),
+                ..Atom::new(element)
+            });
+        }
+        let mut bonds = Vec::with_capacity(kekulized.num_bonds());
+        for bond in kekulized.bonds() {
+            let order = match bond.order() {
+                cosmolkit::BondOrder::Single => BondOrder::Single,
+                cosmolkit::BondOrder::Double => BondOrder::Double,
+                cosmolkit::BondOrder::Triple => BondOrder::Triple,
+                cosmolkit::BondOrder::Aromatic => BondOrder::Aromatic,
+                other => {
+                    return Err(refuse(&format!(
+                        "bonds of the kind {other:?} are not supported"
+                    )));
+                }
+            };
+            bonds.push(Bond::new(bond.begin().index(), bond.end().index(), order));
+        }
+        let mut molecule = Self::new("", atoms, bonds, vec![])?;
+        molecule.stereo = stated_stereo(&molecule, &parsed).map_err(|reason| refuse(&reason))?;
+        Ok(molecule)
+    }
+}
+
+/// The part of what is stereogenic in `molecule` that the text states.
+fn stated_stereo(molecule: &Molecule, parsed: &cosmolkit::Molecule) -> Result<Stereo, String> {
+    let mut stereo = stereogenic(molecule);
+    let stated = parsed
+        .tetrahedral_stereo(false)
+        .map_err(|error| error.to_string())?;
+    let dependent = |atom: usize| {
+        format!(
+            "the stereo of atom {} depends on that of other atoms, which is not supported; leave it out",
+            atom + 1
+        )
+    };
+    for center in &stated {
+        let atom = center.center.index();
+        let (Some(ligands), Some(ours)) = (
+            center.ligands,
+            stereo.centers.iter_mut().find(|ours| ours.atom == atom),
+        ) else {
+            return Err(dependent(atom));
+        };
+        ours.chirality = chirality(ligands, &ours.neighbours).ok_or_else(|| dependent(atom))?;
+    }
+    let is_stated = |atom: usize| stated.iter().any(|center| center.center.index() == atom);
+    stereo.centers.retain(|center| is_stated(center.atom));
+
+    for bond in parsed.bonds() {
+        let same = match bond.stereo() {
+            BondStereo::Cis | BondStereo::Z => true,
+            BondStereo::Trans | BondStereo::E => false,
+            _ => continue,
+        };
+        let mut ends = [bond.begin().index(), bond.end().index()];
+        let Some(mut references) = bond
+            .stereo_atoms()
+            .map(|atoms| atoms.map(|atom| atom.index()))
+        else {
+            continue;
+        };
+        if ends[0] > ends[1] {
+            ends.reverse();
+            references.reverse();
+        }
+        let ours = stereo
+            .double_bonds
+            .iter_mut()
+            .find(|ours| ours.atoms == ends);
+        let ours = ours.ok_or_else(|| dependent(ends[0]))?;
+        let exchanged = (0..2)
+            .filter(|&end| ours.substituents[end] != references[end])
+            .count();
+        ours.arrangement = if same ^ (exchanged == 1) {
+            Arrangement::Cis
+        } else {
+            Arrangement::Trans
+        };
+    }
+    stereo
+        .double_bonds
+        .retain(|bond| bond.arrangement != Arrangement::Undecided);
+    Ok(stereo)
+}
+
+/// Start geometries by distance geometry with torsion preferences (ETKDGv3: Wang et al., 2020), in Å, centred.
+///
+/// They have the stereo that `molecule` states, and are a function of `molecule`, `seed` and `count`. They are no Boltzmann sample.
+///
+/// # Errors
+/// Unknown bond orders, nonsensical chemistry, and fewer than `count` geometries found within cosmolkit's number of attempts.
+pub fn embed(molecule: &Molecule, seed: u64, count: usize) -> Result<Conformers, MoleculeError> {
+    let failed = |found: usize, reason: String| MoleculeError::Embedding {
+        name: molecule.name.clone(),
+        found,
+        wanted: count,
+        reason,
+    };
+    if molecule.is_empty() {
+        return Err(failed(0, "there are no atoms".to_owned()));
+    }
+    let mut params = EmbedParams::etkdg_v3();
+    params.random_seed = (seed % (1 << 30)) as i32;
+    params.num_threads = 1;
+    params.prune_rms_thresh = -1.0;
+    params.clear_conformers = true;
+    let wanted = u32::try_from(count).map_err(|_| failed(0, "too many are wanted".to_owned()))?;
+    let mut conformers = Conformers::empty(molecule.len(), 3);
+    if count == 0 {
+        return Ok(conformers);
+    }
+    let embedded = to_cosmolkit(molecule, None)?
+        .with_3d_conformers_with_params(wanted, &params)
+        .map_err(|error| failed(0, error.to_string()))?;
+    for conformer in embedded.conformers_3d() {
+        let positions = conformer.coordinates().concat();
+        let found = stereo_of(molecule, &positions)?;
+        if compare(&molecule.stereo, &found) == StereoMatch::Same {
+            conformers.push(&positions);
+        }
+    }
+    if conformers.len() < count {
+        return Err(failed(
+            conformers.len(),
+            "distance geometry gave up".to_owned(),
+        ));
+    }
+    conformers.center();
+    Ok(conformers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Chirality;
+    use crate::geometry::{angle, mirror};
+
+    const ALANINE: &str = "CC(=O)N[C@@H](C)C(=O)NC";
+
+    #[test]
+    fn a_smiles_text_gives_all_hydrogens_and_kekule_bonds() {
+        let benzene = Molecule::from_smiles("c1ccccc1").unwrap();
+        assert_eq!(benzene.formula(), "C6H6");
+        let doubles = benzene
+            .bonds
+            .iter()
+            .filter(|bond| bond.order == BondOrder::Double);
+        assert_eq!(doubles.count(), 3);
+        let zwitterion = Molecule::from_smiles("[NH3+]CC(=O)[O-]").unwrap();
+        assert_eq!(zwitterion.formula(), "C2H5NO2");
+        assert_eq!(zwitterion.atoms[0].formal_charge, 1);
+        assert!(zwitterion.is_connected());
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_text() {
+        for text in ["C(", "CXC", "C(C)(C)(C)(C)C", "c1cccc1", "*C"] {
+            let message = Molecule::from_smiles(text).unwrap_err().to_string();
+            assert!(message.contains(text), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_at_sign_says_that_the_others_turn_counter_clockwise_seen_from_the_first() {
+        // From F, then Cl, Br, I turn counter-clockwise; the classes ascend in this order, after hydrogen-free carbon.
+        let molecule = Molecule::from_smiles("F[C@](Cl)(Br)I").unwrap();
+        // F on +z, the others below it; seen from +z they turn counter-clockwise, as the angle grows.
+        let turn = |k: f64| {
+            let angle = k * std::f64::consts::TAU / 3.0;
+            [angle.cos(), angle.sin(), -0.3]
+        };
+        let positions = [[0.0, 0.0, 1.0], [0.0; 3], turn(0.0), turn(1.0), turn(2.0)].concat();
+        let shown = stereo_of(&molecule, &positions).unwrap();
+        assert_eq!(compare(&molecule.stereo, &shown), StereoMatch::Same);
+        assert_eq!(
+            compare(&molecule.stereo, &shown.mirrored()),
+            StereoMatch::Mirror
+        );
+    }
+
+    #[test]
+    fn l_alanine_has_one_centre_and_its_text_backwards_has_the_same() {
+        let molecule = Molecule::from_smiles(ALANINE).unwrap();
+        assert_eq!(molecule.stereo.centers.len(), 1);
+        assert!(molecule.stereo.double_bonds.is_empty());
+        let backwards = Molecule::from_smiles("CNC(=O)[C@H](C)NC(C)=O").unwrap();
+        assert_eq!(
+            molecule.stereo.centers[0].chirality,
+            backwards.stereo.centers[0].chirality
+        );
+        let d_alanine = Molecule::from_smiles("CC(=O)N[C@H](C)C(=O)NC").unwrap();
+        assert_ne!(
+            molecule.stereo.centers[0].chirality,
+            d_alanine.stereo.centers[0].chirality
+        );
+        assert!(
+            Molecule::from_smiles("CC(=O)NC(C)C(=O)NC")
+                .unwrap()
+                .stereo
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn start_geometries_have_the_stereo_of_their_text() {
+        for text in [
+            ALANINE,
+            "C/C=C/C",
+            "C/C=C\\C",
+            "C/C(F)=N\\O",
+            "C[S@](=O)CC",
+            "C[S@@](=O)CC",
+            "C[C@H](F)[C@@H](Cl)Br",
+            "C[N@+](CC)(CCC)CCCC",
+            "F/C=C/[C@H](O)C",
+        ] {
+            let molecule = Molecule::from_smiles(text).unwrap();
+            assert!(!molecule.stereo.is_empty(), "{text}");
+            let conformers = embed(&molecule, 7, 3).unwrap();
+            assert_eq!(conformers.len(), 3);
+            for x in conformers.iter() {
+                let shown = stereo_of(&molecule, x).unwrap();
+                assert_eq!(
+                    compare(&molecule.stereo, &shown),
+                    StereoMatch::Same,
+                    "{text}"
+                );
+                let mut image = x.to_vec();
+                mirror(&mut image);
+                let found = compare(&molecule.stereo, &stereo_of(&molecule, &image).unwrap());
+                let expected = if molecule.stereo.centers.is_empty() {
+                    StereoMatch::Same
+                } else {
+                    StereoMatch::Mirror
+                };
+                assert_eq!(found, expected, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_wrong_centre_of_two_is_another_molecule() {
+        let one = Molecule::from_smiles("C[C@H](F)[C@@H](Cl)Br").unwrap();
+        let other = Molecule::from_smiles("C[C@H](F)[C@H](Cl)Br").unwrap();
+        let x = embed(&other, 1, 1).unwrap();
+        let shown = stereo_of(&one, x.get(0)).unwrap();
+        assert_eq!(compare(&one.stereo, &shown), StereoMatch::Other);
+        let cis = Molecule::from_smiles("C/C=C\\C").unwrap();
+        let trans = Molecule::from_smiles("C/C=C/C").unwrap();
+        let x = embed(&trans, 1, 1).unwrap();
+        let shown = stereo_of(&cis, x.get(0)).unwrap();
+        assert_eq!(compare(&cis.stereo, &shown), StereoMatch::Other);
+    }
+
+    #[test]
+    fn coordinates_that_are_no_numbers_match_nothing() {
+        let molecule = Molecule::from_smiles(ALANINE).unwrap();
+        let shown = stereo_of(&molecule, &vec![f64::NAN; 3 * molecule.len()]).unwrap();
+        assert_eq!(shown.centers[0].chirality, Chirality::Flat);
+        assert_eq!(compare(&molecule.stereo, &shown), StereoMatch::Other);
+        assert_eq!(compare(&shown, &shown), StereoMatch::Other);
+        assert!(stereo_of(&molecule, &[0.0; 3]).is_err());
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_geometries_again_and_another_gives_others() {
+        let butane = Molecule::from_smiles("CCCC").unwrap();
+        let first = embed(&butane, 3, 2).unwrap();
+        assert_eq!(first, embed(&butane, 3, 2).unwrap());
+        assert_ne!(first, embed(&butane, 4, 2).unwrap());
+        let bend = angle(first.get(0), [0, 1, 2]).to_degrees();
+        assert!((105.0..120.0).contains(&bend), "{bend}");
+        assert!(embed(&butane, 3, 0).unwrap().is_empty());
+        assert!(embed(&Molecule::default(), 3, 1).is_err());
+    }
+
+    #[test]
+    fn small_and_double_bonds_that_cannot_be_arranged_have_no_stereo() {
+        for text in [
+            "C=C",
+            "CC=C",
+            "C1CCCC=C1",
+            "C=C=C",
+            "CC#N",
+            "NC(N)=N",
+            "c1ccccc1",
+            "CC(=O)NC",
+            "CN=[N+]=[N-]",
+        ] {
+            assert!(
+                stereogenic(&Molecule::from_smiles(text).unwrap()).is_empty(),
+                "{text}"
+            );
+        }
+        for text in ["CC=CC", "CC=NO", "CN=NC", "C1CCCCCC=C1"] {
+            assert_eq!(
+                stereogenic(&Molecule::from_smiles(text).unwrap())
+                    .double_bonds
+                    .len(),
+                1,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn stereo_that_depends_on_other_centres_is_refused() {
+        let message = Molecule::from_smiles("C[C@H]1CC[C@@H](C)CC1")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("depends on that of other atoms"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn pieces_are_read_and_placed_without_complaint() {
+        let molecule = Molecule::from_smiles("[Na+].[Cl-].O").unwrap();
+        assert_eq!(molecule.components().len(), 3);
+        assert_eq!(molecule.formal_charge(), 0);
+        assert!(stereogenic(&molecule).is_empty());
+    }
+
+    #[test]
+    fn cosmolkit_gets_the_same_molecule_back() {
+        let molecule = Molecule::from_smiles("c1cc(C)ncc1/C=C/[C@H](O)[N+](=O)[O-]").unwrap();
+        let x = embed(&molecule, 1, 1).unwrap();
+        let theirs = to_cosmolkit(&molecule, Some(x.get(0))).unwrap();
+        assert_eq!(theirs.num_atoms(), molecule.len());
+        assert_eq!(theirs.conformers_3d()[0].coordinates().concat(), x.get(0));
+        assert_eq!(stated_stereo(&molecule, &theirs).unwrap(), molecule.stereo);
+        let mut unknown = molecule.clone();
+        unknown.bonds[2].order = BondOrder::Unknown;
+        let atoms = unknown.bonds[2].atoms;
+        assert_eq!(
+            to_cosmolkit(&unknown, None).unwrap_err(),
+            MoleculeError::UnknownOrder { atoms }
+        );
+        assert!(to_cosmolkit(&molecule, Some(&[0.0])).is_err());
+    }
+}
