@@ -1,7 +1,9 @@
 //! The reference samplers against the published properties of the toy targets.
 
 use boltzflow_energy::blocks::mean_and_error;
-use boltzflow_energy::{Energy, Masses, Propagator, ReplicaExchange, Settings, Target, geometric_ladder};
+use boltzflow_energy::{
+    Energy, Masses, Propagator, ReplicaExchange, Settings, Target, geometric_ladder,
+};
 use boltzflow_molecule::Conformers;
 use libtest_mimic::{Failed, Trial};
 
@@ -10,28 +12,62 @@ use crate::support::trial;
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("replica_exchange_gives_the_energy_spread_and_virial_of_dw4", false, || {
-            let settings = Settings {
-                temperatures: geometric_ladder(1.0, 4.0, 4),
-                ladders: 8,
-                propagator: Propagator::Hmc { time_step: 0.15, leapfrog: 8, trajectories: 2 },
-                burn_in: 500,
-                stride: 1,
-                seed: 2,
-            };
-            check("dw4", settings, 15_000, Published { energy: (-22.535, 0.007), spread: 1.908, virial: 6.0 })
-        }),
-        trial("replica_exchange_gives_the_energy_spread_and_virial_of_lj13", false, || {
-            let settings = Settings {
-                temperatures: geometric_ladder(1.0, 1.6, 3),
-                ladders: 8,
-                propagator: Propagator::Hmc { time_step: 0.03, leapfrog: 12, trajectories: 2 },
-                burn_in: 500,
-                stride: 1,
-                seed: 2,
-            };
-            check("lj:13,2,1", settings, 50_000, Published { energy: (-42.964, 0.022), spread: 6.905, virial: 36.0 })
-        }),
+        trial(
+            "replica_exchange_gives_the_energy_spread_and_virial_of_dw4",
+            false,
+            || {
+                let settings = Settings {
+                    temperatures: geometric_ladder(1.0, 4.0, 4),
+                    ladders: 8,
+                    propagator: Propagator::Hmc {
+                        time_step: 0.15,
+                        leapfrog: 8,
+                        trajectories: 2,
+                    },
+                    burn_in: 500,
+                    stride: 1,
+                    seed: 2,
+                };
+                check(
+                    "dw4",
+                    settings,
+                    15_000,
+                    Published {
+                        energy: (-22.535, 0.007),
+                        spread: 1.908,
+                        virial: 6.0,
+                    },
+                )
+            },
+        ),
+        trial(
+            "replica_exchange_gives_the_energy_spread_and_virial_of_lj13",
+            false,
+            || {
+                let settings = Settings {
+                    temperatures: geometric_ladder(1.0, 1.6, 3),
+                    ladders: 8,
+                    propagator: Propagator::Hmc {
+                        time_step: 0.03,
+                        leapfrog: 12,
+                        trajectories: 2,
+                    },
+                    burn_in: 500,
+                    stride: 1,
+                    seed: 2,
+                };
+                check(
+                    "lj:13,2,1",
+                    settings,
+                    50_000,
+                    Published {
+                        energy: (-42.964, 0.022),
+                        spread: 6.905,
+                        virial: 36.0,
+                    },
+                )
+            },
+        ),
     ]
 }
 
@@ -48,7 +84,8 @@ fn check(name: &str, settings: Settings, rounds: u64, published: Published) -> R
     let ladders = settings.ladders as f64;
     let burn_in = settings.burn_in;
     let start = Conformers::new(points, dims, target.start());
-    let mut simulation = ReplicaExchange::new(&target, Masses::unit(points, dims), settings, &start)?;
+    let mut simulation =
+        ReplicaExchange::new(&target, Masses::unit(points, dims), settings, &start)?;
     let mut evaluator = target.evaluator()?;
     let mut gradient = vec![0.0; points * dims];
     // Averages over the ladders, round by round.
@@ -60,7 +97,13 @@ fn check(name: &str, settings: Settings, rounds: u64, published: Published) -> R
             let round = (frame.round - burn_in - 1) as usize;
             energies[round] += frame.energy / ladders;
             squares[round] += (frame.energy - published.energy.0).powi(2) / ladders;
-            virials[round] += frame.positions.iter().zip(&gradient).map(|(x, g)| x * g).sum::<f64>() / ladders;
+            virials[round] += frame
+                .positions
+                .iter()
+                .zip(&gradient)
+                .map(|(x, g)| x * g)
+                .sum::<f64>()
+                / ladders;
         }
     })?;
 
@@ -70,7 +113,11 @@ fn check(name: &str, settings: Settings, rounds: u64, published: Published) -> R
     let spread = (square - (energy - published.energy.0).powi(2)).sqrt();
     // The published spread comes without an error; for a Gaussian it is that of the mean over √2.
     let published_spread = (published.spread, published.energy.1 / 2.0_f64.sqrt());
-    within("the standard deviation of U", (spread, 0.5 * square_error / spread), published_spread)?;
+    within(
+        "the standard deviation of U",
+        (spread, 0.5 * square_error / spread),
+        published_spread,
+    )?;
     within("⟨x·∇U⟩", mean_and_error(&virials), (published.virial, 0.0))?;
     if energy_error > 1.5 * published.energy.1 {
         return Err(format!("⟨U⟩ has the error {energy_error}, too large to compare with").into());
@@ -79,7 +126,11 @@ fn check(name: &str, settings: Settings, rounds: u64, published: Published) -> R
 }
 
 /// Whether two values agree within three standard errors.
-fn within(what: &str, (found, error): (f64, f64), (expected, its_error): (f64, f64)) -> Result<(), Failed> {
+fn within(
+    what: &str,
+    (found, error): (f64, f64),
+    (expected, its_error): (f64, f64),
+) -> Result<(), Failed> {
     let off = (found - expected).abs() / error.hypot(its_error);
     if off <= 3.0 {
         return Ok(());

@@ -3,7 +3,7 @@
 
     python benches/peers/rdkit_mmff.py [--rounds 21]
 
-Ours answers the same JSON lines (see README.md beside this file): the example `peer_mmff` of boltzflow-energy.
+Ours answers the same JSON lines (see README.md beside this file): `mmff.rs`, the example `peer_mmff` of boltzflow-energy.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import time
 
 from rdkit import Chem
@@ -27,42 +26,35 @@ REPEATS = 200
 
 
 def conformers(smiles, count=20):
-    """Embedded conformers, optimised a little so that no two atoms overlap, written as an SDF of one record each."""
+    """Embedded conformers, optimised a little so that no two atoms overlap: positions in angstrom, hydrogens after all other atoms."""
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
     AllChem.EmbedMultipleConfs(molecule, count, randomSeed=1)
     AllChem.MMFFOptimizeMoleculeConfs(molecule, maxIters=20, mmffVariant="MMFF94s")
-    return molecule
+    return [conformer.GetPositions().ravel().tolist() for conformer in molecule.GetConformers()]
 
 
-def write(molecule, path):
-    with Chem.SDWriter(str(path)) as writer:
-        writer.SetKekulize(True)
-        for conformer in molecule.GetConformers():
-            writer.write(molecule, confId=conformer.GetId())
+def answer(smiles, positions, repeats):
+    """RDKit's microseconds for an energy and gradient, and the energy of each conformer."""
+    molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    AllChem.EmbedMolecule(molecule, randomSeed=1)
+    # MMFFGetMoleculeProperties changes the aromaticity of its molecule.
+    properties = AllChem.MMFFGetMoleculeProperties(Chem.Mol(molecule), mmffVariant="MMFF94s")
+    field = AllChem.MMFFGetMoleculeForceField(molecule, properties, nonBondedThresh=1e9)
+    field.Initialize()
+    energies = [field.CalcEnergy(x) for x in positions]
+    start = time.perf_counter()
+    for i in range(repeats):
+        x = positions[i % len(positions)]
+        # A gradient without an energy before it would use stale distances.
+        field.CalcEnergy(x)
+        field.CalcGrad(x)
+    return {"us": 1e6 * (time.perf_counter() - start) / repeats, "energies": energies}
 
 
 def serve():
-    """RDKit's side: {"sdf": file, "repeats": k} -> {"us": per energy and gradient, "energies": [...]}."""
-    loaded = {}
+    """RDKit's side of the line protocol."""
     for line in sys.stdin:
-        request = json.loads(line)
-        path = request["sdf"]
-        if path not in loaded:
-            records = [m for m in Chem.SDMolSupplier(path, removeHs=False)]
-            # MMFFGetMoleculeProperties changes the aromaticity of its molecule.
-            properties = AllChem.MMFFGetMoleculeProperties(Chem.Mol(records[0]), mmffVariant="MMFF94s")
-            field = AllChem.MMFFGetMoleculeForceField(records[0], properties)
-            field.Initialize()
-            loaded[path] = field, [m.GetConformer().GetPositions().ravel().tolist() for m in records]
-        field, positions = loaded[path]
-        start = time.perf_counter()
-        for i in range(request["repeats"]):
-            x = positions[i % len(positions)]
-            # A gradient without an energy before it would use stale distances.
-            field.CalcEnergy(x)
-            field.CalcGrad(x)
-        us = 1e6 * (time.perf_counter() - start) / request["repeats"]
-        print(json.dumps({"us": us, "energies": [field.CalcEnergy(x) for x in positions]}), flush=True)
+        print(json.dumps(answer(**json.loads(line))), flush=True)
 
 
 def main():
@@ -78,18 +70,15 @@ def main():
     rdkit = Peer([sys.executable, __file__, "--serve"])
     print(f"MMFF94s, energy and gradient, one thread, medians of {arguments.rounds} × {REPEATS} [quartiles], µs\n")
     print(f"{'molecule':<16} {'atoms':>5} {'boltzflow':>26} {'RDKit':>26} {'ratio':>7} {'largest |ΔE|, kcal/mol':>23}")
-    with tempfile.TemporaryDirectory() as folder:
-        for name, smiles in MOLECULES.items():
-            molecule = conformers(smiles)
-            path = pathlib.Path(folder) / f"{name.replace(' ', '-')}.sdf"
-            write(molecule, path)
-            request = {"sdf": str(path), "repeats": REPEATS}
-            pairs = zip(ours.ask(**request)["energies"], rdkit.ask(**request)["energies"], strict=True)
-            off = max(abs(a - b) for a, b in pairs)
-            mine, theirs = interleaved([ours, rdkit], request, arguments.rounds, unit="us")
-            cells = ["{:.1f} [{:.1f}, {:.1f}]".format(t["median"], *t["quartiles"]) for t in (mine, theirs)]
-            ratio = mine["median"] / theirs["median"]
-            print(f"{name:<16} {molecule.GetNumAtoms():5d} {cells[0]:>26} {cells[1]:>26} {ratio:7.2f} {off:23.1e}", flush=True)
+    for name, smiles in MOLECULES.items():
+        request = {"smiles": smiles, "positions": conformers(smiles), "repeats": REPEATS}
+        pairs = zip(ours.ask(**request)["energies"], rdkit.ask(**request)["energies"], strict=True)
+        off = max(abs(a - b) for a, b in pairs)
+        mine, theirs = interleaved([ours, rdkit], request, arguments.rounds, unit="us")
+        cells = ["{:.1f} [{:.1f}, {:.1f}]".format(t["median"], *t["quartiles"]) for t in (mine, theirs)]
+        ratio = mine["median"] / theirs["median"]
+        atoms = len(request["positions"][0]) // 3
+        print(f"{name:<16} {atoms:5d} {cells[0]:>26} {cells[1]:>26} {ratio:7.2f} {off:23.1e}", flush=True)
     rdkit.close()
     ours.close()
 

@@ -15,7 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Text formats (XYZ, SDF, PDB, inpcrd) have readers of our own; trajectories (XTC, TRR, DCD, NetCDF) go through chemfiles.
+//! Text formats (XYZ, SDF, PDB, inpcrd) and XTC, DCD and NetCDF have readers of our own; TRR goes through chemfiles.
 //! Whatever a file contains, reading it ends in a value or an [`Error`]. Lengths are in ångström.
 
 #![forbid(unsafe_code)]

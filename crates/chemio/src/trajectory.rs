@@ -1,16 +1,17 @@
-//! Trajectories through chemfiles, whose types and traps end here.
+//! Trajectories: XTC, DCD and AMBER NetCDF by readers of our own, because damaged files make chemfiles read outside its memory;
+//! TRR through chemfiles, whose types and traps end there.
 
-mod frames;
+mod bytes;
+mod dcd;
+mod netcdf;
+mod trr;
+mod xtc;
 
-use std::{
-    panic::{self, AssertUnwindSafe},
-    path::Path,
-    sync::Once,
-};
+use std::path::Path;
 
 use boltzflow_molecule::{Conformers, Molecule};
 
-use crate::{Error, Fault, Format, ReadOptions, Record, Tags, source::binary};
+use crate::{Error, Fault, Format, ReadOptions, Record, Tags};
 
 /// Reads the frames of a trajectory (XTC, TRR, DCD, AMBER NetCDF) of this molecule, Å.
 ///
@@ -39,107 +40,40 @@ pub(crate) fn read_record(
 
 /// Reads a trajectory of this format.
 fn read_as(path: &Path, format: Format, molecule: &Molecule) -> Result<Conformers, Error> {
-    let name = match format {
-        Format::Xtc => "XTC",
-        Format::Trr => "TRR",
-        Format::Dcd => "DCD",
-        Format::NetCdf => "Amber NetCDF",
-        Format::Xyz | Format::Sdf | Format::Pdb | Format::Inpcrd => {
-            return Err(Error::UnknownFormat {
-                path: path.to_owned(),
-            });
-        }
-    };
-    if molecule.atoms.is_empty() {
+    let atoms = molecule.atoms.len();
+    if atoms == 0 {
         return Err(Error::NeedsMolecule {
             path: path.to_owned(),
         });
     }
-    // Chemfiles passes over a frame that is cut without a word, so the frames are counted before it sees the file.
-    let announced = frames::count(path, format)?;
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| {
-        decode(path, name, molecule.atoms.len())
-    }));
-    let message = || "it makes chemfiles fail; the file is damaged".to_owned();
-    let conformers = decoded.map_err(|_| Error::Chemfiles {
-        path: path.to_owned(),
-        message: message(),
-    })??;
-    match announced {
-        Some(announced) if announced != conformers.len() => {
-            let found = conformers.len();
-            Err(binary(
-                path,
-                found.min(announced),
-                Fault::LostFrames { announced, found },
-            ))
-        }
-        _ => Ok(conformers),
+    match format {
+        Format::Xtc => xtc::read(path, atoms),
+        Format::Trr => trr::read(path, atoms),
+        Format::Dcd => dcd::read(path, atoms),
+        Format::NetCdf => netcdf::read(path, atoms),
+        Format::Xyz | Format::Sdf | Format::Pdb | Format::Inpcrd => Err(Error::UnknownFormat {
+            path: path.to_owned(),
+        }),
     }
 }
 
-/// Decodes all frames at once into our own numbers.
-fn decode(path: &Path, format: &str, atoms: usize) -> Result<Conformers, Error> {
-    route_warnings();
-    let failed = |error: chemfiles::Error| Error::Chemfiles {
-        path: path.to_owned(),
-        message: error.to_string(),
-    };
-    let mut trajectory =
-        chemfiles::Trajectory::open_with_format(path, 'r', format).map_err(failed)?;
-    let steps = trajectory.nsteps();
-    let mut conformers = Conformers::empty(atoms, 3);
-    let mut frame = chemfiles::Frame::new();
-    for step in 0..steps {
-        trajectory.read(&mut frame).map_err(failed)?;
-        // Asking an empty frame for its positions is undefined behaviour.
-        if frame.size() != atoms {
-            return Err(binary(
-                path,
-                step,
-                Fault::FrameAtoms {
-                    found: frame.size(),
-                    expected: atoms,
-                },
-            ));
-        }
-        let positions = frame.positions().as_flattened();
-        if let Some(at) = positions
-            .iter()
-            .position(|coordinate| !coordinate.is_finite())
-        {
+/// Refuses positions that are not finite.
+fn check_finite(positions: &[f64]) -> Result<(), Fault> {
+    match positions
+        .iter()
+        .position(|coordinate| !coordinate.is_finite())
+    {
+        None => Ok(()),
+        Some(at) => {
             let what = format!(
                 "coordinate {} of atom {}",
                 ["x", "y", "z"][at % 3],
                 at / 3 + 1
             );
-            return Err(binary(
-                path,
-                step,
-                Fault::NotFinite {
-                    what,
-                    found: positions[at].to_string(),
-                },
-            ));
+            Err(Fault::NotFinite {
+                what,
+                found: positions[at].to_string(),
+            })
         }
-        conformers.push(positions);
     }
-    if conformers.is_empty() {
-        Err(Error::Empty {
-            path: path.to_owned(),
-        })
-    } else {
-        Ok(conformers)
-    }
-}
-
-/// Sends what chemfiles warns of to the log, once for the process.
-///
-/// The callback of the crate `chemfiles` aborts the process on a warning that is not UTF-8. Warnings quote text of the file,
-/// so no text file is given to chemfiles, and of binary ones only those whose frames were found in order before.
-fn route_warnings() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        chemfiles::set_warning_callback(|message| log::warn!("chemfiles: {message}"))
-    });
 }

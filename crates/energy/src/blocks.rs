@@ -12,8 +12,13 @@ pub fn mean_and_error(series: &[f64]) -> (f64, f64) {
     let mut blocks = series.to_vec();
     let mut best = level_error(&blocks).unwrap_or(f64::INFINITY);
     while blocks.len() >= 32 {
-        blocks = blocks.chunks_exact(2).map(|pair| f64::midpoint(pair[0], pair[1])).collect();
-        let Some(error) = level_error(&blocks) else { break };
+        blocks = blocks
+            .chunks_exact(2)
+            .map(|pair| f64::midpoint(pair[0], pair[1]))
+            .collect();
+        let Some(error) = level_error(&blocks) else {
+            break;
+        };
         best = best.max(error);
     }
     (mean, best)
@@ -33,7 +38,11 @@ pub fn autocorrelation_time(series: &[f64]) -> f64 {
     }
     let mut time = 1.0;
     for lag in 1..n {
-        let covariance: f64 = centred.iter().zip(&centred[lag..]).map(|(a, b)| a * b).sum();
+        let covariance: f64 = centred
+            .iter()
+            .zip(&centred[lag..])
+            .map(|(a, b)| a * b)
+            .sum();
         time += 2.0 * covariance / variance;
         if lag as f64 >= 5.0 * time {
             break;
@@ -46,7 +55,11 @@ pub fn autocorrelation_time(series: &[f64]) -> f64 {
 fn level_error(blocks: &[f64]) -> Option<f64> {
     let n = blocks.len() as f64;
     let mean = blocks.iter().sum::<f64>() / n;
-    let variance = blocks.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let variance = blocks
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / (n - 1.0);
     (n > 1.0).then(|| (variance / n).sqrt())
 }
 
@@ -77,7 +90,10 @@ mod tests {
         assert_relative_eq!(autocorrelation_time(&series), time, max_relative = 0.1);
         let (mean, error) = mean_and_error(&series);
         let expected = (time / n as f64).sqrt();
-        assert!(error > 0.85 * expected && error < 2.0 * expected, "{error} for {expected}");
+        assert!(
+            error > 0.85 * expected && error < 2.0 * expected,
+            "{error} for {expected}"
+        );
         assert!(mean.abs() < 4.0 * expected);
     }
 

@@ -8,7 +8,9 @@ use crate::random::Stream;
 /// A Gaussian cloud of points.
 pub(crate) fn cloud(points: usize, dims: usize, scale: f64, seed: u64) -> Vec<f64> {
     let mut stream = Stream::new(seed, 99);
-    (0..points * dims).map(|_| scale * stream.normal()).collect()
+    (0..points * dims)
+        .map(|_| scale * stream.normal())
+        .collect()
 }
 
 /// Asserts that the gradient at `x` is the slope of the energy, by central differences of step `h`.

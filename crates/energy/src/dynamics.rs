@@ -51,13 +51,17 @@ pub enum DynamicsError {
     #[error("a simulation needs at least one configuration to start from")]
     NoStart,
     /// The guard refuses where the simulation would start.
-    #[error("start configuration {index} is refused by the check of this simulation after its minimisation (wrong stereochemistry?)")]
+    #[error(
+        "start configuration {index} is refused by the check of this simulation after its minimisation (wrong stereochemistry?)"
+    )]
     RefusedStart {
         /// Which of the start configurations.
         index: usize,
     },
     /// The integrator blew up.
-    #[error("the dynamics at temperature {temperature} became unstable in round {round}; shorten the time step of {time_step}")]
+    #[error(
+        "the dynamics at temperature {temperature} became unstable in round {round}; shorten the time step of {time_step}"
+    )]
     Unstable {
         /// Temperature (or kT) of the replica.
         temperature: f64,
@@ -79,6 +83,9 @@ pub(crate) fn center(x: &mut [f64], dims: usize) {
     let points = (x.len() / dims) as f64;
     for axis in 0..dims {
         let mean = x.iter().skip(axis).step_by(dims).sum::<f64>() / points;
-        x.iter_mut().skip(axis).step_by(dims).for_each(|coordinate| *coordinate -= mean);
+        x.iter_mut()
+            .skip(axis)
+            .step_by(dims)
+            .for_each(|coordinate| *coordinate -= mean);
     }
 }

@@ -17,7 +17,11 @@ pub struct Minimisation {
 
 impl Default for Minimisation {
     fn default() -> Self {
-        Self { tolerance: 1e-2, iterations: 2000, largest_step: 0.3 }
+        Self {
+            tolerance: 1e-2,
+            iterations: 2000,
+            largest_step: 0.3,
+        }
     }
 }
 
@@ -75,10 +79,23 @@ pub fn minimise(
             pairs.clear();
             direction = descent(&gradient, &pairs);
         }
-        let longest = direction.iter().fold(0.0_f64, |longest, d| longest.max(d.abs()));
-        let first = if pairs.is_empty() { 0.1_f64.min(settings.largest_step) / longest } else { 1.0 };
+        let longest = direction
+            .iter()
+            .fold(0.0_f64, |longest, d| longest.max(d.abs()));
+        let first = if pairs.is_empty() {
+            0.1_f64.min(settings.largest_step) / longest
+        } else {
+            1.0
+        };
         let limit = settings.largest_step / longest;
-        let mut line = Line { evaluator, origin: x, energy, gradient: &gradient, direction: &direction, evaluations: 0 };
+        let mut line = Line {
+            evaluator,
+            origin: x,
+            energy,
+            gradient: &gradient,
+            direction: &direction,
+            evaluations: 0,
+        };
         let found = line.search(first.min(limit), limit)?;
         evaluations += line.evaluations;
         let Some(point) = found else {
@@ -95,13 +112,23 @@ pub fn minimise(
             if pairs.len() == MEMORY {
                 pairs.pop_front();
             }
-            pairs.push_back(Pair { step, change, rho: 1.0 / product });
+            pairs.push_back(Pair {
+                step,
+                change,
+                rho: 1.0 / product,
+            });
         }
         x.copy_from_slice(&point.x);
         (energy, gradient) = (point.energy, point.gradient);
     }
     let gradient_rms = rms(&gradient);
-    Ok(Minimum { energy, gradient_rms, iterations, evaluations, converged: gradient_rms <= settings.tolerance })
+    Ok(Minimum {
+        energy,
+        gradient_rms,
+        iterations,
+        evaluations,
+        converged: gradient_rms <= settings.tolerance,
+    })
 }
 
 /// `−H g` by the two-loop recursion.
@@ -115,7 +142,9 @@ fn descent(gradient: &[f64], pairs: &VecDeque<Pair>) -> Vec<f64> {
     }
     if let Some(last) = pairs.back() {
         let scale = 1.0 / (last.rho * dot(&last.change, &last.change));
-        q.iter_mut().for_each(|q| *q *= scale);
+        for q in &mut q {
+            *q *= scale;
+        }
     }
     for (pair, share) in pairs.iter().zip(shares.into_iter().rev()) {
         let correction = share - pair.rho * dot(&pair.change, &q);
@@ -159,7 +188,11 @@ impl Line<'_, '_> {
             } else {
                 return Ok(Some(point));
             }
-            t = if high.is_finite() { 0.5 * (low + high) } else { (2.0 * low).min(limit) };
+            t = if high.is_finite() {
+                0.5 * (low + high)
+            } else {
+                (2.0 * low).min(limit)
+            };
         }
         Ok(None)
     }
@@ -175,7 +208,11 @@ impl Line<'_, '_> {
             Err(EnergyError::NotFinite { .. }) => f64::INFINITY,
             Err(error) => return Err(error),
         };
-        Ok(Point { x, energy, gradient })
+        Ok(Point {
+            x,
+            energy,
+            gradient,
+        })
     }
 }
 
@@ -214,9 +251,14 @@ mod tests {
             x.extend([b * golden, 0.0, a]);
         }
         let disturbance = cloud(13, 3, 0.1, 5);
-        x.iter_mut().zip(disturbance).for_each(|(x, d)| *x = 0.55 * *x + d);
+        x.iter_mut()
+            .zip(disturbance)
+            .for_each(|(x, d)| *x = 0.55 * *x + d);
         let cluster = LennardJones::new(13, 1.0, 0.0).unwrap();
-        let settings = Minimisation { tolerance: 1e-8, ..Minimisation::default() };
+        let settings = Minimisation {
+            tolerance: 1e-8,
+            ..Minimisation::default()
+        };
         let found = minimise(&mut *cluster.evaluator().unwrap(), &mut x, &settings).unwrap();
         assert!(found.converged, "{found:?}");
         assert_relative_eq!(found.energy, -44.326801, epsilon = 1e-6);
@@ -229,7 +271,10 @@ mod tests {
             let mut x = cloud(20, 3, 1.0, seed);
             let mut evaluator = cluster.evaluator().unwrap();
             let before = evaluator.evaluate(&x, &mut vec![0.0; 60]).unwrap();
-            let settings = Minimisation { tolerance: 1e-7, ..Minimisation::default() };
+            let settings = Minimisation {
+                tolerance: 1e-7,
+                ..Minimisation::default()
+            };
             let found = minimise(&mut *evaluator, &mut x, &settings).unwrap();
             assert!(found.converged && found.energy < before, "{found:?}");
             let mut gradient = vec![0.0; 60];
@@ -241,8 +286,17 @@ mod tests {
     #[test]
     fn iterations_that_run_out_are_reported() {
         let cluster = LennardJones::new(20, 1.0, 1.0).unwrap();
-        let settings = Minimisation { tolerance: 1e-10, iterations: 3, ..Minimisation::default() };
-        let found = minimise(&mut *cluster.evaluator().unwrap(), &mut cloud(20, 3, 1.0, 1), &settings).unwrap();
+        let settings = Minimisation {
+            tolerance: 1e-10,
+            iterations: 3,
+            ..Minimisation::default()
+        };
+        let found = minimise(
+            &mut *cluster.evaluator().unwrap(),
+            &mut cloud(20, 3, 1.0, 1),
+            &settings,
+        )
+        .unwrap();
         assert!(!found.converged);
         assert_eq!(found.iterations, 3);
     }

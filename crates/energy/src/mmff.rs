@@ -26,7 +26,9 @@ pub enum MmffError {
     #[error(transparent)]
     Molecule(#[from] MoleculeError),
     /// Some atoms are of no MMFF94 type.
-    #[error("MMFF94 has no parameters for {atoms} of {name:?}; use an AMBER prmtop with parameters for this molecule")]
+    #[error(
+        "MMFF94 has no parameters for {atoms} of {name:?}; use an AMBER prmtop with parameters for this molecule"
+    )]
     NoParameters {
         /// Title of the molecule.
         name: String,
@@ -59,20 +61,33 @@ impl Mmff {
     ///
     /// # Errors
     /// Bonds of unknown order, or atoms without parameters: the message names them.
-    pub fn new(molecule: &Molecule, positions: &[f64], variant: Variant) -> Result<Self, MmffError> {
+    pub fn new(
+        molecule: &Molecule,
+        positions: &[f64],
+        variant: Variant,
+    ) -> Result<Self, MmffError> {
         let typed = to_cosmolkit(molecule, Some(positions))?;
         let variant = match variant {
             Variant::Mmff94 => MmffVariant::Mmff94,
             Variant::Mmff94s => MmffVariant::Mmff94s,
         };
-        let set_up = |error: &dyn fmt::Display| MmffError::SetUp { name: molecule.name.clone(), reason: error.to_string() };
+        let set_up = |error: &dyn fmt::Display| MmffError::SetUp {
+            name: molecule.name.clone(),
+            reason: error.to_string(),
+        };
         let properties = typed
-            .mmff_properties_with_params(&MmffPropertiesParams { mmff_variant: variant, ..MmffPropertiesParams::default() })
+            .mmff_properties_with_params(&MmffPropertiesParams {
+                mmff_variant: variant,
+            })
             .map_err(|error| set_up(&error))?;
         if !properties.is_valid() {
-            let untyped = (0..molecule.atoms.len()).filter(|&atom| properties.atom_type(atom).map_or(true, |found| found == 0));
+            let untyped = (0..molecule.atoms.len())
+                .filter(|&atom| properties.atom_type(atom).map_or(true, |found| found == 0));
             let atoms = name_atoms(molecule, untyped);
-            return Err(MmffError::NoParameters { name: molecule.name.clone(), atoms });
+            return Err(MmffError::NoParameters {
+                name: molecule.name.clone(),
+                atoms,
+            });
         }
         let energy = Self {
             molecule: typed,
@@ -96,8 +111,9 @@ const LISTED: usize = 8;
 
 /// `atoms 3 (P), 4 (Se)`.
 fn name_atoms(molecule: &Molecule, atoms: impl Iterator<Item = usize>) -> String {
-    let names: Vec<_> =
-        atoms.map(|atom| format!("{} ({})", atom + 1, molecule.atoms[atom].element.symbol())).collect();
+    let names: Vec<_> = atoms
+        .map(|atom| format!("{} ({})", atom + 1, molecule.atoms[atom].element.symbol()))
+        .collect();
     let more = names.len().saturating_sub(LISTED);
     let listed = names[..names.len() - more].join(", ");
     match (names.len(), more) {
@@ -122,8 +138,13 @@ impl Energy for Mmff {
     }
 
     fn evaluator(&self) -> Result<Box<dyn Evaluator + '_>, EnergyError> {
-        let field = self.field().map_err(|error| EnergyError::SetUp { reason: error.to_string() })?;
-        Ok(Box::new(MmffEvaluator { field, positions: vec![[0.0; 3]; self.atoms] }))
+        let field = self.field().map_err(|error| EnergyError::SetUp {
+            reason: error.to_string(),
+        })?;
+        Ok(Box::new(MmffEvaluator {
+            field,
+            positions: vec![[0.0; 3]; self.atoms],
+        }))
     }
 }
 
@@ -137,7 +158,10 @@ impl Evaluator for MmffEvaluator {
     fn evaluate(&mut self, x: &[f64], gradient: &mut [f64]) -> Result<f64, EnergyError> {
         let expected = 3 * self.positions.len();
         if x.len() != expected || gradient.len() != expected {
-            return Err(EnergyError::Size { expected, found: x.len() });
+            return Err(EnergyError::Size {
+                expected,
+                found: x.len(),
+            });
         }
         if let Some(&value) = x.iter().find(|value| !value.is_finite()) {
             return Err(EnergyError::NotFinite { value });
@@ -145,14 +169,22 @@ impl Evaluator for MmffEvaluator {
         for (position, x) in self.positions.iter_mut().zip(x.chunks_exact(3)) {
             position.copy_from_slice(x);
         }
-        let failed = |error: cosmolkit::ForceFieldError| EnergyError::SetUp { reason: error.to_string() };
+        let failed = |error: cosmolkit::ForceFieldError| EnergyError::SetUp {
+            reason: error.to_string(),
+        };
         self.field.set_positions_(&self.positions).map_err(failed)?;
         let found = self.field.energy_gradient().map_err(failed)?;
         for (gradient, row) in gradient.chunks_exact_mut(3).zip(found.gradient()) {
             gradient.copy_from_slice(row);
         }
         let finite = found.energy().is_finite() && gradient.iter().all(|g| g.is_finite());
-        if finite { Ok(found.energy()) } else { Err(EnergyError::NotFinite { value: found.energy() }) }
+        if finite {
+            Ok(found.energy())
+        } else {
+            Err(EnergyError::NotFinite {
+                value: found.energy(),
+            })
+        }
     }
 }
 
@@ -172,7 +204,9 @@ impl FromStr for Variant {
         match text {
             "mmff94" => Ok(Self::Mmff94),
             "mmff94s" => Ok(Self::Mmff94s),
-            _ => Err(format!("{text:?} is no force field; there are mmff94, mmff94s and AMBER topologies (FILE.prmtop)")),
+            _ => Err(format!(
+                "{text:?} is no force field; there are mmff94, mmff94s and AMBER topologies (FILE.prmtop)"
+            )),
         }
     }
 }
@@ -184,7 +218,10 @@ mod tests {
 
     fn embedded(smiles: &str) -> (Molecule, Vec<f64>) {
         let molecule = Molecule::from_smiles(smiles).unwrap();
-        let positions = boltzflow_molecule::embed(&molecule, 1, 1).unwrap().get(0).to_vec();
+        let positions = boltzflow_molecule::embed(&molecule, 1, 1)
+            .unwrap()
+            .get(0)
+            .to_vec();
         (molecule, positions)
     }
 
@@ -203,7 +240,10 @@ mod tests {
     fn an_element_without_parameters_is_named() {
         let (mut molecule, positions) = embedded("CCCC");
         molecule.atoms[1].element = boltzflow_molecule::Element::from_number(32).unwrap();
-        let error = Mmff::new(&molecule, &positions, Variant::Mmff94).err().unwrap().to_string();
+        let error = Mmff::new(&molecule, &positions, Variant::Mmff94)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("atoms 2 (Ge), 8 (H), 9 (H)"), "{error}");
     }
 
@@ -211,7 +251,10 @@ mod tests {
     fn positions_that_are_no_numbers_have_no_energy() {
         let (molecule, positions) = embedded("CC");
         let force_field = Mmff::new(&molecule, &positions, Variant::Mmff94).unwrap();
-        let found = force_field.evaluator().unwrap().evaluate(&[f64::NAN; 24], &mut [0.0; 24]);
+        let found = force_field
+            .evaluator()
+            .unwrap()
+            .evaluate(&[f64::NAN; 24], &mut [0.0; 24]);
         assert!(matches!(found, Err(EnergyError::NotFinite { .. })));
     }
 }

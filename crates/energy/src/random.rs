@@ -47,7 +47,8 @@ impl Stream {
         StreamState {
             seed: self.seed,
             number: self.generator.get_stream(),
-            position: u64::try_from(self.generator.get_word_pos()).expect("fewer than 2⁶⁴ words are drawn"),
+            position: u64::try_from(self.generator.get_word_pos())
+                .expect("fewer than 2⁶⁴ words are drawn"),
         }
     }
 
@@ -82,7 +83,13 @@ mod tests {
 
     #[test]
     fn streams_of_one_seed_differ() {
-        assert_ne!(Stream::new(7, 3).uniform().to_bits(), Stream::new(7, 4).uniform().to_bits());
-        assert_ne!(Stream::new(7, 3).uniform().to_bits(), Stream::new(8, 3).uniform().to_bits());
+        assert_ne!(
+            Stream::new(7, 3).uniform().to_bits(),
+            Stream::new(7, 4).uniform().to_bits()
+        );
+        assert_ne!(
+            Stream::new(7, 3).uniform().to_bits(),
+            Stream::new(8, 3).uniform().to_bits()
+        );
     }
 }

@@ -41,7 +41,9 @@ pub enum TargetError {
         found: String,
     },
     /// The text after `lj:` is not three numbers.
-    #[error("the target {found:?} needs three numbers after `lj:` (points, well depth, confinement), such as `lj:13,2,1`; {detail}")]
+    #[error(
+        "the target {found:?} needs three numbers after `lj:` (points, well depth, confinement), such as `lj:13,2,1`; {detail}"
+    )]
     Numbers {
         /// What was asked for.
         found: String,
@@ -103,7 +105,13 @@ impl fmt::Display for Target {
         match self {
             Self::DoubleWell(_) => f.write_str("dw4"),
             Self::LennardJones(target) => {
-                write!(f, "lj:{},{},{}", target.points(), target.epsilon(), target.confinement())
+                write!(
+                    f,
+                    "lj:{},{},{}",
+                    target.points(),
+                    target.epsilon(),
+                    target.confinement()
+                )
             }
         }
     }
@@ -117,20 +125,35 @@ impl FromStr for Target {
             return Ok(Self::DoubleWell(DoubleWell));
         }
         let Some(numbers) = text.strip_prefix("lj:") else {
-            return Err(TargetError::Unknown { found: text.to_owned() });
+            return Err(TargetError::Unknown {
+                found: text.to_owned(),
+            });
         };
-        let numbers_error = |detail: String| TargetError::Numbers { found: text.to_owned(), detail };
+        let numbers_error = |detail: String| TargetError::Numbers {
+            found: text.to_owned(),
+            detail,
+        };
         let fields: Vec<_> = numbers.split(',').map(str::trim).collect();
         let [points, epsilon, confinement] = fields[..] else {
             return Err(numbers_error(format!("found {} of them", fields.len())));
         };
-        let real = |field: &str| field.parse::<f64>().map_err(|_| numbers_error(format!("{field:?} is no number")));
-        let points =
-            points.parse::<usize>().map_err(|_| numbers_error(format!("{points:?} is no number of points")))?;
+        let real = |field: &str| {
+            field
+                .parse::<f64>()
+                .map_err(|_| numbers_error(format!("{field:?} is no number")))
+        };
+        let points = points
+            .parse::<usize>()
+            .map_err(|_| numbers_error(format!("{points:?} is no number of points")))?;
         let confinement = real(confinement)?;
         if confinement <= 0.0 {
-            let range = "above 0, because the free cluster evaporates and has no Boltzmann distribution";
-            return Err(TargetError::Range { quantity: "confinement", range, found: confinement });
+            let range =
+                "above 0, because the free cluster evaporates and has no Boltzmann distribution";
+            return Err(TargetError::Range {
+                quantity: "confinement",
+                range,
+                found: confinement,
+            });
         }
         LennardJones::new(points, real(epsilon)?, confinement).map(Self::LennardJones)
     }
@@ -152,7 +175,9 @@ impl From<Target> for String {
 
 /// The first `points` sites of a cubic lattice, moved off their symmetry by a few per cent of `spacing`, about the origin.
 fn lattice(points: usize, dims: usize, spacing: f64) -> Vec<f64> {
-    let side = (1_usize..).find(|side| side.pow(dims as u32) >= points).unwrap_or(points);
+    let side = (1..=points)
+        .find(|side| side.pow(dims as u32) >= points)
+        .unwrap_or(points);
     let mut x: Vec<f64> = (0..points)
         .flat_map(|point| {
             (0..dims).map(move |axis| {
@@ -174,7 +199,9 @@ mod tests {
     use crate::check::{assert_gradient_is_slope, cloud};
 
     fn targets() -> Vec<Target> {
-        ["dw4", "lj:13,2,1", "lj:5,1,0.5"].map(|name| name.parse().unwrap()).to_vec()
+        ["dw4", "lj:13,2,1", "lj:5,1,0.5"]
+            .map(|name| name.parse().unwrap())
+            .to_vec()
     }
 
     #[test]
@@ -193,11 +220,17 @@ mod tests {
     fn a_batch_gives_the_bits_of_single_evaluations() {
         for target in targets() {
             let size = target.points() * target.dims();
-            let x: Vec<f64> = (0..21).flat_map(|seed| cloud(target.points(), target.dims(), 1.5, seed)).collect();
+            let x: Vec<f64> = (0..21)
+                .flat_map(|seed| cloud(target.points(), target.dims(), 1.5, seed))
+                .collect();
             let mut evaluator = target.evaluator().unwrap();
             let mut together = vec![0.0; x.len()];
             let energies = evaluator.evaluate_batch(&x, &mut together, size);
-            for (index, (x, together)) in x.chunks_exact(size).zip(together.chunks_exact(size)).enumerate() {
+            for (index, (x, together)) in x
+                .chunks_exact(size)
+                .zip(together.chunks_exact(size))
+                .enumerate()
+            {
                 let mut alone = vec![0.0; size];
                 let energy = evaluator.evaluate(x, &mut alone).unwrap();
                 assert_eq!(energy.to_bits(), energies[index].clone().unwrap().to_bits());
@@ -224,7 +257,11 @@ mod tests {
                     moved
                 })
                 .collect();
-            assert_relative_eq!(evaluator.evaluate(&moved, &mut gradient).unwrap(), energy, max_relative = 1e-11);
+            assert_relative_eq!(
+                evaluator.evaluate(&moved, &mut gradient).unwrap(),
+                energy,
+                max_relative = 1e-11
+            );
         }
     }
 
@@ -249,14 +286,26 @@ mod tests {
     #[test]
     fn points_that_coincide_have_no_energy() {
         let target: Target = "lj:3,1,1".parse().unwrap();
-        let found = target.evaluator().unwrap().evaluate(&[0.0; 9], &mut [0.0; 9]);
+        let found = target
+            .evaluator()
+            .unwrap()
+            .evaluate(&[0.0; 9], &mut [0.0; 9]);
         assert!(matches!(found, Err(EnergyError::NotFinite { .. })));
     }
 
     #[test]
     fn positions_of_another_size_are_refused() {
         let target: Target = "dw4".parse().unwrap();
-        let found = target.evaluator().unwrap().evaluate(&[0.0; 9], &mut [0.0; 9]);
-        assert_eq!(found, Err(EnergyError::Size { expected: 8, found: 9 }));
+        let found = target
+            .evaluator()
+            .unwrap()
+            .evaluate(&[0.0; 9], &mut [0.0; 9]);
+        assert_eq!(
+            found,
+            Err(EnergyError::Size {
+                expected: 8,
+                found: 9
+            })
+        );
     }
 }

@@ -17,9 +17,16 @@ fn main() {
             }
         };
         let mut xyz = String::new();
-        let mut files: Vec<_> = std::fs::read_dir(format!("{dir}/{name}")).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut files: Vec<_> = std::fs::read_dir(format!("{dir}/{name}"))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
         files.sort();
-        for p in files { let t = std::fs::read_to_string(&p).unwrap(); xyz += t.trim_end_matches('\n'); xyz.push('\n'); }
+        for p in files {
+            let t = std::fs::read_to_string(&p).unwrap();
+            xyz += t.trim_end_matches('\n');
+            xyz.push('\n');
+        }
         let mut lines = xyz.lines();
         let mut frames = 0;
         let mut ok = 0;

@@ -9,7 +9,7 @@ use crate::Molecule;
 /// resonance forms do not break symmetry. Atoms of one orbit always share a class; the reverse fails only for highly regular graphs.
 pub fn classes(molecule: &Molecule) -> Vec<usize> {
     let neighbours = molecule.neighbours();
-    refine(&neighbours, elements_and_degrees(molecule, &neighbours))
+    refine(&neighbours, &elements_and_degrees(molecule, &neighbours))
 }
 
 /// What an atom starts with: `256 · element + degree` (capped), so that heavier elements have higher classes.
@@ -22,8 +22,8 @@ pub(crate) fn elements_and_degrees(molecule: &Molecule, neighbours: &[Vec<usize>
 }
 
 /// Refines colours until every two atoms of one colour have equally coloured neighbours.
-pub(crate) fn refine(neighbours: &[Vec<usize>], colours: Vec<usize>) -> Vec<usize> {
-    let (mut colours, mut count) = ranks(&colours);
+pub(crate) fn refine(neighbours: &[Vec<usize>], colours: &[usize]) -> Vec<usize> {
+    let (mut colours, mut count) = ranks(colours);
     loop {
         let signatures = neighbours
             .iter()

@@ -126,6 +126,15 @@ impl Conformers {
     }
 }
 
+impl<'a> IntoIterator for &'a Conformers {
+    type Item = &'a [f64];
+    type IntoIter = std::slice::ChunksExact<'a, f64>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 /// Moves the centroid of one configuration to the origin.
 fn center(configuration: &mut [f64], dims: usize) {
     let points = configuration.len() / dims;

@@ -74,9 +74,9 @@ pub fn radius_of_gyration(positions: &[f64], masses: &[f64]) -> f64 {
 
 /// Reflects positions through the origin: the mirror image, up to a rotation.
 pub fn mirror(positions: &mut [f64]) {
-    positions
-        .iter_mut()
-        .for_each(|coordinate| *coordinate = -*coordinate);
+    for coordinate in positions {
+        *coordinate = -*coordinate;
+    }
 }
 
 #[cfg(test)]

@@ -9,18 +9,20 @@ use crate::search::{Graph, NOWHERE, Search};
 use crate::stereo::measure;
 use crate::{
     Arrangement, Bond, BondOrder, Chirality, Element, Molecule, MoleculeError, Stereo, StereoBond,
+    StereoCenter,
 };
 
-/// How much longer than the sum of covalent radii a bond may be, in Å.
-const TOLERANCE: f64 = 0.45;
+/// How much longer than the sum of covalent radii a bond may be, in Å: the smaller ones where the larger find too many bonds, across a
+/// four-membered ring, say.
+const TOLERANCES: [f64; 4] = [0.45, 0.35, 0.25, 0.15];
 /// How many placements of atoms a matching may take.
 const STEPS: usize = 2_000_000;
 
 /// Gives `structure`, whose atoms lie at `positions` (Å, flat), the bonds, charges and stereo of `template`.
 ///
-/// Which atoms of the structure are joined is read off their distances (less than the sum of covalent radii + 0.45 Å; only pairs of elements that the template
-/// joins; no more neighbours than such an atom has there, the closest ones); where that does not match the template, the bonds that the
-/// structure came with are tried. Structure and template are then matched by elements and bonds. Where the
+/// Which atoms of the structure are joined is read off their distances: less than the sum of covalent radii + 0.45 Å (where that does not
+/// match, down to 0.15 Å), only pairs of elements that the template joins, no more neighbours than such an atom has there. Where no
+/// tolerance gives the template's bonds, those that the structure came with are tried. Structure and template are then matched by elements and bonds. Where the
 /// template states its stereo, a matching is chosen in which the coordinates show it. The atoms keep the order, names and residues of the structure.
 ///
 /// # Errors
@@ -39,16 +41,26 @@ pub fn assign_bonds(
         });
     }
     let touching = contacts(structure, positions, template);
-    let found = match Matching::new(template, structure, positions, touching.clone()) {
-        None if !structure.bonds.is_empty() => {
-            let listed = structure.bonds.iter().map(|bond| bond.atoms).collect();
-            Matching::new(template, structure, positions, listed)
-        }
-        found => found,
-    };
-    let matching = found.ok_or_else(|| MoleculeError::Connectivity {
-        difference: difference(structure, &touching, template),
-    })?;
+    let listed = structure
+        .bonds
+        .iter()
+        .map(|bond| bond.atoms)
+        .collect::<Vec<_>>();
+    let candidates = TOLERANCES
+        .iter()
+        .map(|&tolerance| within(tolerance, structure, template, &touching));
+    let candidates = candidates.chain([listed].into_iter().filter(|listed| !listed.is_empty()));
+    let found = candidates.map(|bonds| Matching::new(template, structure, positions, bonds));
+    let matching = found
+        .flatten()
+        .next()
+        .ok_or_else(|| MoleculeError::Connectivity {
+            difference: difference(
+                structure,
+                &within(TOLERANCES[0], structure, template, &touching),
+                template,
+            ),
+        })?;
     let order = matching.find()?;
 
     let mut result = structure.clone();
@@ -69,18 +81,15 @@ pub fn assign_bonds(
     Ok(result)
 }
 
-/// The pairs of atoms close enough to be bonded, as far as the template has such bonds.
-fn contacts(structure: &Molecule, positions: &[f64], template: &Molecule) -> Vec<[usize; 2]> {
-    let joined = template
-        .bonds
-        .iter()
-        .map(|bond| pair(template, bond.atoms))
-        .collect::<BTreeSet<_>>();
-    let mut valence = BTreeMap::<Element, usize>::new();
-    for (element, list) in template.elements().zip(template.neighbours()) {
-        let most = valence.entry(element).or_default();
-        *most = list.len().max(*most);
-    }
+/// The pairs of atoms that may be bonded, each with what its distance exceeds the covalent radii by (Å), the smallest first; only pairs
+/// of elements that the template joins.
+fn contacts(
+    structure: &Molecule,
+    positions: &[f64],
+    template: &Molecule,
+) -> Vec<(f64, [usize; 2])> {
+    let joined = template.bonds.iter().map(|bond| pair(template, bond.atoms));
+    let joined = joined.collect::<BTreeSet<_>>();
     let radii = structure
         .elements()
         .map(Element::covalent_radius)
@@ -89,19 +98,33 @@ fn contacts(structure: &Molecule, positions: &[f64], template: &Molecule) -> Vec
     for i in 0..structure.len() {
         for j in i + 1..structure.len() {
             let gap = distance(positions, [i, j]) - radii[i] - radii[j];
-            if gap < TOLERANCE && joined.contains(&pair(structure, [i, j])) {
+            if gap < TOLERANCES[0] && joined.contains(&pair(structure, [i, j])) {
                 close.push((gap, [i, j]));
             }
         }
     }
     close.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // The closest first: a bond is kept while both its ends have room for it.
-    let mut room = structure
+    close
+}
+
+/// The contacts within a tolerance, each atom with no more than an atom of its element has in the template: the closest.
+fn within(
+    tolerance: f64,
+    structure: &Molecule,
+    template: &Molecule,
+    contacts: &[(f64, [usize; 2])],
+) -> Vec<[usize; 2]> {
+    let mut valence = BTreeMap::<Element, usize>::new();
+    for (element, list) in template.elements().zip(template.neighbours()) {
+        let most = valence.entry(element).or_default();
+        *most = list.len().max(*most);
+    }
+    let room = structure
         .elements()
-        .map(|element| valence.get(&element).copied().unwrap_or(0))
-        .collect::<Vec<_>>();
+        .map(|element| valence.get(&element).copied());
+    let mut room = room.map(Option::unwrap_or_default).collect::<Vec<_>>();
     let mut kept = Vec::new();
-    for (_, [i, j]) in close {
+    for &(_, [i, j]) in contacts.iter().take_while(|(gap, _)| *gap < tolerance) {
         if room[i] > 0 && room[j] > 0 {
             room[i] -= 1;
             room[j] -= 1;
@@ -147,8 +170,6 @@ struct Matching<'a> {
     /// Of the template first, then of the structure, whose atoms are counted on.
     neighbours: [Vec<Vec<usize>>; 2],
     colours: [Vec<usize>; 2],
-    /// The structure with bonds of unknown order.
-    structure: Molecule,
 }
 
 impl<'a> Matching<'a> {
@@ -176,7 +197,7 @@ impl<'a> Matching<'a> {
             .collect::<Vec<_>>();
         let mut start = elements_and_degrees(template, &neighbours[0]);
         start.extend(elements_and_degrees(&bonded, &neighbours[1]));
-        let mut first = refine(&both, start);
+        let mut first = refine(&both, &start);
         let second = first.split_off(count);
         let sorted = |colours: &[usize]| {
             let mut sorted = colours.to_vec();
@@ -188,7 +209,6 @@ impl<'a> Matching<'a> {
             positions,
             neighbours,
             colours: [first, second],
-            structure: bonded,
         })
     }
 
@@ -222,58 +242,41 @@ impl<'a> Matching<'a> {
             neighbours: &self.neighbours[side],
             colours: &self.colours[side],
         });
-        // Neighbours of a stereo centre are of different classes: whether an atom can be that centre does not depend on where its neighbours go.
-        let mut shown = crate::stereogenic(&self.structure);
-        measure(&mut shown, self.positions);
-        let chirality = shown
-            .centers
-            .iter()
-            .map(|center| (center.atom, center.chirality));
-        let chirality = chirality.collect::<BTreeMap<usize, Chirality>>();
-        let mut centers = vec![None; self.template.len()];
+        // For each atom of the template the centres and double bonds that its place decides.
+        let mut centers = vec![Vec::new(); self.template.len()];
         for center in &stereo.centers {
-            centers[center.atom] = Some(center.chirality);
+            for &atom in center.neighbours.iter().chain([&center.atom]) {
+                centers[atom].push(center);
+            }
         }
-        let mut ends = vec![None; self.template.len()];
+        let mut bonds = vec![Vec::new(); self.template.len()];
         for bond in &stereo.double_bonds {
-            ends[bond.atoms[0]] = Some((bond.atoms[1], bond.arrangement));
-            ends[bond.atoms[1]] = Some((bond.atoms[0], bond.arrangement));
+            for &atom in bond.substituents.iter().chain(&bond.atoms) {
+                bonds[atom].push(bond);
+            }
         }
         let accept = |atom: usize, image: usize, images: &[usize]| {
-            let center = centers[atom].is_none_or(|wanted| chirality.get(&image) == Some(&wanted));
-            center
-                && ends[atom].is_none_or(|(other, wanted)| {
-                    images[other] == NOWHERE || self.arrangement([image, images[other]]) == wanted
-                })
+            let placed = Placed {
+                matching: self,
+                images,
+                atom,
+                image,
+            };
+            let center = |&center: &&StereoCenter| {
+                let found = placed.center(center);
+                found.is_none_or(|found| found == center.chirality)
+            };
+            let bond = |&bond: &&StereoBond| {
+                let found = placed.double_bond(bond);
+                found.is_none_or(|found| found == bond.arrangement)
+            };
+            centers[atom].iter().all(center) && bonds[atom].iter().all(bond)
         };
         let mut search = Search::new(template, structure, None, STEPS).accepting(&accept);
         match search.next() {
             None if search.gave_up() => Err(MoleculeError::Unfinished { steps: STEPS }),
             found => Ok(found),
         }
-    }
-
-    /// How the substituents of the highest classes lie about a bond of the structure.
-    fn arrangement(&self, atoms: [usize; 2]) -> Arrangement {
-        let highest = |end: usize, other: usize| {
-            let around = self.neighbours[1][end].iter().copied();
-            around
-                .filter(|&atom| atom != other)
-                .max_by_key(|&atom| self.colours[1][atom])
-        };
-        let (Some(a), Some(b)) = (highest(atoms[0], atoms[1]), highest(atoms[1], atoms[0])) else {
-            return Arrangement::Undecided;
-        };
-        let mut stereo = Stereo {
-            centers: vec![],
-            double_bonds: vec![StereoBond {
-                atoms,
-                substituents: [a, b],
-                arrangement: Arrangement::Undecided,
-            }],
-        };
-        measure(&mut stereo, self.positions);
-        stereo.double_bonds[0].arrangement
     }
 
     /// The centres and double bonds that differ under one matching, for a person.
@@ -294,6 +297,70 @@ impl<'a> Matching<'a> {
     }
 }
 
+/// Atoms of the template placed in the structure so far, and one more.
+struct Placed<'a> {
+    matching: &'a Matching<'a>,
+    images: &'a [usize],
+    atom: usize,
+    image: usize,
+}
+
+impl Placed<'_> {
+    fn image(&self, atom: usize) -> Option<usize> {
+        if atom == self.atom {
+            return Some(self.image);
+        }
+        Some(self.images[atom]).filter(|&image| image != NOWHERE)
+    }
+
+    /// Where a neighbour of `middle` is or, not yet placed, must go: there is but one atom of its colour left.
+    fn neighbour(&self, middle: usize, atom: usize) -> Option<usize> {
+        self.image(atom).or_else(|| {
+            let [template, structure] = &self.matching.neighbours;
+            let [colours, images] = &self.matching.colours;
+            let taken = template[middle]
+                .iter()
+                .filter_map(|&other| self.image(other));
+            let taken = taken.collect::<Vec<_>>();
+            let around = structure[self.image(middle)?].iter().copied();
+            let mut free =
+                around.filter(|other| images[*other] == colours[atom] && !taken.contains(other));
+            free.next().filter(|_| free.next().is_none())
+        })
+    }
+
+    /// The handedness of a centre in the coordinates, once its neighbours' places are known.
+    fn center(&self, center: &StereoCenter) -> Option<Chirality> {
+        let neighbours = center.neighbours.iter();
+        let neighbours = neighbours.map(|&atom| self.neighbour(center.atom, atom));
+        let mut shown = Stereo {
+            centers: vec![StereoCenter {
+                atom: self.image(center.atom)?,
+                neighbours: neighbours.collect::<Option<_>>()?,
+                chirality: Chirality::Flat,
+            }],
+            ..Stereo::default()
+        };
+        measure(&mut shown, self.matching.positions);
+        Some(shown.centers[0].chirality)
+    }
+
+    /// How a double bond lies in the coordinates, once its substituents' places are known.
+    fn double_bond(&self, bond: &StereoBond) -> Option<Arrangement> {
+        let substituent = |end: usize| self.neighbour(bond.atoms[end], bond.substituents[end]);
+        let mut shown = Stereo {
+            double_bonds: vec![StereoBond {
+                atoms: [self.image(bond.atoms[0])?, self.image(bond.atoms[1])?],
+                substituents: [substituent(0)?, substituent(1)?],
+                arrangement: Arrangement::Undecided,
+            }],
+            ..Stereo::default()
+        };
+        measure(&mut shown, self.matching.positions);
+        Some(shown.double_bonds[0].arrangement)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,8 +372,10 @@ mod tests {
         let molecule = Molecule::from_smiles(smiles).unwrap();
         let x = embed(&molecule, 5, 1).unwrap();
         let count = molecule.len();
-        let stride = (stride..)
-            .find(|&stride| (1..=count).all(|k| k == count || stride * k % count != 0))
+        let stride = (stride..count)
+            .find(|stride| {
+                (2..=*stride).all(|k| !stride.is_multiple_of(k) || !count.is_multiple_of(k))
+            })
             .unwrap();
         let order = (0..count)
             .map(|k| (stride * k + 1) % count)
@@ -333,6 +402,10 @@ mod tests {
             "C12C3C4C1C5C2C3C45",
             "C[N+](=O)[O-]",
             "C/C=C\\C=C",
+            "C/C=C/C=C\\C",
+            "C[C@H]1CC[C@@H](C)CC1",
+            "C[C@H](F)[C@@H](Cl)[C@H](F)C",
+            "COC[C@@]12C[C@@H]3C[C@@H](C[C@@](Br)(C3)C1)C2",
         ] {
             let template = Molecule::from_smiles(text).unwrap();
             let (bare, x) = structure(text, 5);
@@ -350,9 +423,9 @@ mod tests {
             assert_eq!(found.stereo.centers.len(), template.stereo.centers.len());
             assert_eq!(compare(&found.stereo, &shown), StereoMatch::Same, "{text}");
             let mut sorted = [&found, &template].map(crate::classes);
-            sorted
-                .iter_mut()
-                .for_each(|classes| classes.sort_unstable());
+            for classes in &mut sorted {
+                classes.sort_unstable();
+            }
             assert_eq!(sorted[0], sorted[1]);
         }
     }
@@ -416,6 +489,12 @@ mod tests {
         let (bare, x) = structure("C[C@H](F)[C@H](Cl)Br", 3);
         let message = assign_bonds(&bare, &x, &template).unwrap_err().to_string();
         assert!(message.contains("centre"), "{message}");
+        let template = Molecule::from_smiles("C[C@H]1CC[C@@H](C)CC1").unwrap();
+        let (bare, x) = structure("C[C@H]1CC[C@H](C)CC1", 3);
+        assert!(matches!(
+            assign_bonds(&bare, &x, &template),
+            Err(MoleculeError::Stereo { .. })
+        ));
         let template = Molecule::from_smiles("C/C=C/C").unwrap();
         let (bare, x) = structure("C/C=C\\C", 5);
         let message = assign_bonds(&bare, &x, &template).unwrap_err().to_string();

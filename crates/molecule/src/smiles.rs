@@ -1,19 +1,19 @@
 //! Molecules from SMILES texts, and start geometries for them.
 
-use cosmolkit::{BondStereo, EmbedParams};
+use cosmolkit::{AtomId, BondStereo, EmbedParams};
 
-use crate::toolkit::{chirality, to_cosmolkit};
+use crate::stereo::distinct;
+use crate::toolkit::{self, to_cosmolkit};
 use crate::{
     Arrangement, Atom, Bond, BondOrder, Conformers, Element, Molecule, MoleculeError, Stereo,
-    StereoMatch, compare, stereo_of, stereogenic,
+    StereoBond, StereoCenter, StereoMatch, compare, stereo_of,
 };
 
 impl Molecule {
     /// Reads a SMILES text: the heavy atoms in its order, then the hydrogens, all explicit; Kekulé bond orders; the stereo that it states.
     ///
     /// # Errors
-    /// A text that is no SMILES, valences that cannot be, and stereo that [`stereo_of`] cannot express: on an atom or a bond that has it
-    /// only because other centres do.
+    /// A text that is no SMILES, valences that cannot be, bonds and elements beyond what [`Molecule`] has.
     pub fn from_smiles(text: &str) -> Result<Self, MoleculeError> {
         let refuse = |error: &dyn std::fmt::Display| MoleculeError::Smiles {
             text: text.to_owned(),
@@ -55,66 +55,61 @@ impl Molecule {
     }
 }
 
-/// The part of what is stereogenic in `molecule` that the text states.
+/// The stereo that cosmolkit read, in our terms: neighbours and substituents chosen by class where classes differ.
 fn stated_stereo(molecule: &Molecule, parsed: &cosmolkit::Molecule) -> Result<Stereo, String> {
-    let mut stereo = stereogenic(molecule);
-    let stated = parsed
-        .tetrahedral_stereo(false)
-        .map_err(|error| error.to_string())?;
-    let dependent = |atom: usize| {
-        format!(
-            "the stereo of atom {} depends on that of other atoms, which is not supported; leave it out",
-            atom + 1
-        )
-    };
-    for center in &stated {
-        let atom = center.center.index();
-        let (Some(ligands), Some(ours)) = (
-            center.ligands,
-            stereo.centers.iter_mut().find(|ours| ours.atom == atom),
-        ) else {
-            return Err(dependent(atom));
-        };
-        ours.chirality = chirality(ligands, &ours.neighbours).ok_or_else(|| dependent(atom))?;
+    let possible = distinct(molecule);
+    let mut stated = Stereo::default();
+    for mut center in toolkit::tagged_centers(parsed) {
+        let atom = center.atom;
+        if !(3..=4).contains(&center.neighbours.len()) {
+            return Err(format!(
+                "atom {} with {} neighbours is no tetrahedral centre",
+                atom + 1,
+                center.neighbours.len()
+            ));
+        }
+        if let Some(ours) = possible.centers.iter().find(|ours| ours.atom == atom)
+            && let Some(chirality) = center.chirality_for(&ours.neighbours)
+        {
+            center = StereoCenter {
+                chirality,
+                ..ours.clone()
+            };
+        }
+        stated.centers.push(center);
     }
-    let is_stated = |atom: usize| stated.iter().any(|center| center.center.index() == atom);
-    stereo.centers.retain(|center| is_stated(center.atom));
-
     for bond in parsed.bonds() {
-        let same = match bond.stereo() {
-            BondStereo::Cis | BondStereo::Z => true,
-            BondStereo::Trans | BondStereo::E => false,
+        let arrangement = match bond.stereo() {
+            BondStereo::Cis | BondStereo::Z => Arrangement::Cis,
+            BondStereo::Trans | BondStereo::E => Arrangement::Trans,
             _ => continue,
         };
-        let mut ends = [bond.begin().index(), bond.end().index()];
-        let Some(mut references) = bond
-            .stereo_atoms()
-            .map(|atoms| atoms.map(|atom| atom.index()))
-        else {
+        let Some(substituents) = bond.stereo_atoms() else {
             continue;
         };
-        if ends[0] > ends[1] {
-            ends.reverse();
-            references.reverse();
-        }
-        let ours = stereo
-            .double_bonds
-            .iter_mut()
-            .find(|ours| ours.atoms == ends);
-        let ours = ours.ok_or_else(|| dependent(ends[0]))?;
-        let exchanged = (0..2)
-            .filter(|&end| ours.substituents[end] != references[end])
-            .count();
-        ours.arrangement = if same ^ (exchanged == 1) {
-            Arrangement::Cis
-        } else {
-            Arrangement::Trans
+        let mut found = StereoBond {
+            atoms: [bond.begin().index(), bond.end().index()],
+            substituents: substituents.map(AtomId::index),
+            arrangement,
         };
+        if found.atoms[0] > found.atoms[1] {
+            found.atoms.reverse();
+            found.substituents.reverse();
+        }
+        if let Some(ours) = possible
+            .double_bonds
+            .iter()
+            .find(|ours| ours.atoms == found.atoms)
+        {
+            let exchanged = (0..2).filter(|&end| ours.substituents[end] != found.substituents[end]);
+            if exchanged.count() == 1 {
+                found.arrangement = found.arrangement.exchanged();
+            }
+            found.substituents = ours.substituents;
+        }
+        stated.double_bonds.push(found);
     }
-    stereo
-        .double_bonds
-        .retain(|bond| bond.arrangement != Arrangement::Undecided);
-    Ok(stereo)
+    Ok(stated.relabelled(|atom| atom))
 }
 
 /// Start geometries by distance geometry with torsion preferences (ETKDGv3: Wang et al., 2020), in Å, centred.
@@ -166,8 +161,8 @@ pub fn embed(molecule: &Molecule, seed: u64, count: usize) -> Result<Conformers,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Chirality;
     use crate::geometry::{angle, mirror};
+    use crate::{Chirality, stereogenic};
 
     const ALANINE: &str = "CC(=O)N[C@@H](C)C(=O)NC";
 
@@ -252,7 +247,7 @@ mod tests {
             assert!(!molecule.stereo.is_empty(), "{text}");
             let conformers = embed(&molecule, 7, 3).unwrap();
             assert_eq!(conformers.len(), 3);
-            for x in conformers.iter() {
+            for x in &conformers {
                 let shown = stereo_of(&molecule, x).unwrap();
                 assert_eq!(
                     compare(&molecule.stereo, &shown),
@@ -310,6 +305,12 @@ mod tests {
 
     #[test]
     fn small_and_double_bonds_that_cannot_be_arranged_have_no_stereo() {
+        assert!(
+            Molecule::from_smiles("C[C@H](C)C")
+                .unwrap()
+                .stereo
+                .is_empty()
+        );
         for text in [
             "C=C",
             "CC=C",
@@ -338,14 +339,36 @@ mod tests {
     }
 
     #[test]
-    fn stereo_that_depends_on_other_centres_is_refused() {
-        let message = Molecule::from_smiles("C[C@H]1CC[C@@H](C)CC1")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("depends on that of other atoms"),
-            "{message}"
-        );
+    fn stereo_that_depends_on_other_centres_is_kept_where_it_is_stated() {
+        let stated = [
+            ("C[C@H]1CC[C@@H](C)CC1", 2),
+            ("C[C@H]1CC[C@H](C)CC1", 2),
+            ("C[C@H](F)[C@H](Cl)[C@H](F)C", 3),
+            ("C[C@H](F)[C@@H](Cl)[C@H](F)C", 3),
+            (
+                "C[C@]12CC[C@H]3[C@@H](CCC4=CC(=O)CC[C@@]34C)[C@@H]1CC[C@@H]2O",
+                6,
+            ),
+            ("C[C@@]12C[C@@H]3C[C@@H](C[C@@](Br)(C3)C1)C2", 4),
+        ];
+        for (text, centers) in stated {
+            let molecule = Molecule::from_smiles(text).unwrap();
+            assert_eq!(molecule.stereo.centers.len(), centers, "{text}");
+            let conformers = embed(&molecule, 3, 4).unwrap();
+            for x in &conformers {
+                let shown = stereo_of(&molecule, x).unwrap();
+                assert_eq!(
+                    compare(&molecule.stereo, &shown),
+                    StereoMatch::Same,
+                    "{text}"
+                );
+            }
+        }
+        let [cis, trans] = [1, 0].map(|k| Molecule::from_smiles(stated[k].0).unwrap());
+        let x = embed(&trans, 1, 1).unwrap();
+        let shown = stereo_of(&cis, x.get(0)).unwrap();
+        assert_eq!(compare(&cis.stereo, &shown), StereoMatch::Other);
+        assert!(stereogenic(&Molecule::from_smiles("CC1CCC(C)CC1").unwrap()).is_empty());
     }
 
     #[test]

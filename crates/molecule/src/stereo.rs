@@ -44,10 +44,35 @@ impl Chirality {
 pub struct StereoCenter {
     /// The atom in the middle.
     pub atom: usize,
-    /// Its neighbours in ascending order of their [`classes`]: four, or three beside a lone pair.
+    /// Its neighbours, four, or three beside a lone pair; in ascending order of their [`classes`] where these differ.
     pub neighbours: Vec<usize>,
     /// The sign of `(a − d) · ((b − d) × (c − d))` for the neighbours a, b, c, d; with a lone pair, d is the centre.
     pub chirality: Chirality,
+}
+
+impl StereoCenter {
+    /// The handedness for its neighbours in another order; `None` if these are not its neighbours.
+    pub fn chirality_for(&self, neighbours: &[usize]) -> Option<Chirality> {
+        if neighbours.len() != self.neighbours.len() {
+            return None;
+        }
+        let place = |atom: &usize| self.neighbours.iter().position(|other| other == atom);
+        let places = neighbours.iter().map(place).collect::<Option<Vec<_>>>()?;
+        let mut odd = false;
+        for (i, place) in places.iter().enumerate() {
+            for later in &places[i + 1..] {
+                if place == later {
+                    return None;
+                }
+                odd ^= place > later;
+            }
+        }
+        Some(if odd {
+            self.chirality.mirrored()
+        } else {
+            self.chirality
+        })
+    }
 }
 
 /// How the reference substituents of a double bond lie.
@@ -62,12 +87,23 @@ pub enum Arrangement {
     Undecided,
 }
 
+impl Arrangement {
+    /// How they lie when the substituents of one end are exchanged.
+    pub fn exchanged(self) -> Self {
+        match self {
+            Self::Cis => Self::Trans,
+            Self::Trans => Self::Cis,
+            Self::Undecided => Self::Undecided,
+        }
+    }
+}
+
 /// A double bond that does not turn, outside rings of fewer than eight atoms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StereoBond {
     /// The two ends, ascending.
     pub atoms: [usize; 2],
-    /// The substituent of the highest class on each end.
+    /// One substituent on each end; the one of the highest class where classes differ.
     pub substituents: [usize; 2],
     /// How these two lie.
     pub arrangement: Arrangement,
@@ -122,10 +158,9 @@ impl Stereo {
         let mut stereo = self.clone();
         for center in &mut stereo.centers {
             center.atom = place(center.atom);
-            center
-                .neighbours
-                .iter_mut()
-                .for_each(|atom| *atom = place(*atom));
+            for atom in &mut center.neighbours {
+                *atom = place(*atom);
+            }
         }
         for bond in &mut stereo.double_bonds {
             bond.atoms = bond.atoms.map(&place);
@@ -147,10 +182,13 @@ impl Stereo {
 /// or arsenic with three neighbours of three classes. A **double bond** (C=C, C=N, N=N; not cumulated, in no ring of fewer than eight
 /// atoms) counts when the substituents at each end are of different classes.
 ///
+/// What [`Molecule::stereo`] states is measured besides, whatever its classes.
+///
 /// # Limits
-/// Centres that differ only because other centres do are not seen: *cis*/*trans* on a ring with a plane through both atoms
-/// (1,4-dimethylcyclohexane), pseudo-asymmetric centres. Nor are axes (allenes, atropisomers). Nitrogen with a lone pair inverts and
-/// does not count. Double bonds need bond orders; where these are unknown, only centres are found.
+/// Centres that differ only because other centres do are seen only where they are stated (by a SMILES text): *cis*/*trans* on a ring
+/// with a plane through both atoms (1,4-dimethylcyclohexane), pseudo-asymmetric centres, cages. Axes (allenes, atropisomers) are not
+/// seen. Nitrogen with a lone pair inverts and counts only where stated. Double bonds need bond orders; where these are unknown, only
+/// centres are found.
 ///
 /// # Errors
 /// Another number of coordinates than `3 · atoms`. Coordinates that are not finite give [`Chirality::Flat`] and
@@ -171,6 +209,32 @@ pub fn stereo_of(molecule: &Molecule, positions: &[f64]) -> Result<Stereo, Molec
 ///
 /// Find it once and [`measure`] it in many conformers. See [`stereo_of`].
 pub fn stereogenic(molecule: &Molecule) -> Stereo {
+    let mut stereo = distinct(molecule);
+    for center in &molecule.stereo.centers {
+        if stereo.centers.iter().all(|other| other.atom != center.atom) {
+            stereo.centers.push(center.clone());
+        }
+    }
+    for bond in &molecule.stereo.double_bonds {
+        if stereo
+            .double_bonds
+            .iter()
+            .all(|other| other.atoms != bond.atoms)
+        {
+            stereo.double_bonds.push(bond.clone());
+        }
+    }
+    for center in &mut stereo.centers {
+        center.chirality = Chirality::Flat;
+    }
+    for bond in &mut stereo.double_bonds {
+        bond.arrangement = Arrangement::Undecided;
+    }
+    stereo.relabelled(|atom| atom)
+}
+
+/// What classes alone make stereogenic, not measured.
+pub(crate) fn distinct(molecule: &Molecule) -> Stereo {
     let neighbours = molecule.neighbours();
     let classes = classes(molecule);
     let centers = (0..molecule.len())
@@ -234,20 +298,26 @@ pub fn compare(reference: &Stereo, sample: &Stereo) -> StereoMatch {
     let same_bonds = reference.double_bonds.iter().all(|bond| {
         bond.arrangement != Arrangement::Undecided && sample.double_bonds.contains(bond)
     });
-    let centers_are = |mirror: bool| {
-        reference.centers.iter().all(|center| {
-            let mut wanted = center.clone();
-            if mirror {
-                wanted.chirality = wanted.chirality.mirrored();
-            }
-            wanted.chirality != Chirality::Flat && sample.centers.contains(&wanted)
-        })
-    };
+    let found = reference.centers.iter().map(|center| {
+        let shown = sample
+            .centers
+            .iter()
+            .find(|other| other.atom == center.atom);
+        let shown = shown.and_then(|shown| shown.chirality_for(&center.neighbours));
+        (center.chirality, shown.unwrap_or(Chirality::Flat))
+    });
+    let found = found.collect::<Vec<_>>();
+    let decided = found.iter().all(|(wanted, _)| *wanted != Chirality::Flat);
+    let same = decided && found.iter().all(|(wanted, shown)| wanted == shown);
+    let mirror = decided
+        && found
+            .iter()
+            .all(|(wanted, shown)| wanted.mirrored() == *shown);
     if !same_bonds {
         StereoMatch::Other
-    } else if centers_are(false) {
+    } else if same {
         StereoMatch::Same
-    } else if centers_are(true) {
+    } else if mirror {
         StereoMatch::Mirror
     } else {
         StereoMatch::Other

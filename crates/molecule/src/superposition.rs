@@ -329,8 +329,8 @@ mod tests {
         let conformers = embed(&molecule, 5, 6).unwrap();
         let symmetric = SymmetricRmsd::new(&molecule, 100);
         let heavy = |x: &[f64]| x[..12].to_vec();
-        for x in conformers.iter() {
-            for y in conformers.iter() {
+        for x in &conformers {
+            for y in &conformers {
                 let found = symmetric.between(x, y).unwrap();
                 assert!(found <= rmsd(&heavy(x), &heavy(y)) + 1e-12);
                 let [a, b] = [x, y].map(|x| dihedral(x, [0, 1, 2, 3]));

@@ -20,7 +20,7 @@ pub struct Automorphisms {
 /// the stereo afterwards. The number grows exponentially with methyl groups (6 each): mind `complete`.
 pub fn automorphisms(molecule: &Molecule, limit: usize) -> Automorphisms {
     let neighbours = molecule.neighbours();
-    let colours = refine(&neighbours, elements_and_degrees(molecule, &neighbours));
+    let colours = refine(&neighbours, &elements_and_degrees(molecule, &neighbours));
     enumerate(&neighbours, &colours, limit)
 }
 
@@ -49,7 +49,7 @@ pub fn heavy_automorphisms(molecule: &Molecule, limit: usize) -> Automorphisms {
     let start = start.map(|(&atom, &hydrogens): (_, &usize)| {
         256 * usize::from(molecule.atoms[atom].element.number()) + hydrogens.min(255)
     });
-    let colours = refine(&neighbours, start.collect());
+    let colours = refine(&neighbours, &start.collect::<Vec<_>>());
     enumerate(&neighbours, &colours, limit)
 }
 
@@ -57,7 +57,7 @@ pub fn heavy_automorphisms(molecule: &Molecule, limit: usize) -> Automorphisms {
 pub fn orbits(molecule: &Molecule) -> Vec<usize> {
     const STEPS: usize = 1_000_000;
     let neighbours = molecule.neighbours();
-    let colours = refine(&neighbours, elements_and_degrees(molecule, &neighbours));
+    let colours = refine(&neighbours, &elements_and_degrees(molecule, &neighbours));
     let graph = Graph {
         neighbours: &neighbours,
         colours: &colours,

@@ -1,6 +1,6 @@
 //! The border to cosmolkit: the only place where its types are made.
 
-use cosmolkit::{AtomId, AtomSpec, BondSpec, BondStereo, ChiralTag, LigandRef, MoleculeBuilder};
+use cosmolkit::{AtomId, AtomSpec, BondSpec, BondStereo, ChiralTag, MoleculeBuilder};
 
 use crate::{Arrangement, BondOrder, Chirality, Molecule, MoleculeError, StereoBond, StereoCenter};
 
@@ -20,49 +20,24 @@ pub fn to_cosmolkit(
         name: molecule.name.clone(),
         reason: error.to_string(),
     };
-    let plain = build(molecule, positions, |_| false)?;
-    if molecule.stereo.centers.is_empty() {
-        return Ok(plain);
-    }
-    // A tag's meaning depends on the order of bonds: those that come out the wrong way round are turned.
-    let found = plain
-        .tetrahedral_stereo(false)
-        .map_err(|error| nonsense(&error))?;
-    let wrong = |center: &StereoCenter| {
-        let tagged = found
-            .iter()
-            .find(|stereo| stereo.center.index() == center.atom);
-        let chirality = tagged
-            .and_then(|stereo| stereo.ligands)
-            .and_then(|ligands| chirality(ligands, &center.neighbours));
-        chirality.is_some_and(|chirality| chirality != center.chirality)
-    };
-    build(molecule, positions, wrong)
-}
-
-fn build(
-    molecule: &Molecule,
-    positions: Option<&[f64]>,
-    turned: impl Fn(&StereoCenter) -> bool,
-) -> Result<cosmolkit::Molecule, MoleculeError> {
-    let nonsense = |error: &dyn std::fmt::Display| MoleculeError::Chemistry {
-        name: molecule.name.clone(),
-        reason: error.to_string(),
-    };
     let mut aromatic = vec![false; molecule.len()];
     for bond in molecule
         .bonds
         .iter()
         .filter(|bond| bond.order == BondOrder::Aromatic)
     {
-        bond.atoms.iter().for_each(|&atom| aromatic[atom] = true);
+        for &atom in &bond.atoms {
+            aromatic[atom] = true;
+        }
     }
     let mut tags = vec![ChiralTag::Unspecified; molecule.len()];
+    let neighbours = molecule.neighbours();
     for center in &molecule.stereo.centers {
-        tags[center.atom] = match (center.chirality, turned(center)) {
-            (Chirality::Flat, _) => ChiralTag::Unspecified,
-            (_, false) => ChiralTag::TetrahedralCcw,
-            (_, true) => ChiralTag::TetrahedralCw,
+        // Bonds come in order of their atoms, so that an atom's neighbours ascend; a tag refers to this order.
+        tags[center.atom] = match center.chirality_for(&neighbours[center.atom]) {
+            Some(Chirality::Positive) => ChiralTag::TetrahedralCcw,
+            Some(Chirality::Negative) => ChiralTag::TetrahedralCw,
+            Some(Chirality::Flat) | None => ChiralTag::Unspecified,
         };
     }
     let mut builder = MoleculeBuilder::new().with_name(molecule.name.clone());
@@ -127,30 +102,30 @@ fn arranged(spec: BondSpec, stereo: &StereoBond) -> BondSpec {
     spec.with_stereo_atoms(a, b).with_stereo(arrangement)
 }
 
-/// The handedness of a centre whose ligands cosmolkit orders so that, seen from the first, the others turn counter-clockwise:
-/// the sign for its neighbours in *our* order. `None` if these are other neighbours.
-pub(crate) fn chirality(ligands: [LigandRef; 4], neighbours: &[usize]) -> Option<Chirality> {
-    // A lone pair takes the place after the neighbours; the triple product then has the same sign as with d the centre.
-    let place = |ligand: LigandRef| match ligand {
-        LigandRef::Atom(atom) => neighbours
-            .iter()
-            .position(|&neighbour| neighbour == atom.index()),
-        LigandRef::LonePair => Some(3),
-        LigandRef::ImplicitHydrogen => None,
+/// The tetrahedral centres that are tagged, in terms of the neighbours of each in the order of its bonds.
+///
+/// Read off the tags themselves: seen from the first neighbour, the others turn counter-clockwise or clockwise. (The ligand orders of
+/// `Molecule::tetrahedral_stereo` are of the wrong sign at some ring atoms once hydrogens have been added, in version 0.6.1.)
+pub(crate) fn tagged_centers(molecule: &cosmolkit::Molecule) -> Vec<StereoCenter> {
+    let atoms = molecule.topology().atoms.iter().enumerate();
+    let center = |(atom, tagged): (usize, &cosmolkit::Atom)| {
+        let chirality = match tagged.chiral_tag() {
+            ChiralTag::TetrahedralCcw => Chirality::Positive,
+            ChiralTag::TetrahedralCw => Chirality::Negative,
+            _ => return None,
+        };
+        let bonds = molecule.bonds().iter();
+        let ends = bonds.map(|bond| [bond.begin().index(), bond.end().index()]);
+        let neighbours = ends.filter_map(|[a, b]| match atom {
+            _ if atom == a => Some(b),
+            _ if atom == b => Some(a),
+            _ => None,
+        });
+        Some(StereoCenter {
+            atom,
+            neighbours: neighbours.collect(),
+            chirality,
+        })
     };
-    let mut places = [0; 4];
-    for (slot, ligand) in places.iter_mut().zip(ligands) {
-        *slot = place(ligand)?;
-    }
-    let mut odd = false;
-    for i in 0..4 {
-        for j in i + 1..4 {
-            odd ^= places[i] > places[j];
-        }
-    }
-    Some(if odd {
-        Chirality::Negative
-    } else {
-        Chirality::Positive
-    })
+    atoms.filter_map(center).collect()
 }

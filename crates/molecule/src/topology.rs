@@ -192,7 +192,9 @@ impl Molecule {
             neighbours[a].push(b);
             neighbours[b].push(a);
         }
-        neighbours.iter_mut().for_each(|list| list.sort_unstable());
+        for list in &mut neighbours {
+            list.sort_unstable();
+        }
         neighbours
     }
 
@@ -279,7 +281,7 @@ impl Molecule {
             0 => {}
             1 => formula.push('+'),
             -1 => formula.push('-'),
-            charge => formula += &format!("{charge:+}"),
+            charge => return format!("{formula}{charge:+}"),
         }
         formula
     }

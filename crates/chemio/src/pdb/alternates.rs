@@ -26,67 +26,90 @@ pub(super) struct Site<'a> {
     pub(super) charge: i32,
 }
 
+/// What tells the places of residues apart: a number, not a name, because alternate locations may differ in their residue's name.
+type Place<'a> = (i64, &'a str, &'a str);
+
+/// The place of a site's residue.
+fn place<'a>(site: &Site<'a>) -> Place<'a> {
+    (
+        site.residue.number,
+        site.residue.insertion,
+        site.residue.chain,
+    )
+}
+
+/// One label of a residue's alternate locations.
+struct Label<'a> {
+    name: &'a str,
+    residue: &'a str,
+    occupancy: f64,
+    sites: f64,
+}
+
+/// The label of largest mean occupancy in each residue, the earlier on a tie.
+fn winners<'a>(sites: &[Site<'a>]) -> HashMap<Place<'a>, Label<'a>> {
+    let mut labels: HashMap<_, Vec<Label<'_>>> = HashMap::new();
+    for site in sites.iter().filter(|site| !site.alternate.is_empty()) {
+        let labels = labels.entry(place(site)).or_default();
+        let known = labels.iter().position(|label| label.name == site.alternate);
+        let index = known.unwrap_or_else(|| {
+            labels.push(Label {
+                name: site.alternate,
+                residue: site.residue.name,
+                occupancy: 0.0,
+                sites: 0.0,
+            });
+            labels.len() - 1
+        });
+        labels[index].occupancy += site.occupancy;
+        labels[index].sites += 1.0;
+    }
+    let better = |best: Label<'a>, label: Label<'a>| {
+        if label.occupancy / label.sites > best.occupancy / best.sites {
+            label
+        } else {
+            best
+        }
+    };
+    labels
+        .into_iter()
+        .filter_map(|(place, labels)| Some((place, labels.into_iter().reduce(better)?)))
+        .collect()
+}
+
 /// The sites to keep, in order.
 ///
-/// Within a residue the label with the largest total occupancy wins, the earlier on a tie, so that what is kept is one
-/// conformation; an atom without a site of that label keeps its own best one.
+/// Within a residue the label with the largest mean occupancy wins, the earlier on a tie, so that what is kept is one
+/// conformation; an atom of the same residue without a site of that label keeps its own best one.
 pub(super) fn choose(sites: &[Site<'_>]) -> Vec<usize> {
-    // A residue number, not a residue name: micro-heterogeneity gives the labels different names.
-    let place = |site: &Site<'_>| {
-        (
-            site.residue.number,
-            site.residue.insertion.to_owned(),
-            site.residue.chain.to_owned(),
-        )
-    };
-    let mut labels: HashMap<_, Vec<(&str, f64)>> = HashMap::new();
-    for site in sites.iter().filter(|site| !site.alternate.is_empty()) {
-        let totals = labels.entry(place(site)).or_default();
-        match totals
-            .iter_mut()
-            .find(|(label, _)| *label == site.alternate)
-        {
-            Some((_, total)) => *total += site.occupancy,
-            None => totals.push((site.alternate, site.occupancy)),
-        }
-    }
-    let winners: HashMap<_, &str> = labels
-        .into_iter()
-        .filter_map(|(place, totals)| {
-            let best = totals
-                .iter()
-                .map(|(_, total)| *total)
-                .fold(f64::NEG_INFINITY, f64::max);
-            totals
-                .iter()
-                .find(|(_, total)| *total >= best)
-                .map(|(label, _)| (place, *label))
-        })
-        .collect();
+    let winners = winners(sites);
     let mut best: HashMap<_, usize> = HashMap::new();
-    let rank = |site: &Site<'_>| {
-        (
-            winners.get(&place(site)) == Some(&site.alternate),
-            site.occupancy,
-        )
-    };
     for (index, site) in sites
         .iter()
         .enumerate()
         .filter(|(_, site)| !site.alternate.is_empty())
     {
+        let Some(winner) = winners
+            .get(&place(site))
+            .filter(|winner| winner.residue == site.residue.name)
+        else {
+            continue;
+        };
+        let rank = |site: &Site<'_>| {
+            (
+                f64::from(u8::from(site.alternate == winner.name)),
+                site.occupancy,
+            )
+        };
         let kept = best.entry((place(site), site.name)).or_insert(index);
-        let (ours, theirs) = (rank(site), rank(&sites[*kept]));
-        if ours.0 & !theirs.0 || (ours.0 == theirs.0 && ours.1 > theirs.1) {
+        if rank(site) > rank(&sites[*kept]) {
             *kept = index;
         }
     }
-    sites
-        .iter()
-        .enumerate()
-        .filter(|(index, site)| {
-            site.alternate.is_empty() || best.get(&(place(site), site.name)) == Some(index)
-        })
-        .map(|(index, _)| index)
+    let kept = |index: usize, site: &Site<'_>| {
+        site.alternate.is_empty() || best.get(&(place(site), site.name)) == Some(&index)
+    };
+    (0..sites.len())
+        .filter(|&index| kept(index, &sites[index]))
         .collect()
 }

@@ -107,6 +107,22 @@ fn one_alternate_location_is_kept_the_same_in_the_whole_residue() {
         .collect();
     assert_eq!(names, ["N", "CA", "CB", "OG"]);
     assert_eq!(record.molecule.residues.len(), 1);
+    // Alternate residues at one place: the other residue goes as a whole.
+    let other = [
+        atom(1, " CA ", "A", "SER", 1.0, "  0.60"),
+        atom(2, " OG ", "A", "SER", 2.0, "  0.60"),
+        atom(3, " CA ", "B", "THR", 3.0, "  0.40"),
+        atom(4, " OG1", "B", "THR", 4.0, "  0.40"),
+    ];
+    assert_eq!(
+        file("a.pdb", other.concat())
+            .read()
+            .unwrap()
+            .molecule
+            .atoms
+            .len(),
+        2
+    );
     // On a tie the first wins.
     let tie = [
         atom(1, " N  ", "A", "SER", 1.0, "  0.50"),

@@ -5,7 +5,9 @@ use rayon::prelude::*;
 
 use super::group::{GROUP, Group, Phase, Replica, Shared};
 use super::state::{LadderState, ReplicaState, State, Walker};
-use super::{DynamicsError, Masses, PairStatistics, ReplicaStatistics, Settings, Statistics, center};
+use super::{
+    DynamicsError, Masses, PairStatistics, ReplicaStatistics, Settings, Statistics, center,
+};
 use crate::minimise::{Minimisation, minimise};
 use crate::random::Stream;
 use crate::{Energy, EnergyError};
@@ -96,7 +98,11 @@ impl<'a> ReplicaExchange<'a> {
             return Err(DynamicsError::NoStart);
         }
         if start.size() != size {
-            return Err(EnergyError::Size { expected: size, found: start.size() }.into());
+            return Err(EnergyError::Size {
+                expected: size,
+                found: start.size(),
+            }
+            .into());
         }
         let used = start.len().min(simulation.settings.replicas());
         let starts = (0..used)
@@ -113,11 +119,17 @@ impl<'a> ReplicaExchange<'a> {
             let range = lane * size..(lane + 1) * size;
             group.x[range.clone()].copy_from_slice(&starts[index % used]);
             let replica = &mut group.replicas[lane];
-            simulation.shared.masses.draw(replica.kt, &mut replica.stream, &mut group.momenta[range]);
+            simulation.shared.masses.draw(
+                replica.kt,
+                &mut replica.stream,
+                &mut group.momenta[range],
+            );
         }
         for group in &mut simulation.groups {
             for (lane, energy) in group.evaluate(size)?.into_iter().enumerate() {
-                group.energies[lane] = energy.ok_or(EnergyError::NotFinite { value: f64::INFINITY })?;
+                group.energies[lane] = energy.ok_or(EnergyError::NotFinite {
+                    value: f64::INFINITY,
+                })?;
             }
         }
         Ok(simulation)
@@ -140,16 +152,24 @@ impl<'a> ReplicaExchange<'a> {
         }
         let size = simulation.shared.size;
         let fits = |replica: &ReplicaState| {
-            [&replica.x, &replica.momenta, &replica.gradient].iter().all(|values| values.len() == size)
+            [&replica.x, &replica.momenta, &replica.gradient]
+                .iter()
+                .all(|values| values.len() == size)
                 && replica.scalars.len() == 2
         };
         if !state.replicas.iter().all(fits) {
             return foreign("coordinates");
         }
-        let (rungs, ladders) = (simulation.settings.temperatures.len(), simulation.settings.ladders);
+        let (rungs, ladders) = (
+            simulation.settings.temperatures.len(),
+            simulation.settings.ladders,
+        );
         if state.replicas.len() != rungs * ladders
             || state.ladders.len() != ladders
-            || state.ladders.iter().any(|ladder| ladder.walkers.len() != rungs)
+            || state
+                .ladders
+                .iter()
+                .any(|ladder| ladder.walkers.len() != rungs)
             || state.statistics.pairs.len() + 1 != rungs
         {
             return foreign("replicas");
@@ -169,7 +189,10 @@ impl<'a> ReplicaExchange<'a> {
         simulation.ladders = state
             .ladders
             .iter()
-            .map(|ladder| Ladder { stream: Stream::resume(ladder.stream), walkers: ladder.walkers.clone() })
+            .map(|ladder| Ladder {
+                stream: Stream::resume(ladder.stream),
+                walkers: ladder.walkers.clone(),
+            })
             .collect();
         simulation.round = state.round;
         simulation.statistics = state.statistics.clone();
@@ -177,11 +200,18 @@ impl<'a> ReplicaExchange<'a> {
     }
 
     /// A simulation whose replicas are at the origin.
-    fn empty(energy: &'a dyn Energy, masses: Masses, settings: Settings) -> Result<Self, DynamicsError> {
+    fn empty(
+        energy: &'a dyn Energy,
+        masses: Masses,
+        settings: Settings,
+    ) -> Result<Self, DynamicsError> {
         settings.validate()?;
         let (points, dims, units) = (energy.points(), energy.dims(), energy.units());
         if masses.points() != points || masses.by_coordinate().len() != points * dims {
-            return Err(DynamicsError::Masses { expected: points, found: masses.points() });
+            return Err(DynamicsError::Masses {
+                expected: points,
+                found: masses.points(),
+            });
         }
         let size = points * dims;
         let rungs = settings.temperatures.len();
@@ -220,8 +250,22 @@ impl<'a> ReplicaExchange<'a> {
             replicas: Vec::new(),
             round_trips: 0,
         };
-        let shared = Shared { masses, units, propagator, size };
-        Ok(Self { shared, settings, guard: None, round: 0, dims, groups, ladders, statistics })
+        let shared = Shared {
+            masses,
+            units,
+            propagator,
+            size,
+        };
+        Ok(Self {
+            shared,
+            settings,
+            guard: None,
+            round: 0,
+            dims,
+            groups,
+            ladders,
+            statistics,
+        })
     }
 
     /// Confines the ensemble to the configurations that `guard` accepts: a round that ends outside is undone, counted in
@@ -234,7 +278,11 @@ impl<'a> ReplicaExchange<'a> {
     /// If the configurations where the replicas are now are refused.
     pub fn guarded(mut self, guard: Guard<'a>) -> Result<Self, DynamicsError> {
         let size = self.shared.size;
-        let refused = self.groups.iter().flat_map(|group| group.x.chunks_exact(size)).position(|x| !guard(x));
+        let refused = self
+            .groups
+            .iter()
+            .flat_map(|group| group.x.chunks_exact(size))
+            .position(|x| !guard(x));
         if let Some(index) = refused {
             return Err(DynamicsError::RefusedStart { index });
         }
@@ -256,32 +304,44 @@ impl<'a> ReplicaExchange<'a> {
     pub fn statistics(&self) -> Statistics {
         let rungs = self.settings.temperatures.len();
         let mut replicas = vec![ReplicaStatistics::default(); rungs];
-        for (index, replica) in self.groups.iter().flat_map(|group| &group.replicas).enumerate() {
+        for (index, replica) in self
+            .groups
+            .iter()
+            .flat_map(|group| &group.replicas)
+            .enumerate()
+        {
             replicas[index % rungs].add(&replica.counts);
         }
-        Statistics { replicas, ..self.statistics.clone() }
+        Statistics {
+            replicas,
+            ..self.statistics.clone()
+        }
     }
 
     /// Everything an exact continuation needs.
     pub fn state(&self) -> State {
         let size = self.shared.size;
         let replicas = self.groups.iter().flat_map(|group| {
-            group.replicas.iter().enumerate().map(move |(lane, replica)| {
-                let range = lane * size..(lane + 1) * size;
-                ReplicaState {
-                    x: group.x[range.clone()].to_vec(),
-                    momenta: group.momenta[range.clone()].to_vec(),
-                    gradient: group.gradient[range].to_vec(),
-                    scalars: vec![group.energies[lane], replica.time_step],
-                    stream: replica.stream.state(),
-                    counts: replica.counts,
-                }
-            })
+            group
+                .replicas
+                .iter()
+                .enumerate()
+                .map(move |(lane, replica)| {
+                    let range = lane * size..(lane + 1) * size;
+                    ReplicaState {
+                        x: group.x[range.clone()].to_vec(),
+                        momenta: group.momenta[range.clone()].to_vec(),
+                        gradient: group.gradient[range].to_vec(),
+                        scalars: vec![group.energies[lane], replica.time_step],
+                        stream: replica.stream.state(),
+                        counts: replica.counts,
+                    }
+                })
         });
-        let ladders = self
-            .ladders
-            .iter()
-            .map(|ladder| LadderState { stream: ladder.stream.state(), walkers: ladder.walkers.clone() });
+        let ladders = self.ladders.iter().map(|ladder| LadderState {
+            stream: ladder.stream.state(),
+            walkers: ladder.walkers.clone(),
+        });
         State {
             settings: self.settings.clone(),
             round: self.round,
@@ -296,7 +356,11 @@ impl<'a> ReplicaExchange<'a> {
     ///
     /// # Errors
     /// An energy that fails, or dynamics that become unstable.
-    pub fn advance(&mut self, rounds: u64, mut record: impl FnMut(Frame<'_>)) -> Result<(), DynamicsError> {
+    pub fn advance(
+        &mut self,
+        rounds: u64,
+        mut record: impl FnMut(Frame<'_>),
+    ) -> Result<(), DynamicsError> {
         for _ in 0..rounds {
             self.advance_one_round()?;
             let measured = self.round.saturating_sub(self.settings.burn_in);
@@ -308,16 +372,21 @@ impl<'a> ReplicaExchange<'a> {
     }
 
     fn advance_one_round(&mut self) -> Result<(), DynamicsError> {
-        let phase = Phase { round: self.round, burn_in: self.round < self.settings.burn_in };
+        let phase = Phase {
+            round: self.round,
+            burn_in: self.round < self.settings.burn_in,
+        };
         if self.round == self.settings.burn_in {
             let replicas = self.groups.iter_mut().flat_map(|group| &mut group.replicas);
             replicas.for_each(|replica| replica.counts = ReplicaStatistics::default());
         }
         let (shared, guard) = (&self.shared, self.guard);
-        self.groups.par_iter_mut().try_for_each(|group| match guard {
-            Some(guard) => group.advance_guarded(shared, phase, guard),
-            None => group.advance(shared, phase),
-        })?;
+        self.groups
+            .par_iter_mut()
+            .try_for_each(|group| match guard {
+                Some(guard) => group.advance_guarded(shared, phase, guard),
+                None => group.advance(shared, phase),
+            })?;
         for ladder in 0..self.ladders.len() {
             self.exchange(ladder, phase);
         }
@@ -366,12 +435,36 @@ impl<'a> ReplicaExchange<'a> {
         let scale = (kt(cold) / kt(hot)).sqrt();
         for index in 0..size {
             let (i, j) = (lane(cold).start + index, lane(hot).start + index);
-            exchange_entries(&mut self.groups, |group| &mut group.x, (cold, i), (hot, j), 1.0);
-            exchange_entries(&mut self.groups, |group| &mut group.gradient, (cold, i), (hot, j), 1.0);
-            exchange_entries(&mut self.groups, |group| &mut group.momenta, (cold, i), (hot, j), scale);
+            exchange_entries(
+                &mut self.groups,
+                |group| &mut group.x,
+                (cold, i),
+                (hot, j),
+                1.0,
+            );
+            exchange_entries(
+                &mut self.groups,
+                |group| &mut group.gradient,
+                (cold, i),
+                (hot, j),
+                1.0,
+            );
+            exchange_entries(
+                &mut self.groups,
+                |group| &mut group.momenta,
+                (cold, i),
+                (hot, j),
+                scale,
+            );
         }
         let (i, j) = (cold % GROUP, hot % GROUP);
-        exchange_entries(&mut self.groups, |group| &mut group.energies, (cold, i), (hot, j), 1.0);
+        exchange_entries(
+            &mut self.groups,
+            |group| &mut group.energies,
+            (cold, i),
+            (hot, j),
+            1.0,
+        );
     }
 
     /// Shows every replica to `record`.

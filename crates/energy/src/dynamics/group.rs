@@ -56,7 +56,12 @@ impl Group<'_> {
     }
 
     /// One round, undone for the replicas that `guard` refuses at its end.
-    pub fn advance_guarded(&mut self, shared: &Shared, phase: Phase, guard: Guard<'_>) -> Result<(), DynamicsError> {
+    pub fn advance_guarded(
+        &mut self,
+        shared: &Shared,
+        phase: Phase,
+        guard: Guard<'_>,
+    ) -> Result<(), DynamicsError> {
         let before = (self.x.clone(), self.gradient.clone(), self.energies.clone());
         self.advance(shared, phase)?;
         for (lane, replica) in self.replicas.iter_mut().enumerate() {
@@ -68,7 +73,9 @@ impl Group<'_> {
             self.x[range.clone()].copy_from_slice(&before.0[range.clone()]);
             self.gradient[range.clone()].copy_from_slice(&before.1[range.clone()]);
             self.energies[lane] = before.2[lane];
-            shared.masses.draw(replica.kt, &mut replica.stream, &mut self.momenta[range]);
+            shared
+                .masses
+                .draw(replica.kt, &mut replica.stream, &mut self.momenta[range]);
         }
         Ok(())
     }
@@ -76,13 +83,19 @@ impl Group<'_> {
     /// Carries all replicas through one round.
     pub fn advance(&mut self, shared: &Shared, phase: Phase) -> Result<(), DynamicsError> {
         match shared.propagator {
-            Propagator::Langevin { friction, time_step, steps } => {
+            Propagator::Langevin {
+                friction,
+                time_step,
+                steps,
+            } => {
                 let damping = shared.units.damping(friction, time_step);
                 (0..steps).try_for_each(|_| self.langevin_step(shared, damping, phase))
             }
-            Propagator::Hmc { leapfrog, trajectories, .. } => {
-                (0..trajectories).try_for_each(|_| self.trajectory(shared, leapfrog, phase))
-            }
+            Propagator::Hmc {
+                leapfrog,
+                trajectories,
+                ..
+            } => (0..trajectories).try_for_each(|_| self.trajectory(shared, leapfrog, phase)),
         }
     }
 }

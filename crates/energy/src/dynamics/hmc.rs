@@ -14,7 +14,12 @@ impl Group<'_> {
     ///
     /// A trajectory that meets an infinite energy is rejected. In the burn-in the step size follows
     /// `log h ← log h + k^(−0.6) (a − 0.75)` for trajectory `k` with acceptance probability `a` (Robbins and Monro, 1951).
-    pub(super) fn trajectory(&mut self, shared: &Shared, leapfrog: usize, phase: Phase) -> Result<(), DynamicsError> {
+    pub(super) fn trajectory(
+        &mut self,
+        shared: &Shared,
+        leapfrog: usize,
+        phase: Phase,
+    ) -> Result<(), DynamicsError> {
         let size = shared.size;
         let before = (self.x.clone(), self.gradient.clone(), self.energies.clone());
         let mut steps = Vec::with_capacity(self.replicas.len());
@@ -49,7 +54,11 @@ impl Group<'_> {
             let range = index * size..(index + 1) * size;
             let total = self.energies[index] + shared.masses.kinetic(&self.momenta[range.clone()]);
             let rise = (total - totals[index]) / replica.kt;
-            let probability = if lost[index] || !rise.is_finite() { 0.0 } else { (-rise).exp().min(1.0) };
+            let probability = if lost[index] || !rise.is_finite() {
+                0.0
+            } else {
+                (-rise).exp().min(1.0)
+            };
             let accepted = replica.stream.uniform() < probability;
             if !accepted {
                 self.x[range.clone()].copy_from_slice(&before.0[range.clone()]);
@@ -68,7 +77,10 @@ impl Group<'_> {
 
     /// `p ← p − weight · h ∇U`.
     fn kick(&mut self, size: usize, steps: &[f64], weight: f64) {
-        let replicas = self.momenta.chunks_exact_mut(size).zip(self.gradient.chunks_exact(size));
+        let replicas = self
+            .momenta
+            .chunks_exact_mut(size)
+            .zip(self.gradient.chunks_exact(size));
         for ((momenta, gradient), step) in replicas.zip(steps) {
             for (momentum, gradient) in momenta.iter_mut().zip(gradient) {
                 *momentum -= weight * step * gradient;
@@ -78,9 +90,14 @@ impl Group<'_> {
 
     /// `x ← x + h p / m`.
     fn drift(&mut self, shared: &Shared, steps: &[f64]) {
-        let replicas = self.x.chunks_exact_mut(shared.size).zip(self.momenta.chunks_exact(shared.size));
+        let replicas = self
+            .x
+            .chunks_exact_mut(shared.size)
+            .zip(self.momenta.chunks_exact(shared.size));
         for ((x, momenta), step) in replicas.zip(steps) {
-            for ((x, momentum), mass) in x.iter_mut().zip(momenta).zip(shared.masses.by_coordinate()) {
+            for ((x, momentum), mass) in
+                x.iter_mut().zip(momenta).zip(shared.masses.by_coordinate())
+            {
                 *x += step * momentum / mass;
             }
         }

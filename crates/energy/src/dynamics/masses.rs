@@ -10,7 +10,7 @@ pub struct Masses {
     dims: usize,
     total: f64,
     /// One for each coordinate.
-    masses: Vec<f64>,
+    by_coordinate: Vec<f64>,
 }
 
 impl Masses {
@@ -19,17 +19,30 @@ impl Masses {
     /// # Panics
     /// If a mass is not positive: that is a bug of the caller.
     pub fn new(masses: &[f64], dims: usize) -> Self {
-        assert!(masses.iter().all(|mass| *mass > 0.0 && mass.is_finite()), "masses are positive");
+        assert!(
+            masses.iter().all(|mass| *mass > 0.0 && mass.is_finite()),
+            "masses are positive"
+        );
         Self {
             dims,
             total: masses.iter().sum(),
-            masses: masses.iter().flat_map(|&mass| std::iter::repeat_n(mass, dims)).collect(),
+            by_coordinate: masses
+                .iter()
+                .flat_map(|&mass| std::iter::repeat_n(mass, dims))
+                .collect(),
         }
     }
 
     /// The standard atomic weights of a molecule, in u.
     pub fn of(molecule: &Molecule) -> Self {
-        Self::new(&molecule.atoms.iter().map(|atom| atom.element.mass()).collect::<Vec<_>>(), 3)
+        Self::new(
+            &molecule
+                .atoms
+                .iter()
+                .map(|atom| atom.element.mass())
+                .collect::<Vec<_>>(),
+            3,
+        )
     }
 
     /// Mass 1 for each point: the toy targets.
@@ -39,17 +52,17 @@ impl Masses {
 
     /// How many points there are.
     pub fn points(&self) -> usize {
-        self.masses.len() / self.dims
+        self.by_coordinate.len() / self.dims
     }
 
     /// The mass that moves each coordinate.
     pub(super) fn by_coordinate(&self) -> &[f64] {
-        &self.masses
+        &self.by_coordinate
     }
 
     /// Draws momenta of total zero at temperature `kt`: `N(0, m kT)` projected with the kinetic metric.
     pub(super) fn draw(&self, kt: f64, stream: &mut Stream, momenta: &mut [f64]) {
-        for (momentum, mass) in momenta.iter_mut().zip(&self.masses) {
+        for (momentum, mass) in momenta.iter_mut().zip(&self.by_coordinate) {
             *momentum = (mass * kt).sqrt() * stream.normal();
         }
         self.project(momenta);
@@ -59,7 +72,12 @@ impl Masses {
     fn project(&self, momenta: &mut [f64]) {
         for axis in 0..self.dims {
             let drift = momenta.iter().skip(axis).step_by(self.dims).sum::<f64>() / self.total;
-            for (momentum, mass) in momenta.iter_mut().zip(&self.masses).skip(axis).step_by(self.dims) {
+            for (momentum, mass) in momenta
+                .iter_mut()
+                .zip(&self.by_coordinate)
+                .skip(axis)
+                .step_by(self.dims)
+            {
                 *momentum -= mass * drift;
             }
         }
@@ -67,7 +85,11 @@ impl Masses {
 
     /// `Σ p² / 2m`.
     pub(super) fn kinetic(&self, momenta: &[f64]) -> f64 {
-        momenta.iter().zip(&self.masses).map(|(p, m)| 0.5 * p * p / m).sum()
+        momenta
+            .iter()
+            .zip(&self.by_coordinate)
+            .map(|(p, m)| 0.5 * p * p / m)
+            .sum()
     }
 }
 

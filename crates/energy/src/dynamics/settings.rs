@@ -56,11 +56,27 @@ impl Settings {
     /// The first setting that is out of its range.
     pub fn validate(&self) -> Result<(), DynamicsError> {
         let positive = |name, found: f64| {
-            let error = DynamicsError::Setting { name, range: "above 0 and finite", found };
-            if found > 0.0 && found.is_finite() { Ok(()) } else { Err(error) }
+            let error = DynamicsError::Setting {
+                name,
+                range: "above 0 and finite",
+                found,
+            };
+            if found > 0.0 && found.is_finite() {
+                Ok(())
+            } else {
+                Err(error)
+            }
         };
         let counted = |name, found: usize| {
-            if found > 0 { Ok(()) } else { Err(DynamicsError::Setting { name, range: "at least 1", found: 0.0 }) }
+            if found > 0 {
+                Ok(())
+            } else {
+                Err(DynamicsError::Setting {
+                    name,
+                    range: "at least 1",
+                    found: 0.0,
+                })
+            }
         };
         counted("number of temperatures", self.temperatures.len())?;
         counted("number of ladders", self.ladders)?;
@@ -70,15 +86,27 @@ impl Settings {
         }
         if let Some(pair) = self.temperatures.windows(2).find(|pair| pair[0] >= pair[1]) {
             let range = "above the one before it";
-            return Err(DynamicsError::Setting { name: "temperature", range, found: pair[1] });
+            return Err(DynamicsError::Setting {
+                name: "temperature",
+                range,
+                found: pair[1],
+            });
         }
         match self.propagator {
-            Propagator::Langevin { time_step, friction, steps } => {
+            Propagator::Langevin {
+                time_step,
+                friction,
+                steps,
+            } => {
                 positive("time step", time_step)?;
                 positive("friction", friction)?;
                 counted("number of steps in a round", steps)
             }
-            Propagator::Hmc { time_step, leapfrog, trajectories } => {
+            Propagator::Hmc {
+                time_step,
+                leapfrog,
+                trajectories,
+            } => {
                 positive("time step", time_step)?;
                 counted("number of leapfrog steps", leapfrog)?;
                 counted("number of trajectories in a round", trajectories)
@@ -90,7 +118,11 @@ impl Settings {
     pub fn evaluations_per_round(&self) -> usize {
         match self.propagator {
             Propagator::Langevin { steps, .. } => steps,
-            Propagator::Hmc { leapfrog, trajectories, .. } => leapfrog * trajectories,
+            Propagator::Hmc {
+                leapfrog,
+                trajectories,
+                ..
+            } => leapfrog * trajectories,
         }
     }
 
@@ -142,7 +174,9 @@ impl Units {
 /// `count` temperatures from `lowest` to `highest` in constant ratio, which exchanges evenly where the heat capacity is constant.
 pub fn geometric_ladder(lowest: f64, highest: f64, count: usize) -> Vec<f64> {
     let last = count.saturating_sub(1).max(1) as f64;
-    (0..count).map(|rung| lowest * (highest / lowest).powf(rung as f64 / last)).collect()
+    (0..count)
+        .map(|rung| lowest * (highest / lowest).powf(rung as f64 / last))
+        .collect()
 }
 
 #[cfg(test)]
@@ -156,7 +190,11 @@ mod tests {
         let ladder = geometric_ladder(300.0, 600.0, 5);
         assert_relative_eq!(ladder[0], 300.0);
         assert_relative_eq!(ladder[4], 600.0, max_relative = 1e-14);
-        assert_relative_eq!(ladder[2] / ladder[1], ladder[4] / ladder[3], max_relative = 1e-14);
+        assert_relative_eq!(
+            ladder[2] / ladder[1],
+            ladder[4] / ladder[3],
+            max_relative = 1e-14
+        );
         assert_eq!(geometric_ladder(300.0, 600.0, 1), [300.0]);
     }
 
@@ -170,7 +208,11 @@ mod tests {
         let good = Settings {
             temperatures: vec![1.0, 2.0],
             ladders: 1,
-            propagator: Propagator::Langevin { time_step: 0.01, friction: 1.0, steps: 10 },
+            propagator: Propagator::Langevin {
+                time_step: 0.01,
+                friction: 1.0,
+                steps: 10,
+            },
             burn_in: 0,
             stride: 1,
             seed: 0,
@@ -187,7 +229,13 @@ mod tests {
         assert!(message(|s| s.temperatures[1] = 1.0).contains("above the one before it"));
         assert!(message(|s| s.ladders = 0).contains("ladders"));
         assert!(message(|s| s.stride = 0).contains("stride"));
-        assert!(message(|s| s.propagator = Propagator::Hmc { time_step: 0.1, leapfrog: 0, trajectories: 1 })
-            .contains("leapfrog"));
+        assert!(
+            message(|s| s.propagator = Propagator::Hmc {
+                time_step: 0.1,
+                leapfrog: 0,
+                trajectories: 1
+            })
+            .contains("leapfrog")
+        );
     }
 }

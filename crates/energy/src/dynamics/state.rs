@@ -79,6 +79,9 @@ mod bits {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<u64>::deserialize(deserializer)?.into_iter().map(f64::from_bits).collect())
+        Ok(Vec::<u64>::deserialize(deserializer)?
+            .into_iter()
+            .map(f64::from_bits)
+            .collect())
     }
 }

@@ -65,6 +65,10 @@ mod tests {
         for r in [4.0 - well, 4.0, 4.0 + well] {
             assert_relative_eq!(DoubleWell.pair(r * r).1, 0.0, epsilon = 1e-13);
         }
-        assert_relative_eq!(DoubleWell.pair((4.0 + well) * (4.0 + well)).0, -16.0 / 3.6, epsilon = 1e-12);
+        assert_relative_eq!(
+            DoubleWell.pair((4.0 + well) * (4.0 + well)).0,
+            -16.0 / 3.6,
+            epsilon = 1e-12
+        );
     }
 }

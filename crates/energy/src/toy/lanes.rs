@@ -46,18 +46,33 @@ impl<P: Pairwise, const D: usize> Evaluator for Lanes<P, D> {
     fn evaluate(&mut self, x: &[f64], gradient: &mut [f64]) -> Result<f64, EnergyError> {
         let size = self.x.len();
         if x.len() != size || gradient.len() != size {
-            return Err(EnergyError::Size { expected: size, found: x.len() });
+            return Err(EnergyError::Size {
+                expected: size,
+                found: x.len(),
+            });
         }
         gather(x, &mut self.x_single);
-        let [value] = evaluate::<_, D, 1>(&self.potential, &self.x_single, &mut self.gradient_single);
+        let [value] =
+            evaluate::<_, D, 1>(&self.potential, &self.x_single, &mut self.gradient_single);
         scatter(&self.gradient_single, gradient);
         finite(value)
     }
 
-    fn evaluate_batch(&mut self, x: &[f64], gradients: &mut [f64], size: usize) -> Vec<Result<f64, EnergyError>> {
+    fn evaluate_batch(
+        &mut self,
+        x: &[f64],
+        gradients: &mut [f64],
+        size: usize,
+    ) -> Vec<Result<f64, EnergyError>> {
         let expected = self.x.len();
         if size != expected {
-            return vec![Err(EnergyError::Size { expected, found: size }); x.len() / size.max(1)];
+            return vec![
+                Err(EnergyError::Size {
+                    expected,
+                    found: size
+                });
+                x.len() / size.max(1)
+            ];
         }
         let mut outcomes = Vec::with_capacity(x.len() / size);
         let mut blocks = x.chunks_exact(size * LANES);
@@ -77,7 +92,11 @@ impl<P: Pairwise, const D: usize> Evaluator for Lanes<P, D> {
 }
 
 fn finite(value: f64) -> Result<f64, EnergyError> {
-    if value.is_finite() { Ok(value) } else { Err(EnergyError::NotFinite { value }) }
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(EnergyError::NotFinite { value })
+    }
 }
 
 /// From configuration after configuration to coordinate after coordinate.
@@ -146,7 +165,12 @@ fn evaluate<P: Pairwise, const D: usize, const L: usize>(
 
 /// Sets `gradient` to that of `½ k Σ_i |x_i − x̄|²` and adds the energy.
 #[inline]
-fn confine<const D: usize, const L: usize>(k: f64, x: &[Lane<L>], gradient: &mut [Lane<L>], total: &mut Lane<L>) {
+fn confine<const D: usize, const L: usize>(
+    k: f64,
+    x: &[Lane<L>],
+    gradient: &mut [Lane<L>],
+    total: &mut Lane<L>,
+) {
     let points = (x.len() / D) as f64;
     for axis in 0..D {
         let mut mean = [0.0; L];

@@ -22,7 +22,11 @@ impl LennardJones {
     /// # Errors
     /// Fewer than two points; a depth that is not positive; a confinement that is negative; or numbers that are not finite.
     pub fn new(points: usize, epsilon: f64, confinement: f64) -> Result<Self, TargetError> {
-        let range = |quantity, range, found| TargetError::Range { quantity, range, found };
+        let range = |quantity, range, found| TargetError::Range {
+            quantity,
+            range,
+            found,
+        };
         if !(2..=100_000).contains(&points) {
             return Err(range("number of points", "from 2 to 100000", points as f64));
         }
@@ -32,7 +36,11 @@ impl LennardJones {
         if !(confinement.is_finite() && confinement >= 0.0) {
             return Err(range("confinement", "at least 0 and finite", confinement));
         }
-        Ok(Self { points, epsilon, confinement })
+        Ok(Self {
+            points,
+            epsilon,
+            confinement,
+        })
     }
 
     /// Depth ε of each pair.
@@ -56,7 +64,10 @@ impl Pairwise for LennardJones {
         let inverse = 1.0 / squared;
         let sixth = inverse * inverse * inverse;
         let scaled = self.epsilon * sixth;
-        (scaled * (sixth - 2.0), 12.0 * scaled * (1.0 - sixth) * inverse)
+        (
+            scaled * (sixth - 2.0),
+            12.0 * scaled * (1.0 - sixth) * inverse,
+        )
     }
 
     fn confinement(&self) -> f64 {
@@ -92,7 +103,11 @@ mod tests {
     fn a_pair_at_unit_distance_has_the_depth_of_the_well_and_the_springs_half_their_stretch() {
         let pair = LennardJones::new(2, 2.0, 3.0).unwrap();
         let mut gradient = [0.0; 6];
-        let energy = pair.evaluator().unwrap().evaluate(&[0.0, 0.0, 0.0, 1.0, 0.0, 0.0], &mut gradient).unwrap();
+        let energy = pair
+            .evaluator()
+            .unwrap()
+            .evaluate(&[0.0, 0.0, 0.0, 1.0, 0.0, 0.0], &mut gradient)
+            .unwrap();
         assert_relative_eq!(energy, -2.0 + 0.5 * 3.0 * 0.5, epsilon = 1e-14);
         assert_relative_eq!(gradient[3], 3.0 * 0.5, epsilon = 1e-13);
     }

@@ -1,0 +1,221 @@
+//! Samples on disk: NPZ files, bit for bit.
+
+use std::path::{Path, PathBuf};
+
+use boltzflow_chemio::{Array, Npz};
+use boltzflow_molecule::Conformers;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Drawn;
+
+/// What a file of samples was made from: two files with the same fingerprint belong to one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprint {
+    /// Hash of the model and its solver.
+    pub model: String,
+    /// Seed of the samples.
+    pub seed: u64,
+    /// Samples of the whole run, all shards together.
+    pub count: u64,
+    /// Samples of a chunk.
+    pub chunk: usize,
+    /// Vector instructions in use.
+    pub simd: boltzflow_flow::simd::Level,
+    /// The program's version.
+    pub version: String,
+}
+
+/// Some of a run's samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleFile {
+    /// Which run.
+    pub fingerprint: Fingerprint,
+    /// Points and dimensions of a configuration.
+    pub shape: [usize; 2],
+    /// Global numbers of the samples here.
+    pub numbers: Vec<u64>,
+    /// The samples.
+    pub drawn: Drawn,
+}
+
+/// Why a file of samples or configurations cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] boltzflow_chemio::Error),
+    /// It lacks an array, or one is of another kind or size.
+    #[error("{path:?} has no usable array {array:?} ({expected}); was it written by this program?")]
+    Array {
+        /// Which file.
+        path: PathBuf,
+        /// Which array.
+        array: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Its numbers are not finite.
+    #[error("number {index} of {array:?} in {path:?} is {value}")]
+    NotFinite {
+        /// Which file.
+        path: PathBuf,
+        /// Which array.
+        array: &'static str,
+        /// Which number.
+        index: usize,
+        /// What was found.
+        value: f64,
+    },
+    /// Files of different runs.
+    #[error("{path:?} belongs to another run than the first file (other {what}); merge files of one run only")]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
+    /// Samples more than once.
+    #[error("sample {number} is in more than one file, again in {path:?}; give each shard once")]
+    Duplicate {
+        /// Which sample.
+        number: u64,
+        /// Where again.
+        path: PathBuf,
+    },
+    /// Samples not there.
+    #[error("{missing} of {count} samples are missing, the first is {first}; run the missing shards")]
+    Missing {
+        /// How many.
+        missing: u64,
+        /// Of how many.
+        count: u64,
+        /// The first.
+        first: u64,
+    },
+}
+
+impl SampleFile {
+    /// Writes the file whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), StoreError> {
+        let [points, dims] = self.shape;
+        let n = self.numbers.len();
+        let cloud = [n, points, dims];
+        let meta = serde_json::to_string(&self.fingerprint).expect("a fingerprint is valid JSON");
+        let arrays = [
+            ("positions", Array::new(&cloud, self.drawn.positions.clone())),
+            ("latents", Array::new(&cloud, self.drawn.latents.clone())),
+            ("log_prior", Array::new(&[n], self.drawn.log_prior.clone())),
+            ("log_det", Array::new(&[n], self.drawn.log_det.clone())),
+            ("log_q", Array::new(&[n], self.drawn.log_q())),
+            ("sample", Array::new(&[n], self.numbers.clone())),
+            ("fingerprint", Array::text(&meta)),
+        ];
+        let views: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
+        Ok(Npz::write(path, &views)?)
+    }
+
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, StoreError> {
+        let npz = Npz::read(path)?;
+        let missing = |array, expected| StoreError::Array { path: path.into(), array, expected };
+        let text = npz.array("fingerprint").and_then(Array::as_text);
+        let fingerprint = text
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or_else(|| missing("fingerprint", "text of a run's fingerprint"))?;
+        let positions = npz.array("positions").filter(|array| array.shape.len() == 3);
+        let shape = positions.ok_or_else(|| missing("positions", "samples × points × dims"))?.shape.clone();
+        let numbers = npz
+            .array("sample")
+            .and_then(Array::as_u64)
+            .filter(|numbers| numbers.len() == shape[0])
+            .ok_or_else(|| missing("sample", "one number a sample"))?
+            .to_vec();
+        let reals = |name: &'static str, count: usize| -> Result<Vec<f64>, StoreError> {
+            let values = npz
+                .array(name)
+                .and_then(Array::as_f64)
+                .filter(|values| values.len() == count)
+                .ok_or_else(|| missing(name, "real numbers, as many as the samples need"))?;
+            finite(path, name, values)?;
+            Ok(values.to_vec())
+        };
+        let size = shape[0] * shape[1] * shape[2];
+        let drawn = Drawn {
+            positions: reals("positions", size)?,
+            latents: reals("latents", size)?,
+            log_prior: reals("log_prior", shape[0])?,
+            log_det: reals("log_det", shape[0])?,
+        };
+        Ok(Self { fingerprint, shape: [shape[1], shape[2]], numbers, drawn })
+    }
+
+    /// Joins the shards of one run, in the order of the samples.
+    pub fn merge(paths: &[PathBuf]) -> Result<Self, StoreError> {
+        let files = paths.iter().map(|path| Self::read(path)).collect::<Result<Vec<_>, _>>()?;
+        let first = &files[0];
+        let mut places = Vec::new();
+        for (file, (part, path)) in files.iter().zip(paths).enumerate() {
+            if let Some(what) = first.difference(part) {
+                return Err(StoreError::Foreign { path: path.clone(), what });
+            }
+            places.extend(part.numbers.iter().enumerate().map(|(row, &number)| (number, file, row)));
+        }
+        places.sort_unstable();
+        if let Some(pair) = places.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(StoreError::Duplicate { number: pair[1].0, path: paths[pair[1].1].clone() });
+        }
+        let count = first.fingerprint.count;
+        let missing = count.saturating_sub(places.len() as u64);
+        if missing > 0 {
+            let gap = places.iter().enumerate().find(|(index, (number, ..))| *index as u64 != *number);
+            let first = gap.map_or(places.len() as u64, |(index, _)| index as u64);
+            return Err(StoreError::Missing { missing, count, first });
+        }
+        let size = first.shape[0] * first.shape[1];
+        let mut drawn = Drawn::default();
+        for &(_, file, row) in &places {
+            let part = &files[file].drawn;
+            drawn.positions.extend(&part.positions[row * size..(row + 1) * size]);
+            drawn.latents.extend(&part.latents[row * size..(row + 1) * size]);
+            drawn.log_prior.push(part.log_prior[row]);
+            drawn.log_det.push(part.log_det[row]);
+        }
+        let numbers = places.into_iter().map(|(number, ..)| number).collect();
+        Ok(Self { fingerprint: first.fingerprint.clone(), shape: first.shape, numbers, drawn })
+    }
+
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        let (a, b) = (&self.fingerprint, &other.fingerprint);
+        let differs = [
+            ("shape", self.shape != other.shape),
+            ("model", a.model != b.model),
+            ("seed", a.seed != b.seed),
+            ("number of samples", a.count != b.count),
+            ("chunk size", a.chunk != b.chunk),
+            ("SIMD level", a.simd != b.simd),
+            ("version", a.version != b.version),
+        ];
+        differs.into_iter().find_map(|(what, differs)| differs.then_some(what))
+    }
+}
+
+/// Configurations of an NPZ file, such as a simulation writes: the array `positions`, samples × points × dims.
+pub fn read_positions(path: &Path) -> Result<Conformers, StoreError> {
+    let npz = Npz::read(path)?;
+    let missing = StoreError::Array { path: path.into(), array: "positions", expected: "samples × points × dims" };
+    let Some(array) = npz.array("positions").filter(|array| array.shape.len() == 3 && array.shape[1] * array.shape[2] > 0)
+    else {
+        return Err(missing);
+    };
+    let Some(values) = array.as_f64() else { return Err(missing) };
+    finite(path, "positions", values)?;
+    Ok(Conformers::new(array.shape[1], array.shape[2], values.to_vec()))
+}
+
+fn finite(path: &Path, array: &'static str, values: &[f64]) -> Result<(), StoreError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(StoreError::NotFinite { path: path.into(), array, index, value: values[index] }),
+    }
+}

@@ -1,0 +1,261 @@
+//! What is sampled: an energy at a temperature, and the molecule behind it.
+
+use std::collections::BTreeMap;
+
+use boltzflow_energy::{Energy, EnergyError, Masses, Mmff, MmffError, Target, Units, Variant, energies};
+use boltzflow_molecule::{
+    Conformers, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, automorphisms, compare, geometry, orbits,
+    rotatable_torsions, stereo_of,
+};
+
+use crate::features::Features;
+use crate::model::Drawn;
+use crate::pairing::Symmetry;
+use crate::weights::{WeightError, Weights};
+
+/// More relabellings than this are not considered when noise and data are paired.
+const MOST_RELABELLINGS: usize = 1000;
+
+/// An energy at a temperature.
+pub struct System {
+    /// The energy.
+    pub energy: Box<dyn Energy + Send + Sync>,
+    /// In words, part of every fingerprint.
+    pub name: String,
+    /// K for molecules, `kT` for toys.
+    pub temperature: f64,
+    /// The molecule and its reference geometry; none for a toy.
+    pub molecule: Option<Reference>,
+    /// Where simulations start.
+    pub start: Conformers,
+}
+
+/// A molecule and the stereochemistry that its samples must have.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// The molecule.
+    pub molecule: Molecule,
+    /// As measured in the input's geometry.
+    pub stereo: Stereo,
+}
+
+/// Why a system cannot be set up or weighted.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    /// The force field.
+    #[error(transparent)]
+    Mmff(#[from] MmffError),
+    /// The molecule.
+    #[error(transparent)]
+    Molecule(#[from] MoleculeError),
+    /// An energy.
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
+    /// The weights.
+    #[error(transparent)]
+    Weights(#[from] WeightError),
+    /// A temperature out of range.
+    #[error("the temperature is {found}, but must be above 0 and finite")]
+    Temperature {
+        /// What was given.
+        found: f64,
+    },
+    /// No bonds to work with.
+    #[error("{name:?} has {atoms} atoms and no bonds; give --smiles TEXT or --template FILE.sdf, because bonds are not guessed from coordinates")]
+    NoBonds {
+        /// Its name.
+        name: String,
+        /// Its atoms.
+        atoms: usize,
+    },
+    /// More than one piece.
+    #[error("the bonds of {name:?} leave its {atoms} atoms in {parts} pieces; one connected molecule is needed")]
+    Disconnected {
+        /// Its name.
+        name: String,
+        /// Its atoms.
+        atoms: usize,
+        /// Its pieces.
+        parts: usize,
+    },
+}
+
+/// Weighted configurations; every sample that came in is here, in order.
+#[derive(Clone, Debug)]
+pub struct Ensemble {
+    /// Configurations; reflected where the mirror image is the right molecule.
+    pub conformers: Conformers,
+    /// `log q`, with `ln 2` added where reflections are folded.
+    pub log_q: Vec<f64>,
+    /// Potential energies; not a number where a configuration has none.
+    pub energies: Vec<f64>,
+    /// The weights.
+    pub weights: Weights,
+    /// How many samples have weight 0, by reason.
+    pub zero: BTreeMap<String, usize>,
+    /// How many were reflected.
+    pub reflected: usize,
+}
+
+impl System {
+    /// A toy at `kT`.
+    pub fn toy(target: Target, kt: f64) -> Result<Self, SystemError> {
+        let start = Conformers::new(target.points(), target.dims(), target.start());
+        let name = format!("{target} kt={kt:?}");
+        Ok(Self { energy: Box::new(target), name, temperature: checked(kt)?, molecule: None, start })
+    }
+
+    /// A molecule under MMFF94(s) at a temperature.
+    pub fn mmff(molecule: Molecule, start: Conformers, variant: Variant, temperature: f64) -> Result<Self, SystemError> {
+        let atoms = molecule.len();
+        let name = molecule.name.clone();
+        if molecule.bonds.is_empty() && atoms > 1 {
+            return Err(SystemError::NoBonds { name, atoms });
+        }
+        if !molecule.is_connected() {
+            return Err(SystemError::Disconnected { name, atoms, parts: molecule.components().len() });
+        }
+        let energy = Mmff::new(&molecule, start.get(0), variant)?;
+        let stereo = stereo_of(&molecule, start.get(0))?;
+        let name = format!("{variant:?} {} T={temperature:?} K", molecule.formula());
+        Ok(Self {
+            energy: Box::new(energy),
+            name,
+            temperature: checked(temperature)?,
+            molecule: Some(Reference { molecule, stereo }),
+            start,
+        })
+    }
+
+    /// `kT` in the energy's unit.
+    pub fn kt(&self) -> f64 {
+        self.energy.units().kt(self.temperature)
+    }
+
+    /// Masses of the points: atomic for molecules, 1 for toys.
+    pub fn masses(&self) -> Masses {
+        match &self.molecule {
+            Some(reference) => Masses::new(&reference.molecule.masses(), self.energy.dims()),
+            None => Masses::unit(self.energy.points(), self.energy.dims()),
+        }
+    }
+
+    /// What a network is told of it.
+    pub fn features(&self) -> Features {
+        let Some(Reference { molecule, .. }) = &self.molecule else {
+            return Features::cluster(self.energy.points(), self.energy.dims());
+        };
+        let orbits = orbits(molecule);
+        let mut first: Vec<usize> = orbits.clone();
+        first.sort_unstable();
+        first.dedup();
+        let class = |orbit: &usize| first.binary_search(orbit).unwrap_or(0);
+        Features {
+            points: molecule.len(),
+            dims: 3,
+            elements: molecule.elements().map(boltzflow_molecule::Element::number).collect(),
+            bonds: molecule.bonds.iter().map(|bond| bond.atoms).collect(),
+            classes: orbits.iter().map(class).collect(),
+        }
+    }
+
+    /// Which relabellings leave it unchanged.
+    pub fn symmetry(&self) -> Symmetry {
+        match &self.molecule {
+            None => Symmetry::Any,
+            Some(reference) => Symmetry::List(automorphisms(&reference.molecule, MOST_RELABELLINGS).permutations),
+        }
+    }
+
+    /// Whether samples of one mirror image only are wanted.
+    pub fn is_chiral(&self) -> bool {
+        self.molecule.as_ref().is_some_and(|reference| !reference.stereo.centers.is_empty())
+    }
+
+    /// Whether data may be reflected when they are paired with noise.
+    pub fn reflections(&self) -> Reflections {
+        if self.is_chiral() { Reflections::Excluded } else { Reflections::Allowed }
+    }
+
+    /// Whether a configuration has the right stereochemistry; always so for a toy.
+    pub fn has_right_stereo(&self, positions: &[f64]) -> bool {
+        self.stereo_match(positions) == StereoMatch::Same
+    }
+
+    fn stereo_match(&self, positions: &[f64]) -> StereoMatch {
+        let Some(Reference { molecule, stereo }) = &self.molecule else { return StereoMatch::Same };
+        if stereo.is_empty() {
+            return StereoMatch::Same;
+        }
+        stereo_of(molecule, positions).map_or(StereoMatch::Other, |found| compare(stereo, &found))
+    }
+
+    /// The torsions whose populations are reported, four atoms each.
+    pub fn torsions(&self) -> Vec<[usize; 4]> {
+        self.molecule.as_ref().map_or_else(Vec::new, |reference| rotatable_torsions(&reference.molecule))
+    }
+
+    /// Gives every sample its weight `e^{−U/kT}/q`.
+    ///
+    /// A flow with reflection-invariant density proposes both mirror images of a chiral molecule. A sample whose mirror image is right is
+    /// reflected, and every right sample has `log q + ln 2`: the density of the folded flow. The rest keep their place with weight 0.
+    pub fn reweight(&self, drawn: &Drawn) -> Result<Ensemble, SystemError> {
+        let (points, dims) = (self.energy.points(), self.energy.dims());
+        let mut conformers = Conformers::new(points, dims, drawn.positions.clone());
+        let mut log_q = drawn.log_q();
+        let mut zero = BTreeMap::new();
+        let mut wrong = vec![false; conformers.len()];
+        let mut reflected = 0;
+        if self.is_chiral() || self.molecule.as_ref().is_some_and(|reference| !reference.stereo.is_empty()) {
+            for index in 0..conformers.len() {
+                let found = self.stereo_match(conformers.get(index));
+                match found {
+                    StereoMatch::Mirror => {
+                        geometry::mirror(conformers.get_mut(index));
+                        reflected += 1;
+                    }
+                    StereoMatch::Same => {}
+                    StereoMatch::Other => wrong[index] = true,
+                }
+                if self.is_chiral() && found != StereoMatch::Other {
+                    log_q[index] += std::f64::consts::LN_2;
+                }
+            }
+        }
+        let mut count = |reason: &str| *zero.entry(reason.to_owned()).or_insert(0) += 1;
+        let mut potential = Vec::with_capacity(conformers.len());
+        let mut log_weights = Vec::with_capacity(conformers.len());
+        let kt = self.kt();
+        for (index, outcome) in energies(&*self.energy, &conformers)?.into_iter().enumerate() {
+            potential.push(outcome.as_ref().map_or(f64::NAN, |energy| *energy));
+            let log_weight = match outcome {
+                _ if wrong[index] => {
+                    count("wrong stereochemistry");
+                    f64::NEG_INFINITY
+                }
+                Ok(energy) => -energy / kt - log_q[index],
+                Err(EnergyError::NotFinite { .. }) => {
+                    count("energy not finite");
+                    f64::NEG_INFINITY
+                }
+                Err(error) => return Err(error.into()),
+            };
+            log_weights.push(log_weight);
+        }
+        let weights = Weights::new(log_weights)?;
+        Ok(Ensemble { conformers, log_q, energies: potential, weights, zero, reflected })
+    }
+
+    /// What its numbers are measured in.
+    pub fn units(&self) -> Units {
+        self.energy.units()
+    }
+}
+
+fn checked(temperature: f64) -> Result<f64, SystemError> {
+    if temperature > 0.0 && temperature.is_finite() {
+        Ok(temperature)
+    } else {
+        Err(SystemError::Temperature { found: temperature })
+    }
+}
