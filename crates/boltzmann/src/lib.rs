@@ -2,9 +2,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::float_cmp))]
 
+mod assignment;
+mod bootstrap;
 mod checkpoint;
 mod config;
 mod features;
+mod free_energy;
+mod histogram;
 mod model;
 mod optimizer;
 pub mod pairing;
@@ -13,6 +17,7 @@ mod pareto;
 mod store;
 mod system;
 mod training;
+pub mod wasserstein;
 mod weights;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
@@ -20,7 +25,26 @@ pub use config::{Config, ConfigError, ModelConfig, Pairing, TrainingConfig};
 pub use features::Features;
 pub use model::{Architecture, Drawn, Model};
 pub use optimizer::{AdamW, learning_rate};
-pub use weights::{Doubt, Estimate, WeightError, Weights, forward_effective_fraction, wasserstein2};
+pub use bootstrap::{Bootstrap, Estimate};
+pub use free_energy::{average, forward_efficiency, free_energy_difference, log_z, populations};
+pub use histogram::Histogram;
+pub use pareto::Tail;
+pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 pub use store::{Fingerprint, SampleFile, StoreError, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use training::{Progress, Step, Training, natural_scale, parameter_count};
+
+/// Tells the allocator to keep its pages: fresh ones cost as much as the arithmetic done in them. Without effect where the C library is
+/// not GNU's.
+pub fn keep_pages() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const LARGE: libc::c_int = 1 << 30;
+        // SAFETY: mallopt only sets parameters of the allocator; it is called before threads start.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
+            libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+        }
+    }
+}

@@ -56,6 +56,16 @@ impl Drawn {
     }
 }
 
+impl Drawn {
+    /// Adds samples after these.
+    pub fn append(&mut self, other: Self) {
+        self.positions.extend(other.positions);
+        self.latents.extend(other.latents);
+        self.log_prior.extend(other.log_prior);
+        self.log_det.extend(other.log_det);
+    }
+}
+
 impl Model {
     /// A new model; its parameters are a function of the seed.
     pub fn new(architecture: Architecture, seed: u64, device: &Device) -> Result<Self, FlowError> {

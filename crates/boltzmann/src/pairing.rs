@@ -8,6 +8,8 @@ use boltzflow_molecule::Reflections;
 use nalgebra::{Matrix2, Matrix3, SMatrix};
 use rayon::prelude::*;
 
+use crate::assignment::assignment;
+
 /// Which relabellings of points leave the target unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Symmetry {
@@ -151,54 +153,6 @@ macro_rules! kabsch {
 kabsch!(Matrix2<f64>);
 kabsch!(Matrix3<f64>);
 
-/// The column assigned to each row so that the summed cost is least: shortest augmenting paths (Kuhn 1955; Jonker and Volgenant 1987).
-pub fn assignment(count: usize, cost: impl Fn(usize, usize) -> f64) -> Vec<usize> {
-    // Rows and columns are counted from 1; 0 stands for none.
-    let (mut row_dual, mut column_dual) = (vec![0.0; count + 1], vec![0.0; count + 1]);
-    let (mut row_of, mut way) = (vec![0_usize; count + 1], vec![0_usize; count + 1]);
-    let (mut least, mut used) = (vec![0.0_f64; count + 1], vec![false; count + 1]);
-    for row in 1..=count {
-        row_of[0] = row;
-        let mut column = 0;
-        least.fill(f64::INFINITY);
-        used.fill(false);
-        while row_of[column] != 0 {
-            used[column] = true;
-            let (from, mut step, mut next) = (row_of[column], f64::INFINITY, 0);
-            for j in 1..=count {
-                if used[j] {
-                    continue;
-                }
-                let reduced = cost(from - 1, j - 1) - row_dual[from] - column_dual[j];
-                if reduced < least[j] {
-                    least[j] = reduced;
-                    way[j] = column;
-                }
-                if least[j] < step || next == 0 {
-                    step = least[j];
-                    next = j;
-                }
-            }
-            for j in 0..=count {
-                if used[j] {
-                    row_dual[row_of[j]] += step;
-                    column_dual[j] -= step;
-                } else {
-                    least[j] -= step;
-                }
-            }
-            column = next;
-        }
-        while column != 0 {
-            row_of[column] = row_of[way[column]];
-            column = way[column];
-        }
-    }
-    let mut columns = vec![0; count];
-    (1..=count).for_each(|j| columns[row_of[j] - 1] = j - 1);
-    columns
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,22 +168,6 @@ mod tests {
 
     fn distance(a: &[f64], b: &[f64]) -> f64 {
         a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
-    }
-
-    #[test]
-    fn an_assignment_is_the_best_of_all() {
-        fn best(cost: &dyn Fn(usize, usize) -> f64, row: usize, free: &[usize]) -> f64 {
-            if free.is_empty() {
-                return 0.0;
-            }
-            let rest = |j: usize| free.iter().copied().filter(|&other| other != j).collect::<Vec<_>>();
-            free.iter().map(|&j| cost(row, j) + best(cost, row + 1, &rest(j))).fold(f64::INFINITY, f64::min)
-        }
-        for seed in 0..20 {
-            let cost = |i: usize, j: usize| ((i * 7 + j * 13 + seed * 31) as f64 * 0.77).sin();
-            let found: f64 = assignment(6, cost).into_iter().enumerate().map(|(i, j)| cost(i, j)).sum();
-            assert!((found - best(&cost, 0, &[0, 1, 2, 3, 4, 5])).abs() < 1e-12);
-        }
     }
 
     #[test]

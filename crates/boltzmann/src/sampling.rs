@@ -51,11 +51,7 @@ pub fn density(
 }
 
 fn joined(chunks: Vec<Drawn>) -> Drawn {
-    chunks.into_iter().fold(Drawn::default(), |mut all, chunk| {
-        all.positions.extend(chunk.positions);
-        all.latents.extend(chunk.latents);
-        all.log_prior.extend(chunk.log_prior);
-        all.log_det.extend(chunk.log_det);
-        all
-    })
+    let mut all = Drawn::default();
+    chunks.into_iter().for_each(|chunk| all.append(chunk));
+    all
 }

@@ -11,7 +11,7 @@ use boltzflow_molecule::{
 use crate::features::Features;
 use crate::model::Drawn;
 use crate::pairing::Symmetry;
-use crate::weights::{WeightError, Weights};
+use crate::weights::{StatisticsError, Weights};
 
 /// More relabellings than this are not considered when noise and data are paired.
 const MOST_RELABELLINGS: usize = 1000;
@@ -53,7 +53,7 @@ pub enum SystemError {
     Energy(#[from] EnergyError),
     /// The weights.
     #[error(transparent)]
-    Weights(#[from] WeightError),
+    Weights(#[from] StatisticsError),
     /// A temperature out of range.
     #[error("the temperature is {found}, but must be above 0 and finite")]
     Temperature {
@@ -242,7 +242,7 @@ impl System {
             };
             log_weights.push(log_weight);
         }
-        let weights = Weights::new(log_weights)?;
+        let weights = Weights::from_log(log_weights)?;
         Ok(Ensemble { conformers, log_q, energies: potential, weights, zero, reflected })
     }
 

@@ -38,7 +38,7 @@ impl<'a> Models<'a> {
     fn block(&mut self) -> Option<Located<Vec<(usize, &'a str)>>> {
         let mut atoms = Vec::new();
         let mut opened = None;
-        while let Some((at, line)) = self.lines.next() {
+        for (at, line) in self.lines.by_ref() {
             match columns(line, 0, 6).trim_end() {
                 "ATOM" | "HETATM" => atoms.push((at, line)),
                 "MODEL" if atoms.is_empty() => opened = Some(at),

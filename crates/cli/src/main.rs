@@ -1,1 +1,54 @@
-fn main() {}
+//! The program `boltzflow`.
+
+mod arguments;
+mod commands;
+mod interrupt;
+mod report;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use arguments::{Cli, Command};
+use interrupt::Interrupted;
+
+/// Unfinished, to be run again (`EX_TEMPFAIL` of sysexits.h).
+const RESUME_ME: u8 = 75;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("boltzflow: {error}");
+            ExitCode::from(RESUME_ME)
+        }
+        Err(error) => {
+            eprintln!("boltzflow: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    boltzflow_boltzmann::keep_pages();
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = cli.threads.or_else(arguments::threads_of_environment) {
+        pool = pool.num_threads(threads);
+    }
+    pool.build_global()?;
+    interrupt::watch()?;
+    match &cli.command {
+        Command::Info(arguments) => commands::info(arguments),
+        Command::Energy(arguments) => commands::energy(arguments, cli.json),
+        Command::Simulate(arguments) => commands::simulate(arguments),
+        Command::Train(arguments) => commands::train(arguments),
+        Command::Sample(arguments) => commands::sample(arguments),
+        Command::Merge(arguments) => commands::merge(arguments),
+        Command::Density(arguments) => commands::density(arguments),
+        Command::Reweight(arguments) => commands::reweight(arguments, cli.json),
+        Command::Evaluate(arguments) => commands::evaluate(arguments, cli.json),
+        Command::Generate(arguments) => commands::generate(arguments, cli.json),
+    }
+}

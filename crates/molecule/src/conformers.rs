@@ -147,3 +147,29 @@ fn center(configuration: &mut [f64], dims: usize) {
             .for_each(|coordinate| *coordinate -= mean);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_are_kept_in_order_and_centred_one_by_one() {
+        let mut conformers = Conformers::empty(2, 2);
+        conformers.push(&[0.0, 0.0, 2.0, 4.0]);
+        conformers.push(&[1.0, 1.0, 1.0, 3.0]);
+        assert_eq!(conformers.len(), 2);
+        assert_eq!(conformers.select(&[1, 0, 1]).get(1), conformers.get(0));
+        conformers.center();
+        assert_eq!(
+            conformers.positions(),
+            [-1.0, -2.0, 1.0, 2.0, 0.0, -1.0, 0.0, 1.0]
+        );
+        assert_eq!((&conformers).into_iter().count(), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "3 numbers do not fill whole configurations of 4")]
+    fn numbers_that_do_not_fill_configurations_are_a_bug() {
+        Conformers::new(2, 2, vec![0.0; 3]);
+    }
+}

@@ -2,6 +2,20 @@
 //!
 //! Lengths are in ångström, angles in radians, charges in elementary charges. Nothing here knows a tensor,
 //! a file or an energy.
+//!
+//! ```
+//! use boltzflow_molecule::{Molecule, StereoMatch, compare, embed, geometry, rotatable_torsions, stereo_of};
+//!
+//! # fn main() -> Result<(), boltzflow_molecule::MoleculeError> {
+//! let molecule = Molecule::from_smiles("CC(=O)N[C@@H](C)C(=O)NC")?;
+//! let conformers = embed(&molecule, 1, 10)?;
+//! for x in &conformers {
+//!     assert_eq!(compare(&molecule.stereo, &stereo_of(&molecule, x)?), StereoMatch::Same);
+//!     let _phi = geometry::dihedral(x, rotatable_torsions(&molecule)[1]);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]

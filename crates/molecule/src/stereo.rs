@@ -144,6 +144,14 @@ impl Stereo {
         self
     }
 
+    /// Whether exchanging atoms (`k` becomes `permutation[k]`) leaves every centre and double bond as it is.
+    ///
+    /// An automorphism of the bond graph need not: it may exchange the two halves of a *meso* compound.
+    pub fn is_kept_by(&self, permutation: &[usize]) -> bool {
+        let moved = self.relabelled(|atom| permutation[atom]);
+        compare(self, &moved) == StereoMatch::Same
+    }
+
     /// Without flat centres and undecided double bonds: what a drawing in the plane leaves open states nothing.
     pub fn decided(mut self) -> Self {
         self.centers
@@ -296,7 +304,21 @@ pub fn signed_chirality(positions: &[f64], [a, b, c, d]: [usize; 4]) -> f64 {
 /// Atoms are compared by number: a *meso* compound with its two halves exchanged is its [`StereoMatch::Mirror`] image.
 pub fn compare(reference: &Stereo, sample: &Stereo) -> StereoMatch {
     let same_bonds = reference.double_bonds.iter().all(|bond| {
-        bond.arrangement != Arrangement::Undecided && sample.double_bonds.contains(bond)
+        let shown = sample
+            .double_bonds
+            .iter()
+            .find(|other| other.atoms == bond.atoms);
+        bond.arrangement != Arrangement::Undecided
+            && shown.is_some_and(|shown| {
+                let other = |end: usize| shown.substituents[end] != bond.substituents[end];
+                let exchanged = other(0) != other(1);
+                let arrangement = if exchanged {
+                    shown.arrangement.exchanged()
+                } else {
+                    shown.arrangement
+                };
+                arrangement == bond.arrangement
+            })
     });
     let found = reference.centers.iter().map(|center| {
         let shown = sample

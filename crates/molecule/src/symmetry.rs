@@ -16,8 +16,8 @@ pub struct Automorphisms {
 /// The automorphisms of the bond graph, at most `limit` (at least one: the identity comes first).
 ///
 /// Elements and bonds count; bond orders, charges and stereo do not, so that resonance forms do not break symmetry. A permutation
-/// that exchanges two hydrogens of a CH₂ group is among them, although no rotation does it: whoever moves coordinates by them checks
-/// the stereo afterwards. The number grows exponentially with methyl groups (6 each): mind `complete`.
+/// that exchanges two hydrogens of a CH₂ group is among them, although no rotation does it, and so is one that exchanges centres of
+/// opposite handedness: [`crate::Stereo::is_kept_by`] tells these. The number grows exponentially with methyl groups (6 each): mind `complete`.
 pub fn automorphisms(molecule: &Molecule, limit: usize) -> Automorphisms {
     let neighbours = molecule.neighbours();
     let colours = refine(&neighbours, &elements_and_degrees(molecule, &neighbours));
@@ -167,6 +167,23 @@ mod tests {
         let none = automorphisms(&Molecule::default(), 10);
         assert_eq!(none.permutations, [Vec::<usize>::new()]);
         assert!(none.complete);
+    }
+
+    #[test]
+    fn stereo_is_kept_by_some_automorphisms_only() {
+        for (text, kept) in [
+            ("C[C@H](Cl)[C@H](Cl)C", 36),  // meso: exchanging the halves mirrors it
+            ("C[C@H](Cl)[C@@H](Cl)C", 72), // C₂ symmetry
+            ("C/C=C/C", 72),
+        ] {
+            let molecule = Molecule::from_smiles(text).unwrap();
+            let all = automorphisms(&molecule, 1000).permutations;
+            assert_eq!(all.len(), 72);
+            let found = all
+                .iter()
+                .filter(|permutation| molecule.stereo.is_kept_by(permutation));
+            assert_eq!(found.count(), kept, "{text}");
+        }
     }
 
     #[test]

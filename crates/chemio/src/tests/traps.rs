@@ -297,11 +297,11 @@ fn compressed_text_is_read_and_a_cut_one_refused() {
 fn amber_coordinates_are_read_with_velocities_and_box_or_without() {
     let molecule = carbons(3);
     let row = |numbers: &[f64]| {
-        numbers
+        let fields: Vec<String> = numbers
             .iter()
             .map(|number| format!("{number:12.7}"))
-            .collect::<String>()
-            + "\n"
+            .collect();
+        fields.concat() + "\n"
     };
     let positions = row(&[1.0, -2.0, 3.25, 4.0, 5.0, 6.0]) + &row(&[-100.125, -200.5, -300.75]);
     let cell = row(&[10.0, 10.0, 10.0, 90.0, 90.0, 90.0]);

@@ -119,6 +119,6 @@ fn frames(path: &Path, atoms: usize) -> Result<Conformers, Error> {
 fn route_warnings() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        chemfiles::set_warning_callback(|message| log::warn!("chemfiles: {message}"))
+        chemfiles::set_warning_callback(|message| log::warn!("chemfiles: {message}"));
     });
 }

@@ -204,6 +204,20 @@ mod tests {
     }
 
     #[test]
+    fn a_femtosecond_gives_a_carbon_hydrogen_stretch_its_wavenumber() {
+        // 5 mdyn/Å is 5 × 143.9325 kcal/mol/Å²; ν = 1302.79 √(k/μ) cm⁻¹ with k in mdyn/Å and μ in u (Wilson, Decius and Cross, 1955).
+        let reduced_mass: f64 = 12.0 * 1.008 / 13.008;
+        let period = std::f64::consts::TAU / (5.0 * 143.9325 / reduced_mass).sqrt();
+        let femtoseconds = period / Units::Molecular.time(1.0);
+        let wavenumber = 1.0 / (2.99792458e-5 * femtoseconds);
+        assert_relative_eq!(
+            wavenumber,
+            1302.79 * (5.0 / reduced_mass).sqrt(),
+            max_relative = 1e-4
+        );
+    }
+
+    #[test]
     fn settings_out_of_range_are_named() {
         let good = Settings {
             temperatures: vec![1.0, 2.0],

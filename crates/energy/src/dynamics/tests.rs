@@ -4,7 +4,7 @@ use boltzflow_molecule::Conformers;
 
 use super::*;
 use crate::blocks::mean_and_error;
-use crate::{Energy, EnergyError, Evaluator, Target, Units};
+use crate::{Energy, EnergyError, Evaluator, Mmff, Target, Units, Variant};
 
 /// Two points on a line, `U(r)` and `U'(r)` of their distance.
 #[derive(Clone, Copy)]
@@ -253,6 +253,43 @@ fn a_guarded_simulation_samples_the_accepted_set() {
         simulation.guarded(&guard),
         Err(DynamicsError::RefusedStart { index: 0 })
     ));
+}
+
+#[test]
+fn the_virial_of_a_molecule_is_kt_for_each_coordinate_but_translations() {
+    let molecule = boltzflow_molecule::Molecule::from_smiles("CCO").unwrap();
+    let start = boltzflow_molecule::embed(&molecule, 1, 1).unwrap();
+    let energy = Mmff::new(&molecule, start.get(0), Variant::Mmff94s).unwrap();
+    let propagator = Propagator::Hmc {
+        time_step: 0.7,
+        leapfrog: 15,
+        trajectories: 1,
+    };
+    let settings = settings(&[300.0], propagator);
+    let mut simulation =
+        ReplicaExchange::new(&energy, Masses::of(&molecule), settings, &start).unwrap();
+    let (mut evaluator, mut gradient) = (energy.evaluator().unwrap(), vec![0.0; 27]);
+    let (burn_in, rounds) = (200, 3000);
+    let mut series = vec![0.0; rounds];
+    simulation
+        .advance(burn_in + rounds as u64, |frame| {
+            evaluator.evaluate(frame.positions, &mut gradient).unwrap();
+            let virial: f64 = frame
+                .positions
+                .iter()
+                .zip(&gradient)
+                .map(|(x, g)| x * g)
+                .sum();
+            series[(frame.round - burn_in - 1) as usize] += virial / 4.0;
+        })
+        .unwrap();
+    let exact = 24.0 * Units::Molecular.kt(300.0);
+    let (mean, error) = mean_and_error(&series);
+    assert!(
+        (mean - exact).abs() < 4.0 * error,
+        "{mean} ± {error} for {exact}"
+    );
+    assert!(error < 0.03 * exact);
 }
 
 /// All numbers of a run of LJ5 of `rounds`, saved and resumed after each of `stops`.

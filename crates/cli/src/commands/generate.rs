@@ -1,0 +1,96 @@
+//! `generate`: from one file to weighted conformers.
+
+use anyhow::{Result, bail};
+use boltzflow_boltzmann::{Checkpoint, Config, ModelConfig, Pairing, System, TrainingConfig};
+use boltzflow_energy::{Settings, geometric_ladder};
+use boltzflow_flow::ode::Steps;
+use boltzflow_flow::{Divergence, Method, Solver};
+use burn::tensor::Device;
+
+use super::{sampling, simulation, training, write_structures};
+use crate::arguments::{Generate, Shard};
+use crate::report::Summary;
+
+/// Frames to learn from.
+const FRAMES: u64 = 8000;
+
+pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
+    if arguments.count == 0 {
+        bail!("-n 0 asks for no samples; give at least 1");
+    }
+    let output = &arguments.output;
+    if output.exists() && !arguments.overwrite {
+        bail!("{} exists; give --overwrite to replace it", output.display());
+    }
+    let system = arguments.system.system(arguments.input.as_ref())?;
+    let checkpoint = match &arguments.checkpoint {
+        Some(path) => {
+            let checkpoint = Checkpoint::read(path)?;
+            if checkpoint.description.architecture.features != system.features() {
+                bail!("{} is a flow of another molecule or atom order ({})", path.display(), checkpoint.description.target);
+            }
+            checkpoint
+        }
+        None => learn(arguments, &system)?,
+    };
+    let model = checkpoint.model(&Device::flex())?;
+    let samples = output.with_extension("samples.npz");
+    let whole = Shard { index: 0, count: 1 };
+    let file = sampling::run(&model, &checkpoint, arguments.seed, arguments.count, whole, &samples, arguments.overwrite)?;
+    let ensemble = system.reweight(&file.drawn)?;
+    let summary = Summary::new(&system, &ensemble, arguments.seed)?;
+    if system.molecule.is_some() {
+        write_structures(output, &system, &ensemble, &file.numbers, arguments.seed, summary.trusted)?;
+    }
+    summary.print(json)
+}
+
+/// Simulates and trains, or goes on where an earlier run of the same command stopped.
+fn learn(arguments: &Generate, system: &System) -> Result<Checkpoint> {
+    let config = match &arguments.config {
+        Some(path) => Config::read(path)?,
+        None => built_in(arguments.seed),
+    };
+    let settings = Settings {
+        temperatures: geometric_ladder(system.temperature, 2.0 * system.temperature, 4),
+        ladders: 4,
+        propagator: simulation::propagator(system),
+        burn_in: 400,
+        stride: 4,
+        seed: arguments.seed,
+    };
+    let replicas = settings.replicas() as u64;
+    let rounds = settings.burn_in + FRAMES / settings.ladders as u64 * settings.stride;
+    let calls = rounds * replicas * settings.evaluations_per_round() as u64;
+    eprintln!(
+        "plan: {calls} energy calls of replica exchange, {} training steps of {} pairs, {} samples with exact log-density",
+        config.training.steps, config.training.batch, arguments.count
+    );
+    let state = arguments.output.with_extension("state.json");
+    let frames = simulation::run(system, settings, FRAMES, Some(&state))?;
+    let path = arguments.output.with_extension("safetensors");
+    training::run(system, &config, &frames.conformers, &path, arguments.overwrite)
+}
+
+/// What `generate` trains where no config is given: small enough for ten minutes on two cores.
+fn built_in(seed: u64) -> Config {
+    Config {
+        model: ModelConfig { width: 32, layers: 2 },
+        solver: Solver { method: Method::Rk4, steps: Steps::Fixed { count: 15 }, divergence: Divergence::Exact },
+        training: TrainingConfig {
+            seed,
+            steps: 8000,
+            batch: 128,
+            learning_rate: 3e-3,
+            warm_up: 200,
+            weight_decay: 1e-4,
+            clip: 1.0,
+            average: 0.999,
+            pairing: Pairing::Aligned,
+            validation: 0.1,
+            validate_every: 500,
+            patience: 0,
+            checkpoint_every: 500,
+        },
+    }
+}
