@@ -3,6 +3,9 @@
 SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
+# Every script there but the two that these start or import.
+PEERS := $(filter-out %/peer.py %/egnn_jax.py, $(wildcard benches/peers/*.py))
+
 .PHONY: help setup build demo test gpu bench bench-peers data
 
 help:
@@ -34,7 +37,7 @@ bench: setup
 
 bench-peers: setup
 	@scripts/python.sh
-	.venv/bin/python benches/peers/run.py
+	@for script in $(PEERS); do .venv/bin/python "$$script" || exit 1; done
 
 data:
 	@scripts/python.sh

@@ -10,6 +10,13 @@ for tool in fmt clippy; do
     fi
 done
 
+reference=${BOLTZFLOW_REFERENCE:-../shared/data}
+# Tests run in their package's folder: a relative path would mean another one there.
+if [ -n "${BOLTZFLOW_REFERENCE:-}" ] && [ -d "$reference" ]; then
+    BOLTZFLOW_REFERENCE=$(cd "$reference" && pwd)
+    export BOLTZFLOW_REFERENCE
+fi
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -30,11 +37,10 @@ awk '
 ' "$log"
 if grep -qE '^test .* \.\.\. ignored' "$log"; then
     echo 'skipped:'
-    sed -nE 's/^test (.*) \.\.\. ignored(, (.*))?$/  \1\t\3/p' "$log" |
+    sed -nE 's/^test (.*[^ ]) +\.\.\. ignored(, (.*))?$/  \1\t\3/p' "$log" |
         awk -F '\t' '{ print $1 ($2 == "" ? "" : ": " $2) }'
 fi
-reference=${BOLTZFLOW_REFERENCE:-../shared/data}
-if [ ! -d "$reference" ]; then
+if [ ! -f "$reference/README.md" ]; then
     echo "why: the reference data are not at $reference (set BOLTZFLOW_REFERENCE to their folder); tests that read them are skipped"
 fi
 exit "$status"

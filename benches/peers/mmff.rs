@@ -23,24 +23,36 @@ struct Answer {
 }
 
 fn answer(request: &Request) -> Result<Answer, Box<dyn std::error::Error>> {
-    let Request { smiles, positions, repeats } = request;
+    let Request {
+        smiles,
+        positions,
+        repeats,
+    } = request;
     let first = positions.first().ok_or("no conformers were given")?;
     let molecule = Molecule::from_smiles(smiles)?;
     let field = Mmff::new(&molecule, first, Variant::Mmff94s)?;
     let mut evaluator = field.evaluator()?;
     let mut gradient = vec![0.0; 3 * field.points()];
-    let energies = positions.iter().map(|x| evaluator.evaluate(x, &mut gradient)).collect::<Result<_, _>>()?;
+    let energies = positions
+        .iter()
+        .map(|x| evaluator.evaluate(x, &mut gradient))
+        .collect::<Result<_, _>>()?;
     let start = Instant::now();
     for x in positions.iter().cycle().take(*repeats) {
         evaluator.evaluate(x, &mut gradient)?;
     }
-    Ok(Answer { us: 1e6 * start.elapsed().as_secs_f64() / *repeats as f64, energies })
+    Ok(Answer {
+        us: 1e6 * start.elapsed().as_secs_f64() / *repeats as f64,
+        energies,
+    })
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut output = std::io::stdout();
     for line in std::io::stdin().lock().lines() {
-        let outcome = serde_json::from_str(&line?).map_err(Into::into).and_then(|request| answer(&request));
+        let outcome = serde_json::from_str(&line?)
+            .map_err(Into::into)
+            .and_then(|request| answer(&request));
         let text = match outcome {
             Ok(answer) => serde_json::to_string(&answer)?,
             Err(error) => serde_json::json!({ "error": error.to_string() }).to_string(),

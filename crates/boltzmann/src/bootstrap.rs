@@ -37,7 +37,10 @@ pub struct Bootstrap {
 
 impl Default for Bootstrap {
     fn default() -> Self {
-        Self { replicates: 200, seed: 0 }
+        Self {
+            replicates: 200,
+            seed: 0,
+        }
     }
 }
 
@@ -54,18 +57,34 @@ impl Bootstrap {
     /// The standard errors of several statistics of the same samples, each a function of the samples' counts.
     ///
     /// A statistic that is infinite in some replicate has an infinite error.
-    pub fn errors(&self, samples: usize, statistics: impl Fn(&[u32]) -> Vec<f64> + Sync) -> Vec<f64> {
+    pub fn errors(
+        &self,
+        samples: usize,
+        statistics: impl Fn(&[u32]) -> Vec<f64> + Sync,
+    ) -> Vec<f64> {
         let replicates: Vec<Vec<f64>> = (0..self.replicates)
             .into_par_iter()
             .map(|replicate| statistics(&self.counts(samples, replicate)))
             .collect();
         let width = replicates.first().map_or(0, Vec::len);
-        (0..width).map(|index| deviation(&replicates.iter().map(|values| values[index]).collect::<Vec<_>>())).collect()
+        (0..width)
+            .map(|index| {
+                deviation(
+                    &replicates
+                        .iter()
+                        .map(|values| values[index])
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .collect()
     }
 
     /// The standard error of one statistic.
     pub fn error(&self, samples: usize, statistic: impl Fn(&[u32]) -> f64 + Sync) -> f64 {
-        self.errors(samples, |counts| vec![statistic(counts)]).first().copied().unwrap_or(f64::INFINITY)
+        self.errors(samples, |counts| vec![statistic(counts)])
+            .first()
+            .copied()
+            .unwrap_or(f64::INFINITY)
     }
 }
 
@@ -76,7 +95,12 @@ fn deviation(values: &[f64]) -> f64 {
         return f64::INFINITY;
     }
     let mean = values.iter().sum::<f64>() / count;
-    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt()
+    (values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / (count - 1.0))
+        .sqrt()
 }
 
 #[cfg(test)]
@@ -87,13 +111,27 @@ mod tests {
     #[test]
     fn the_error_of_a_mean_is_the_deviation_over_the_root_of_n() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let values: Vec<f64> = (0..2000).map(|_| 3.0 * Distribution::<f64>::sample(&StandardNormal, &mut random)).collect();
+        let values: Vec<f64> = (0..2000)
+            .map(|_| 3.0 * Distribution::<f64>::sample(&StandardNormal, &mut random))
+            .collect();
         let mean = |counts: &[u32]| {
-            counts.iter().zip(&values).map(|(count, value)| f64::from(*count) * value).sum::<f64>() / 2000.0
+            counts
+                .iter()
+                .zip(&values)
+                .map(|(count, value)| f64::from(*count) * value)
+                .sum::<f64>()
+                / 2000.0
         };
-        let found = Bootstrap { replicates: 800, seed: 2 }.error(values.len(), mean);
+        let found = Bootstrap {
+            replicates: 800,
+            seed: 2,
+        }
+        .error(values.len(), mean);
         // 800 replicates know it to 2.5 %, 2000 values their deviation to 1.6 %.
-        assert!((found / (3.0 / 2000_f64.sqrt()) - 1.0).abs() < 0.1, "{found}");
+        assert!(
+            (found / (3.0 / 2000_f64.sqrt()) - 1.0).abs() < 0.1,
+            "{found}"
+        );
     }
 
     #[test]
@@ -101,13 +139,34 @@ mod tests {
         let bootstrap = Bootstrap::default();
         assert_eq!(bootstrap.counts(100, 3), bootstrap.counts(100, 3));
         assert_ne!(bootstrap.counts(100, 3), bootstrap.counts(100, 4));
-        assert_ne!(bootstrap.counts(100, 3), Bootstrap { seed: 1, ..bootstrap }.counts(100, 3));
+        assert_ne!(
+            bootstrap.counts(100, 3),
+            Bootstrap {
+                seed: 1,
+                ..bootstrap
+            }
+            .counts(100, 3)
+        );
         assert_eq!(bootstrap.counts(100, 3).iter().sum::<u32>(), 100);
     }
 
     #[test]
     fn one_replicate_knows_no_error() {
-        assert_eq!(Bootstrap { replicates: 1, seed: 0 }.error(10, |_| 1.0), f64::INFINITY);
-        assert_eq!(Bootstrap { replicates: 0, seed: 0 }.error(10, |_| 1.0), f64::INFINITY);
+        assert_eq!(
+            Bootstrap {
+                replicates: 1,
+                seed: 0
+            }
+            .error(10, |_| 1.0),
+            f64::INFINITY
+        );
+        assert_eq!(
+            Bootstrap {
+                replicates: 0,
+                seed: 0
+            }
+            .error(10, |_| 1.0),
+            f64::INFINITY
+        );
     }
 }

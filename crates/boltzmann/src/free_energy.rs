@@ -13,20 +13,40 @@ pub fn log_z(weights: &Weights, bootstrap: &Bootstrap) -> Estimate {
     let error = bootstrap.error(w.len(), |counts| sum(w, counts).ln());
     // One sample has no error to tell.
     let delta = if w.len() < 2 { f64::INFINITY } else { delta };
-    Estimate { value: weights.log_mean(), error, delta }
+    Estimate {
+        value: weights.log_mean(),
+        error,
+        delta,
+    }
 }
 
 /// `⟨f⟩ = Σwf / Σw`; the delta-method error is `√(Σ w̃² (f − ⟨f⟩)²)`. Values of samples without weight are not looked at.
 ///
 /// # Errors
 /// If there is not one finite value for every weight.
-pub fn average(weights: &Weights, values: &[f64], bootstrap: &Bootstrap) -> Result<Estimate, StatisticsError> {
+pub fn average(
+    weights: &Weights,
+    values: &[f64],
+    bootstrap: &Bootstrap,
+) -> Result<Estimate, StatisticsError> {
     let value = weights.mean(values)?;
-    let delta = weights.weighted(values).map(|(w, f)| (w * (f - value)).powi(2)).sum::<f64>().sqrt();
+    let delta = weights
+        .weighted(values)
+        .map(|(w, f)| (w * (f - value)).powi(2))
+        .sum::<f64>()
+        .sqrt();
     let w = weights.normalised();
-    let products: Vec<f64> = w.iter().zip(values).map(|(w, f)| if *w > 0.0 { w * f } else { 0.0 }).collect();
+    let products: Vec<f64> = w
+        .iter()
+        .zip(values)
+        .map(|(w, f)| if *w > 0.0 { w * f } else { 0.0 })
+        .collect();
     let error = bootstrap.error(w.len(), |counts| sum(&products, counts) / sum(w, counts));
-    Ok(Estimate { value, error, delta })
+    Ok(Estimate {
+        value,
+        error,
+        delta,
+    })
 }
 
 /// The populations of states `0..count`, given each sample's state; a sample in none has a number of `count` or more.
@@ -50,7 +70,9 @@ pub fn populations(
                 *share += part;
             }
         }
-        shares.iter_mut().for_each(|share| *share /= total);
+        for share in &mut shares {
+            *share /= total;
+        }
         shares
     };
     let values = shares(&vec![1; w.len()]);
@@ -62,7 +84,11 @@ pub fn populations(
             (w * (inside - value)).powi(2)
         });
         let error = errors.get(state).copied().unwrap_or(f64::INFINITY);
-        Estimate { value, error, delta: variance.sum::<f64>().sqrt() }
+        Estimate {
+            value,
+            error,
+            delta: variance.sum::<f64>().sqrt(),
+        }
     };
     Ok((0..count).map(estimate).collect())
 }
@@ -84,19 +110,32 @@ pub fn free_energy_difference(
     let w = weights.normalised();
     let populated = |counts: &[u32], state: usize| -> f64 {
         let samples = w.iter().zip(states).zip(counts);
-        samples.filter(|((_, found), _)| **found == state).map(|((w, _), times)| w * f64::from(*times)).sum()
+        samples
+            .filter(|((_, found), _)| **found == state)
+            .map(|((w, _), times)| w * f64::from(*times))
+            .sum()
     };
     let ones = vec![1; w.len()];
     let (p_a, p_b) = (populated(&ones, a), populated(&ones, b));
-    let error = bootstrap.error(w.len(), |counts| kt * (populated(counts, b) / populated(counts, a)).ln());
+    let error = bootstrap.error(w.len(), |counts| {
+        kt * (populated(counts, b) / populated(counts, a)).ln()
+    });
     let variance = w.iter().zip(states).map(|(w, state)| match *state {
         state if state == a && state == b => 0.0,
         state if state == a => (w / p_a).powi(2),
         state if state == b => (w / p_b).powi(2),
         _ => 0.0,
     });
-    let delta = if p_a > 0.0 && p_b > 0.0 { kt * variance.sum::<f64>().sqrt() } else { f64::INFINITY };
-    Ok(Estimate { value: -kt * (p_b / p_a).ln(), error, delta })
+    let delta = if p_a > 0.0 && p_b > 0.0 {
+        kt * variance.sum::<f64>().sqrt()
+    } else {
+        f64::INFINITY
+    };
+    Ok(Estimate {
+        value: -kt * (p_b / p_a).ln(),
+        error,
+        delta,
+    })
 }
 
 /// `1 / (E_p[w] · E_p[1/w])`, from the log-weights `log (e^{−βU}/q)` at samples of the target `p`, up to a constant: the effective sample
@@ -110,9 +149,14 @@ pub fn forward_efficiency(log_weights: &[f64]) -> Result<f64, StatisticsError> {
     if log_weights.is_empty() {
         return Err(StatisticsError::Empty);
     }
-    let bad = log_weights.iter().position(|value| value.is_nan() || *value == f64::NEG_INFINITY);
+    let bad = log_weights
+        .iter()
+        .position(|value| value.is_nan() || *value == f64::NEG_INFINITY);
     if let Some(index) = bad {
-        return Err(StatisticsError::LogWeight { index, found: log_weights[index] });
+        return Err(StatisticsError::LogWeight {
+            index,
+            found: log_weights[index],
+        });
     }
     let log_n = (log_weights.len() as f64).ln();
     let mean = log_sum_exp(log_weights.iter().copied()) - log_n;
@@ -124,7 +168,11 @@ pub fn forward_efficiency(log_weights: &[f64]) -> Result<f64, StatisticsError> {
 }
 
 fn sum(values: &[f64], counts: &[u32]) -> f64 {
-    values.iter().zip(counts).map(|(value, count)| value * f64::from(*count)).sum()
+    values
+        .iter()
+        .zip(counts)
+        .map(|(value, count)| value * f64::from(*count))
+        .sum()
 }
 
 #[cfg(test)]
@@ -136,62 +184,112 @@ mod tests {
 
     fn normal(count: usize, seed: u64) -> Vec<f64> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..count).map(|_| StandardNormal.sample(&mut random)).collect()
+        (0..count)
+            .map(|_| StandardNormal.sample(&mut random))
+            .collect()
     }
 
     /// Target `e^{−x²/2}`, proposal a normal distribution of deviation 1.3: bounded weights.
     fn gaussian(count: usize, seed: u64) -> (Vec<f64>, Weights) {
         let sigma: f64 = 1.3;
         let x: Vec<f64> = normal(count, seed).into_iter().map(|x| sigma * x).collect();
-        let log_q = |x: f64| -0.5 * (x / sigma).powi(2) - sigma.ln() - 0.5 * (2.0 * std::f64::consts::PI).ln();
-        let weights = Weights::from_log(x.iter().map(|&x| -0.5 * x * x - log_q(x)).collect()).unwrap();
+        let log_q = |x: f64| {
+            -0.5 * (x / sigma).powi(2) - sigma.ln() - 0.5 * (2.0 * std::f64::consts::PI).ln()
+        };
+        let weights =
+            Weights::from_log(x.iter().map(|&x| -0.5 * x * x - log_q(x)).collect()).unwrap();
         (x, weights)
     }
 
     #[test]
     fn the_normalisation_of_a_gaussian_is_unbiased_and_its_error_right() {
         let exact = 0.5 * (2.0 * std::f64::consts::PI).ln();
-        let runs: Vec<Estimate> =
-            (0..200).map(|seed| log_z(&gaussian(1000, seed).1, &Bootstrap { replicates: 50, seed })).collect();
+        let runs: Vec<Estimate> = (0..200)
+            .map(|seed| {
+                log_z(
+                    &gaussian(1000, seed).1,
+                    &Bootstrap {
+                        replicates: 50,
+                        seed,
+                    },
+                )
+            })
+            .collect();
         let mean = runs.iter().map(|run| run.value.exp()).sum::<f64>() / 200.0;
-        let spread = (runs.iter().map(|run| (run.value - exact).powi(2)).sum::<f64>() / 200.0).sqrt();
+        let spread = (runs
+            .iter()
+            .map(|run| (run.value - exact).powi(2))
+            .sum::<f64>()
+            / 200.0)
+            .sqrt();
         assert!((mean / exact.exp() - 1.0).abs() < 4.0 * spread / 200_f64.sqrt());
         for error in [|run: &Estimate| run.error, |run: &Estimate| run.delta] {
             let typical = runs.iter().map(error).sum::<f64>() / 200.0;
-            assert!((typical / spread - 1.0).abs() < 0.2, "{typical} for {spread}");
+            assert!(
+                (typical / spread - 1.0).abs() < 0.2,
+                "{typical} for {spread}"
+            );
         }
     }
 
     #[test]
     fn both_errors_agree_for_averages_populations_and_differences() {
         let (x, weights) = gaussian(4000, 11);
-        let bootstrap = Bootstrap { replicates: 400, seed: 12 };
+        let bootstrap = Bootstrap {
+            replicates: 400,
+            seed: 12,
+        };
         let squares: Vec<f64> = x.iter().map(|x| x * x).collect();
-        let states: Vec<usize> = x.iter().map(|&x| if x < -0.5 { 0 } else { usize::from(x > 1.0) + 1 }).collect();
+        let states: Vec<usize> = x
+            .iter()
+            .map(|&x| {
+                if x < -0.5 {
+                    0
+                } else {
+                    usize::from(x > 1.0) + 1
+                }
+            })
+            .collect();
         let mut found = vec![average(&weights, &squares, &bootstrap).unwrap()];
         assert!((found[0].value - 1.0).abs() < 4.0 * found[0].error);
         found.extend(populations(&weights, &states, 3, &bootstrap).unwrap());
         assert!((found[1].value - 0.308538).abs() < 4.0 * found[1].error);
         assert!((found[1..].iter().map(|p| p.value).sum::<f64>() - 1.0).abs() < 1e-12);
-        let difference = free_energy_difference(&weights, &states, [0, 2], 0.6, &bootstrap).unwrap();
-        assert!((difference.value + 0.6 * (0.158655_f64 / 0.308538).ln()).abs() < 4.0 * difference.error);
+        let difference =
+            free_energy_difference(&weights, &states, [0, 2], 0.6, &bootstrap).unwrap();
+        assert!(
+            (difference.value + 0.6 * (0.158655_f64 / 0.308538).ln()).abs()
+                < 4.0 * difference.error
+        );
         found.push(difference);
         for estimate in found {
-            assert!((estimate.error / estimate.delta - 1.0).abs() < 0.15, "{estimate:?}");
+            assert!(
+                (estimate.error / estimate.delta - 1.0).abs() < 0.15,
+                "{estimate:?}"
+            );
         }
     }
 
     #[test]
     fn a_state_that_was_never_seen_has_an_infinite_free_energy() {
         let weights = Weights::equal(100).unwrap();
-        let found = free_energy_difference(&weights, &[0; 100], [0, 1], 1.0, &Bootstrap::default()).unwrap();
-        assert_eq!((found.value, found.error, found.delta), (f64::INFINITY, f64::INFINITY, f64::INFINITY));
+        let found = free_energy_difference(&weights, &[0; 100], [0, 1], 1.0, &Bootstrap::default())
+            .unwrap();
+        assert_eq!(
+            (found.value, found.error, found.delta),
+            (f64::INFINITY, f64::INFINITY, f64::INFINITY)
+        );
     }
 
     #[test]
     fn values_of_samples_without_weight_do_not_matter() {
         let weights = Weights::from_log(vec![0.0, f64::NEG_INFINITY, 0.0]).unwrap();
-        assert_eq!(average(&weights, &[1.0, f64::NAN, 3.0], &Bootstrap::default()).unwrap().value, 2.0);
+        assert_eq!(
+            average(&weights, &[1.0, f64::NAN, 3.0], &Bootstrap::default())
+                .unwrap()
+                .value,
+            2.0
+        );
         assert!(average(&weights, &[1.0, 2.0, f64::NAN], &Bootstrap::default()).is_err());
         assert!(average(&weights, &[1.0], &Bootstrap::default()).is_err());
     }
@@ -200,7 +298,9 @@ mod tests {
     fn forward_efficiency_sees_the_mode_that_the_samples_miss() {
         assert!((forward_efficiency(&[3.0; 10]).unwrap() - 1.0).abs() < 1e-12);
         // Half of the target has a thousandth of the flow's density.
-        let log: Vec<f64> = (0..1000).map(|i| if i % 2 == 0 { 0.0 } else { 1000_f64.ln() }).collect();
+        let log: Vec<f64> = (0..1000)
+            .map(|i| if i % 2 == 0 { 0.0 } else { 1000_f64.ln() })
+            .collect();
         assert!(forward_efficiency(&log).unwrap() < 0.005);
         assert_eq!(forward_efficiency(&[0.0, f64::INFINITY]).unwrap(), 0.0);
         assert!(forward_efficiency(&[f64::NEG_INFINITY]).is_err());
@@ -210,7 +310,10 @@ mod tests {
     fn forward_and_reverse_efficiency_of_log_normal_weights_agree() {
         let sigma: f64 = 0.6;
         // Under the target, log-weights are shifted by their variance.
-        let log: Vec<f64> = normal(200_000, 13).into_iter().map(|x| sigma * x + sigma * sigma).collect();
+        let log: Vec<f64> = normal(200_000, 13)
+            .into_iter()
+            .map(|x| sigma * x + sigma * sigma)
+            .collect();
         assert!((forward_efficiency(&log).unwrap() - (-sigma * sigma).exp()).abs() < 0.01);
     }
 }

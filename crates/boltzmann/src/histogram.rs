@@ -27,7 +27,11 @@ impl Histogram {
         bootstrap: &Bootstrap,
     ) -> Result<Self, StatisticsError> {
         if bins == 0 {
-            return Err(StatisticsError::Range { what: "the number of bins", found: 0.0, range: "at least 1" });
+            return Err(StatisticsError::Range {
+                what: "the number of bins",
+                found: 0.0,
+                range: "at least 1",
+            });
         }
         weights.check_values("angles", angles)?;
         let bin = |angle: &f64| {
@@ -35,7 +39,9 @@ impl Histogram {
             ((turn * bins as f64) as usize).min(bins - 1)
         };
         let states: Vec<usize> = angles.iter().map(bin).collect();
-        Ok(Self { bins: populations(weights, &states, bins, bootstrap)? })
+        Ok(Self {
+            bins: populations(weights, &states, bins, bootstrap)?,
+        })
     }
 
     /// The middle of a bin in radians.
@@ -54,9 +60,17 @@ impl Histogram {
         let level = |bin: &Estimate| {
             if bin.value > 0.0 {
                 let slope = kt / bin.value;
-                Estimate { value: kt * (most / bin.value).ln(), error: slope * bin.error, delta: slope * bin.delta }
+                Estimate {
+                    value: kt * (most / bin.value).ln(),
+                    error: slope * bin.error,
+                    delta: slope * bin.delta,
+                }
             } else {
-                Estimate { value: f64::INFINITY, error: f64::INFINITY, delta: f64::INFINITY }
+                Estimate {
+                    value: f64::INFINITY,
+                    error: f64::INFINITY,
+                    delta: f64::INFINITY,
+                }
             }
         };
         self.bins.iter().map(level).collect()
@@ -71,7 +85,8 @@ mod tests {
     fn bins_wrap_and_sum_to_one() {
         let angles = [-PI, PI, 3.0 * PI - 1e-9, 0.1, 0.1 + 2.0 * PI, -0.1];
         let weights = Weights::equal(6).unwrap();
-        let histogram = Histogram::of_dihedral(&angles, &weights, 4, &Bootstrap::default()).unwrap();
+        let histogram =
+            Histogram::of_dihedral(&angles, &weights, 4, &Bootstrap::default()).unwrap();
         let found: Vec<f64> = histogram.bins.iter().map(|bin| 6.0 * bin.value).collect();
         for (found, expected) in found.iter().zip([2.0, 1.0, 2.0, 1.0]) {
             assert!((found - expected).abs() < 1e-12);
@@ -81,9 +96,14 @@ mod tests {
 
     #[test]
     fn errors_of_equal_weights_are_binomial() {
-        let angles: Vec<f64> = (0..4000).map(|i| if i % 5 == 0 { 1.0 } else { -1.0 }).collect();
+        let angles: Vec<f64> = (0..4000)
+            .map(|i| if i % 5 == 0 { 1.0 } else { -1.0 })
+            .collect();
         let weights = Weights::equal(4000).unwrap();
-        let bootstrap = Bootstrap { replicates: 400, seed: 3 };
+        let bootstrap = Bootstrap {
+            replicates: 400,
+            seed: 3,
+        };
         let histogram = Histogram::of_dihedral(&angles, &weights, 2, &bootstrap).unwrap();
         let exact = (0.2_f64 * 0.8 / 4000.0).sqrt();
         assert!((histogram.bins[1].error / exact - 1.0).abs() < 0.12);
@@ -92,9 +112,16 @@ mod tests {
 
     #[test]
     fn a_profile_inverts_the_boltzmann_factor() {
-        let angles: Vec<f64> = (0..1000).map(|i| if i % 5 == 0 { 1.0 } else { -1.0 }).collect();
-        let histogram =
-            Histogram::of_dihedral(&angles, &Weights::equal(1000).unwrap(), 2, &Bootstrap::default()).unwrap();
+        let angles: Vec<f64> = (0..1000)
+            .map(|i| if i % 5 == 0 { 1.0 } else { -1.0 })
+            .collect();
+        let histogram = Histogram::of_dihedral(
+            &angles,
+            &Weights::equal(1000).unwrap(),
+            2,
+            &Bootstrap::default(),
+        )
+        .unwrap();
         let profile = histogram.profile(0.6);
         assert_eq!(profile[0].value, 0.0);
         assert!((profile[1].value - 0.6 * 4.0_f64.ln()).abs() < 1e-12);
@@ -102,6 +129,14 @@ mod tests {
 
     #[test]
     fn no_bins_are_refused() {
-        assert!(Histogram::of_dihedral(&[0.0], &Weights::equal(1).unwrap(), 0, &Bootstrap::default()).is_err());
+        assert!(
+            Histogram::of_dihedral(
+                &[0.0],
+                &Weights::equal(1).unwrap(),
+                0,
+                &Bootstrap::default()
+            )
+            .is_err()
+        );
     }
 }

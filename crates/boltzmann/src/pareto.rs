@@ -9,7 +9,7 @@ const FLAT: f64 = 1e-9;
 
 /// The shape of the largest weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "tail", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Tail {
     /// A generalised Pareto distribution was fitted; moments of order `1/k̂` and above do not exist.
     Fitted {
@@ -48,9 +48,20 @@ impl Tail {
             return Self::Flat { count };
         }
         // Excesses of zero, weights equal to the threshold, say nothing about the shape.
-        let excesses: Vec<f64> = largest.iter().map(|w| (w - threshold) / top).filter(|w| *w > 0.0).collect();
+        let excesses: Vec<f64> = largest
+            .iter()
+            .map(|w| (w - threshold) / top)
+            .filter(|w| *w > 0.0)
+            .collect();
         let count = excesses.len();
-        if count < LEAST { Self::TooFew { count } } else { Self::Fitted { shape: shape(&excesses), count } }
+        if count < LEAST {
+            Self::TooFew { count }
+        } else {
+            Self::Fitted {
+                shape: shape(&excesses),
+                count,
+            }
+        }
     }
 
     /// `k̂`, where it is defined.
@@ -81,13 +92,22 @@ pub fn shape(sorted: &[f64]) -> f64 {
         .map(|&theta| {
             let k = shape_at(theta);
             // The limit of θ → 0 is the exponential distribution.
-            let rate = if (theta * mean).abs() < 1e-12 { 1.0 / mean } else { -theta / k };
+            let rate = if (theta * mean).abs() < 1e-12 {
+                1.0 / mean
+            } else {
+                -theta / k
+            };
             n * (rate.ln() - k - 1.0)
         })
         .collect();
     let best = profile.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let posterior: Vec<f64> = profile.iter().map(|l| (l - best).exp()).collect();
-    let theta = thetas.iter().zip(&posterior).map(|(theta, p)| theta * p).sum::<f64>() / posterior.iter().sum::<f64>();
+    let theta = thetas
+        .iter()
+        .zip(&posterior)
+        .map(|(theta, p)| theta * p)
+        .sum::<f64>()
+        / posterior.iter().sum::<f64>();
     (shape_at(theta) * n + 10.0 * 0.5) / (n + 10.0)
 }
 
@@ -101,7 +121,11 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut draw = || {
             let u: f64 = 1.0 - random.random::<f64>();
-            if k == 0.0 { -u.ln() } else { (u.powf(-k) - 1.0) / k }
+            if k == 0.0 {
+                -u.ln()
+            } else {
+                (u.powf(-k) - 1.0) / k
+            }
         };
         let mut samples: Vec<f64> = (0..count).map(|_| draw()).collect();
         samples.sort_by(f64::total_cmp);
@@ -113,14 +137,19 @@ mod tests {
         for (seed, k) in [-0.5, 0.0, 0.3, 0.7, 1.2].into_iter().enumerate() {
             let found = shape(&generalised_pareto(k, 20_000, seed as u64));
             // Standard error of the maximum-likelihood shape: (1 + k)/√n.
-            assert!((found - k).abs() < 4.0 * (1.0 + k.max(0.0)) / 20_000_f64.sqrt(), "{found} for {k}");
+            assert!(
+                (found - k).abs() < 4.0 * (1.0 + k.max(0.0)) / 20_000_f64.sqrt(),
+                "{found} for {k}"
+            );
         }
     }
 
     #[test]
     fn pareto_weights_show_their_exponent_at_any_scale() {
         let mut random = ChaCha8Rng::seed_from_u64(9);
-        let weights: Vec<f64> = (0..100_000).map(|_| (1.0 - random.random::<f64>()).powf(-0.6)).collect();
+        let weights: Vec<f64> = (0..100_000)
+            .map(|_| (1.0 - random.random::<f64>()).powf(-0.6))
+            .collect();
         let found = Tail::of(&weights).shape().unwrap();
         assert!((found - 0.6).abs() < 0.15, "{found}");
         let scaled: Vec<f64> = weights.iter().map(|w| w * 2.0_f64.powi(-80)).collect();

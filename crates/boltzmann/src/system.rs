@@ -163,7 +163,12 @@ impl System {
     pub fn symmetry(&self) -> Symmetry {
         match &self.molecule {
             None => Symmetry::Any,
-            Some(reference) => Symmetry::List(automorphisms(&reference.molecule, MOST_RELABELLINGS).permutations),
+            Some(Reference { molecule, stereo }) => {
+                let mut permutations = automorphisms(molecule, MOST_RELABELLINGS).permutations;
+                // Some would exchange an R and an S centre.
+                permutations.retain(|permutation| stereo.is_kept_by(permutation));
+                Symmetry::List(permutations)
+            }
         }
     }
 

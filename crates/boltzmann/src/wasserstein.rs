@@ -14,11 +14,19 @@ pub const MOST_ON_TORUS: usize = 20_000;
 ///
 /// # Errors
 /// If there is not one finite value for every weight.
-pub fn line(a: &[f64], a_weights: &Weights, b: &[f64], b_weights: &Weights) -> Result<f64, StatisticsError> {
+pub fn line(
+    a: &[f64],
+    a_weights: &Weights,
+    b: &[f64],
+    b_weights: &Weights,
+) -> Result<f64, StatisticsError> {
     a_weights.check_values("values", a)?;
     b_weights.check_values("values", b)?;
     let sorted = |values: &[f64], weights: &Weights| {
-        let mut pairs: Vec<(f64, f64)> = weights.weighted(values).map(|(w, value)| (value, w)).collect();
+        let mut pairs: Vec<(f64, f64)> = weights
+            .weighted(values)
+            .map(|(w, value)| (value, w))
+            .collect();
         pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
         pairs
     };
@@ -53,26 +61,43 @@ pub fn torus(a: &[[f64; 2]], b: &[[f64; 2]]) -> Result<f64, StatisticsError> {
         return Err(StatisticsError::Empty);
     }
     if a.len() != b.len() {
-        return Err(StatisticsError::Count { what: "pairs of angles", expected: a.len(), found: b.len() });
+        return Err(StatisticsError::Count {
+            what: "pairs of angles",
+            expected: a.len(),
+            found: b.len(),
+        });
     }
     if a.len() > MOST_ON_TORUS {
         let range = "at most 20000: draw fewer";
-        return Err(StatisticsError::Range { what: "the number of pairs of angles", found: a.len() as f64, range });
+        return Err(StatisticsError::Range {
+            what: "the number of pairs of angles",
+            found: a.len() as f64,
+            range,
+        });
     }
     for (index, angle) in a.iter().chain(b).enumerate() {
         if let Some(&found) = angle.iter().find(|angle| !angle.is_finite()) {
-            return Err(StatisticsError::Value { what: "pair of angles", index: index % a.len(), found });
+            return Err(StatisticsError::Value {
+                what: "pair of angles",
+                index: index % a.len(),
+                found,
+            });
         }
     }
     let turned = |angles: &[[f64; 2]], axis: usize| -> Vec<f64> {
-        angles.iter().map(|angle| angle[axis].rem_euclid(2.0 * PI)).collect()
+        angles
+            .iter()
+            .map(|angle| angle[axis].rem_euclid(2.0 * PI))
+            .collect()
     };
     let [a_phi, a_psi, b_phi, b_psi] = [turned(a, 0), turned(a, 1), turned(b, 0), turned(b, 1)];
     let wrapped = |difference: f64| {
         let distance = difference.abs();
         distance.min(2.0 * PI - distance)
     };
-    let cost = |i: usize, j: usize| wrapped(a_phi[i] - b_phi[j]).powi(2) + wrapped(a_psi[i] - b_psi[j]).powi(2);
+    let cost = |i: usize, j: usize| {
+        wrapped(a_phi[i] - b_phi[j]).powi(2) + wrapped(a_psi[i] - b_psi[j]).powi(2)
+    };
     let columns = assignment(a.len(), cost);
     let sum: f64 = columns.iter().enumerate().map(|(i, &j)| cost(i, j)).sum();
     Ok((sum / a.len() as f64).sqrt())
@@ -124,7 +149,11 @@ mod tests {
     fn a_small_shift_on_the_torus_is_its_own_distance() {
         let x = uniform(400, 2);
         let a: Vec<[f64; 2]> = x.chunks(2).map(|x| [7.0 * x[0], 7.0 * x[1]]).collect();
-        let b: Vec<[f64; 2]> = a.iter().rev().map(|x| [x[0] + 0.003, x[1] - 0.004]).collect();
+        let b: Vec<[f64; 2]> = a
+            .iter()
+            .rev()
+            .map(|x| [x[0] + 0.003, x[1] - 0.004])
+            .collect();
         assert!((torus(&a, &b).unwrap() - 0.005).abs() < 1e-9);
     }
 

@@ -31,7 +31,9 @@ pub enum StatisticsError {
         found: f64,
     },
     /// Every weight is zero.
-    #[error("all {count} weights are zero: no sample can belong to the target; check units, temperature and stereochemistry")]
+    #[error(
+        "all {count} weights are zero: no sample can belong to the target; check units, temperature and stereochemistry"
+    )]
     AllZero {
         /// How many there are.
         count: usize,
@@ -67,7 +69,9 @@ pub enum StatisticsError {
         range: &'static str,
     },
     /// Samples vanish from the books.
-    #[error("{drawn} samples were drawn, but {kept} kept and {rejected} rejected; every sample must be counted once")]
+    #[error(
+        "{drawn} samples were drawn, but {kept} kept and {rejected} rejected; every sample must be counted once"
+    )]
     Unbalanced {
         /// In.
         drawn: usize,
@@ -84,13 +88,17 @@ pub fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
     if largest.is_infinite() {
         return largest;
     }
-    largest + values.map(|value| (value - largest).exp()).sum::<f64>().ln()
+    largest
+        + values
+            .map(|value| (value - largest).exp())
+            .sum::<f64>()
+            .ln()
 }
 
 /// The weights of `n` samples. Weight zero is a weight: its sample counts in `n`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    log_weights: Vec<f64>,
+    logs: Vec<f64>,
     normalised: Vec<f64>,
     log_mean: f64,
 }
@@ -115,17 +123,31 @@ impl Weights {
         if log_weights.is_empty() {
             return Err(StatisticsError::Empty);
         }
-        let bad = log_weights.iter().position(|value| value.is_nan() || *value == f64::INFINITY);
+        let bad = log_weights
+            .iter()
+            .position(|value| value.is_nan() || *value == f64::INFINITY);
         if let Some(index) = bad {
-            return Err(StatisticsError::LogWeight { index, found: log_weights[index] });
+            return Err(StatisticsError::LogWeight {
+                index,
+                found: log_weights[index],
+            });
         }
         let log_sum = log_sum_exp(log_weights.iter().copied());
         if log_sum == f64::NEG_INFINITY {
-            return Err(StatisticsError::AllZero { count: log_weights.len() });
+            return Err(StatisticsError::AllZero {
+                count: log_weights.len(),
+            });
         }
-        let normalised = log_weights.iter().map(|value| (value - log_sum).exp()).collect();
+        let normalised = log_weights
+            .iter()
+            .map(|value| (value - log_sum).exp())
+            .collect();
         let log_mean = log_sum - (log_weights.len() as f64).ln();
-        Ok(Self { log_weights, normalised, log_mean })
+        Ok(Self {
+            logs: log_weights,
+            normalised,
+            log_mean,
+        })
     }
 
     /// Equal weights: samples of the target itself.
@@ -135,17 +157,17 @@ impl Weights {
 
     /// How many there are, those of weight zero included.
     pub fn len(&self) -> usize {
-        self.log_weights.len()
+        self.logs.len()
     }
 
     /// Whether there are none; there always are some.
     pub fn is_empty(&self) -> bool {
-        self.log_weights.is_empty()
+        self.logs.is_empty()
     }
 
     /// `log w`, as they were given.
     pub fn log_weights(&self) -> &[f64] {
-        &self.log_weights
+        &self.logs
     }
 
     /// `w / Σw`: they sum to one.
@@ -175,7 +197,10 @@ impl Weights {
 
     /// How many samples have weight zero.
     pub fn zeros(&self) -> usize {
-        self.log_weights.iter().filter(|value| **value == f64::NEG_INFINITY).count()
+        self.logs
+            .iter()
+            .filter(|value| **value == f64::NEG_INFINITY)
+            .count()
     }
 
     /// The effective sample size with the largest `count` weights lowered to the next largest one.
@@ -187,8 +212,16 @@ impl Weights {
         sorted[..lowered].fill(ceiling);
         let sum: f64 = sorted.iter().sum();
         let squares: f64 = sorted.iter().map(|w| w * w).sum();
-        let efficiency = if sum > 0.0 { sum * sum / squares / self.len() as f64 } else { 0.0 };
-        Clipped { lowered, lost: (1.0 - sum).max(0.0), efficiency }
+        let efficiency = if sum > 0.0 {
+            sum * sum / squares / self.len() as f64
+        } else {
+            0.0
+        };
+        Clipped {
+            lowered,
+            lost: (1.0 - sum).max(0.0),
+            efficiency,
+        }
     }
 
     /// `Σ w f / Σ w`.
@@ -210,19 +243,30 @@ impl Weights {
         let mut reasons = Vec::new();
         let limit = tail_limit(self.len());
         match self.tail() {
-            Tail::Fitted { shape, .. } if shape > limit => reasons.push(Reason::HeavyTail { shape, limit }),
+            Tail::Fitted { shape, .. } if shape > limit => {
+                reasons.push(Reason::HeavyTail { shape, limit });
+            }
             Tail::TooFew { count } => reasons.push(Reason::UnknownTail { count }),
             Tail::Fitted { .. } | Tail::Flat { .. } => {}
         }
         let effective = self.effective();
         // Equal weights may miss the limit by rounding.
         if effective < LEAST_EFFECTIVE * (1.0 - 1e-12) {
-            reasons.push(Reason::FewEffective { effective, samples: self.len() });
+            reasons.push(Reason::FewEffective {
+                effective,
+                samples: self.len(),
+            });
         }
         if self.largest() > LARGEST_SHARE {
-            reasons.push(Reason::LargeWeight { share: self.largest() });
+            reasons.push(Reason::LargeWeight {
+                share: self.largest(),
+            });
         }
-        if reasons.is_empty() { Verdict::Trusted } else { Verdict::NotToBeTrusted { reasons } }
+        if reasons.is_empty() {
+            Verdict::Trusted
+        } else {
+            Verdict::NotToBeTrusted { reasons }
+        }
     }
 
     /// Draws `count` sample numbers with probabilities `∝ w`, in ascending order, by systematic resampling: number `i` appears `⌊count·wᵢ⌋` or
@@ -244,20 +288,47 @@ impl Weights {
     }
 
     /// Weights and values of the samples that have any weight.
-    pub(crate) fn weighted<'a>(&'a self, values: &'a [f64]) -> impl Iterator<Item = (f64, f64)> + 'a {
-        self.normalised.iter().copied().zip(values.iter().copied()).filter(|(w, _)| *w > 0.0)
+    pub(crate) fn weighted<'a>(
+        &'a self,
+        values: &'a [f64],
+    ) -> impl Iterator<Item = (f64, f64)> + 'a {
+        self.normalised
+            .iter()
+            .copied()
+            .zip(values.iter().copied())
+            .filter(|(w, _)| *w > 0.0)
     }
 
-    pub(crate) fn check_count(&self, what: &'static str, found: usize) -> Result<(), StatisticsError> {
+    pub(crate) fn check_count(
+        &self,
+        what: &'static str,
+        found: usize,
+    ) -> Result<(), StatisticsError> {
         let expected = self.len();
-        if found == expected { Ok(()) } else { Err(StatisticsError::Count { what, expected, found }) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(StatisticsError::Count {
+                what,
+                expected,
+                found,
+            })
+        }
     }
 
-    pub(crate) fn check_values(&self, what: &'static str, values: &[f64]) -> Result<(), StatisticsError> {
+    pub(crate) fn check_values(
+        &self,
+        what: &'static str,
+        values: &[f64],
+    ) -> Result<(), StatisticsError> {
         self.check_count(what, values.len())?;
         let bad = |index: &usize| self.normalised[*index] > 0.0 && !values[*index].is_finite();
         match (0..values.len()).find(bad) {
-            Some(index) => Err(StatisticsError::Value { what, index, found: values[index] }),
+            Some(index) => Err(StatisticsError::Value {
+                what,
+                index,
+                found: values[index],
+            }),
             None => Ok(()),
         }
     }
@@ -266,7 +337,11 @@ impl Weights {
 /// The largest `k̂` that is trusted for `n` samples: `min(1 − 1/log₁₀ n, 0.7)` (Vehtari et al. 2024).
 pub fn tail_limit(samples: usize) -> f64 {
     // Nothing is trusted for ten samples or fewer.
-    if samples <= 10 { 0.0 } else { (1.0 - 1.0 / (samples as f64).log10()).min(0.7) }
+    if samples <= 10 {
+        0.0
+    } else {
+        (1.0 - 1.0 / (samples as f64).log10()).min(0.7)
+    }
 }
 
 /// Whether estimates may be trusted.
@@ -323,17 +398,29 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HeavyTail { shape, limit } => {
-                write!(f, "the weights' tail is heavy (k̂ = {shape:.2}, at most {limit:.2} is trusted)")
+                write!(
+                    f,
+                    "the weights' tail is heavy (k̂ = {shape:.2}, at most {limit:.2} is trusted)"
+                )
             }
             Self::UnknownTail { count } => {
-                write!(f, "the weights' tail is unknown (k̂ needs more than the {count} samples in it)")
+                write!(
+                    f,
+                    "the weights' tail is unknown (k̂ needs more than the {count} samples in it)"
+                )
             }
             Self::FewEffective { effective, samples } => {
-                write!(f, "{effective:.1} effective of {samples} samples (at least {LEAST_EFFECTIVE} are needed)")
+                write!(
+                    f,
+                    "{effective:.1} effective of {samples} samples (at least {LEAST_EFFECTIVE} are needed)"
+                )
             }
             Self::LargeWeight { share } => {
                 let (share, most) = (100.0 * share, 100.0 * LARGEST_SHARE);
-                write!(f, "one sample has {share:.1} % of the weight (at most {most} % is trusted)")
+                write!(
+                    f,
+                    "one sample has {share:.1} % of the weight (at most {most} % is trusted)"
+                )
             }
         }
     }
@@ -358,7 +445,9 @@ mod tests {
 
     fn normal(count: usize, seed: u64) -> Vec<f64> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..count).map(|_| StandardNormal.sample(&mut random)).collect()
+        (0..count)
+            .map(|_| StandardNormal.sample(&mut random))
+            .collect()
     }
 
     #[test]
@@ -368,13 +457,17 @@ mod tests {
         assert!((weights.log_mean() + 812.25).abs() < 1e-12);
         assert_eq!(weights.verdict(), Verdict::Trusted);
         let rounded: Vec<f64> = normal(1000, 1).into_iter().map(|x| 1e-13 * x).collect();
-        assert_eq!(Weights::from_log(rounded).unwrap().verdict(), Verdict::Trusted);
+        assert_eq!(
+            Weights::from_log(rounded).unwrap().verdict(),
+            Verdict::Trusted
+        );
     }
 
     #[test]
     fn log_normal_weights_are_as_efficient_as_theory_says() {
         let sigma = 0.7;
-        let weights = Weights::from_log(normal(200_000, 2).into_iter().map(|x| sigma * x).collect()).unwrap();
+        let weights =
+            Weights::from_log(normal(200_000, 2).into_iter().map(|x| sigma * x).collect()).unwrap();
         assert!((weights.efficiency() - (-sigma * sigma).exp()).abs() < 0.01);
         assert!(weights.verdict().is_trusted());
     }
@@ -407,22 +500,48 @@ mod tests {
         assert!(matches!(found, StatisticsError::LogWeight { index: 0, .. }));
         let found = Weights::from_log(vec![f64::NEG_INFINITY; 3]).unwrap_err();
         assert_eq!(found, StatisticsError::AllZero { count: 3 });
-        assert_eq!(Weights::from_log(Vec::new()).unwrap_err(), StatisticsError::Empty);
+        assert_eq!(
+            Weights::from_log(Vec::new()).unwrap_err(),
+            StatisticsError::Empty
+        );
     }
 
     #[test]
     fn every_reason_for_distrust_is_named() {
         let mut log = vec![0.0; 2000];
         log[17] = 2000_f64.ln();
-        let Verdict::NotToBeTrusted { reasons } = Weights::from_log(log).unwrap().verdict() else { panic!() };
-        assert!(reasons.iter().any(|reason| matches!(reason, Reason::LargeWeight { .. })));
-        assert!(reasons.iter().any(|reason| matches!(reason, Reason::FewEffective { .. })));
+        let Verdict::NotToBeTrusted { reasons } = Weights::from_log(log).unwrap().verdict() else {
+            panic!()
+        };
+        assert!(
+            reasons
+                .iter()
+                .any(|reason| matches!(reason, Reason::LargeWeight { .. }))
+        );
+        assert!(
+            reasons
+                .iter()
+                .any(|reason| matches!(reason, Reason::FewEffective { .. }))
+        );
         let few = Weights::equal(3).unwrap().verdict();
-        let Verdict::NotToBeTrusted { reasons } = few else { panic!() };
-        assert!(reasons.iter().any(|reason| matches!(reason, Reason::UnknownTail { .. })));
+        let Verdict::NotToBeTrusted { reasons } = few else {
+            panic!()
+        };
+        assert!(
+            reasons
+                .iter()
+                .any(|reason| matches!(reason, Reason::UnknownTail { .. }))
+        );
         let heavy: Vec<f64> = normal(10_000, 4).into_iter().map(|x| 5.0 * x).collect();
-        let Verdict::NotToBeTrusted { reasons } = Weights::from_log(heavy).unwrap().verdict() else { panic!() };
-        assert!(reasons.iter().any(|reason| matches!(reason, Reason::HeavyTail { .. })));
+        let Verdict::NotToBeTrusted { reasons } = Weights::from_log(heavy).unwrap().verdict()
+        else {
+            panic!()
+        };
+        assert!(
+            reasons
+                .iter()
+                .any(|reason| matches!(reason, Reason::HeavyTail { .. }))
+        );
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub enum Error {
     },
     /// One molecule was wanted, and the file has several.
     #[error(
-        "{path:?} holds different molecules: frame {frame} is not frame 1's, {difference}; give one molecule per file"
+        "{path:?} holds different molecules: frame {frame} differs from frame 1: {difference}; give one molecule per file"
     )]
     SeveralMolecules {
         /// The file.

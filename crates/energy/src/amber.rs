@@ -50,8 +50,9 @@ impl AmberEnergy {
     /// The energy of the molecule of this file.
     ///
     /// # Errors
-    /// Implicit water where the file has no radii.
+    /// Implicit water where the file has no radii; more than 4096 atoms.
     pub fn new(prmtop: &Prmtop, implicit: Implicit) -> Result<Self, PrmtopError> {
+        prmtop.check_size()?;
         let spheres = if implicit == Implicit::Vacuum { Vec::new() } else { prmtop.spheres()? };
         Ok(Self { tables: Tables::new(prmtop, &spheres, implicit), implicit })
     }

@@ -61,7 +61,7 @@ pub struct Prmtop {
     excluded: HashSet<[usize; 2]>,
     /// Lennard-Jones type of each atom.
     types: Vec<usize>,
-    /// `[A, B]` of each pair of types: type `a` beside `b` at `a · √len + b`.
+    /// `[A, B]` of each pair of types: type `a` beside `b` at `a · type_count + b`.
     lennard_jones: Vec<[f64; 2]>,
     type_count: usize,
     radius_set: String,

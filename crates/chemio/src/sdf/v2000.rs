@@ -56,7 +56,8 @@ pub(super) fn read(at: usize, counts: &str, lines: &[(usize, &str)]) -> Located<
     }
     molecule.bonds = bonds.finish();
     let start = atom_count + bond_count;
-    let used = properties(&lines[start..], &mut molecule)?;
+    let last = lines[..start].last().map_or(at, |(at, _)| *at);
+    let used = properties(&lines[start..], last, &mut molecule)?;
     Ok((
         Table {
             molecule,
@@ -134,10 +135,10 @@ fn bond(number: usize, line: &str, count: usize, bonds: &mut Bonds) -> Result<()
     bonds.insert(number, [a as usize - 1, b as usize - 1], order)
 }
 
-/// Reads the properties up to `M  END`: charges; says how many lines they take.
+/// Reads the properties after line `last` up to `M  END`: charges; says how many lines they take.
 ///
 /// A list of charges or radicals, where there is one, replaces what the atom lines say.
-fn properties(lines: &[(usize, &str)], molecule: &mut Molecule) -> Located<usize> {
+fn properties(lines: &[(usize, &str)], last: usize, molecule: &mut Molecule) -> Located<usize> {
     let mut listed = false;
     for (index, (at, line)) in lines.iter().enumerate() {
         if line.starts_with("M  END") {
@@ -156,7 +157,7 @@ fn properties(lines: &[(usize, &str)], molecule: &mut Molecule) -> Located<usize
             }
         }
     }
-    let at = lines.last().map_or(0, |(at, _)| *at);
+    let at = lines.last().map_or(last, |(at, _)| *at);
     Err((at, Fault::Unclosed { what: "M  END" }))
 }
 

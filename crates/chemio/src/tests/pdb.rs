@@ -129,7 +129,10 @@ fn one_alternate_location_is_kept_the_same_in_the_whole_residue() {
         atom(2, " N  ", "B", "SER", 2.0, "  0.50"),
     ]
     .concat();
-    assert_eq!(file("a.pdb", tie).read().unwrap().conformers.get(0)[..1], [1.0]);
+    assert_eq!(
+        file("a.pdb", tie).read().unwrap().conformers.get(0)[..1],
+        [1.0]
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn different_molecules_are_separate_records_and_named_where_one_is_wanted() {
     );
     assert!(
         file.message()
-            .contains("frame 3 is not frame 1's, atom 1 has atomic number 9 instead of 1"),
+            .contains("frame 3 differs from frame 1: atom 1 has atomic number 9 instead of 1"),
         "{}",
         file.message()
     );

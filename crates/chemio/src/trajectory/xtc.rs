@@ -11,7 +11,7 @@ use super::{
     bytes::{Bytes, Stop, check_atoms},
     check_finite,
 };
-use crate::Error;
+use crate::{Error, Fault};
 
 /// Sizes of the small cubes in which differences are packed: entry `i ≥ 9` is about `2^(i/3)`, so that a triple fits `i` bits.
 const SIZES: [u32; 73] = [
@@ -75,10 +75,16 @@ fn frame(bytes: &mut Bytes, expected: usize) -> Result<Vec<f64>, Stop> {
         _ => u64::from_be_bytes(bytes.array()?),
     };
     let packed = bytes.vec(length.checked_next_multiple_of(4).ok_or(Stop::NoFrame)?)?;
+    let damaged = || {
+        Stop::Fault(Fault::Expected {
+            expected: "packed coordinates",
+            found: "damaged bits".to_owned(),
+        })
+    };
     if precision.is_nan() || precision <= 0.0 {
-        return Err(Stop::NoFrame);
+        return Err(damaged());
     }
-    let integers = unpack(&packed, expected, least, most, small).ok_or(Stop::NoFrame)?;
+    let integers = unpack(&packed, expected, least, most, small).ok_or_else(damaged)?;
     Ok(integers
         .iter()
         .map(|&integer| integer as f64 / precision * NANOMETRE)

@@ -309,7 +309,7 @@ impl Reader<'_> {
                 let expected = if index == 0 { "1".to_owned() } else { format!("at least {}", after + 1) };
                 return Err(self.range(SECTION, index, expected, start as f64));
             }
-            residues.push((first, Residue { name, number: index as i32 + 1, ..Residue::default() }));
+            residues.push((first, Residue { name, number: index as i64 + 1, chain: String::new() }));
         }
         Ok(residues)
     }
@@ -385,12 +385,12 @@ impl Reader<'_> {
             let place = self.index(INDEX, index, value, count)?;
             Ok([repulsion[place], dispersion[place]])
         };
-        let pairs: Vec<[f64; 2]> = indices.into_iter().enumerate().map(pair).collect::<Result<_, _>>()?;
+        let pairs: Vec<[f64; 2]> = indices.iter().copied().enumerate().map(pair).collect::<Result<_, _>>()?;
         for (index, value) in pairs.iter().enumerate() {
             let mirrored = index % types * types + index / types;
             if *value != pairs[mirrored] {
                 let expected = format!("that of value {}, for the same two types", mirrored + 1);
-                return Err(self.range(INDEX, index, expected, index as f64));
+                return Err(self.range(INDEX, index, expected, indices[index] as f64));
             }
         }
         Ok((of_atoms, pairs))
