@@ -13,12 +13,36 @@ use crate::support::{root, trial};
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("shards_merge_to_the_bytes_of_the_whole", false, shards_merge_to_the_bytes_of_the_whole),
-        trial("a_killed_training_resumes_to_the_same_bytes", false, a_killed_training_resumes_to_the_same_bytes),
-        trial("a_killed_simulation_resumes_to_the_same_bytes", false, a_killed_simulation_resumes_to_the_same_bytes),
-        trial("the_number_of_threads_changes_no_bit", false, the_number_of_threads_changes_no_bit),
-        trial("bad_input_is_refused_with_a_message", false, bad_input_is_refused_with_a_message),
-        trial("a_flow_of_dw4_is_weighted_and_evaluated", false, a_flow_of_dw4_is_weighted_and_evaluated),
+        trial(
+            "shards_merge_to_the_bytes_of_the_whole",
+            false,
+            shards_merge_to_the_bytes_of_the_whole,
+        ),
+        trial(
+            "a_killed_training_resumes_to_the_same_bytes",
+            false,
+            a_killed_training_resumes_to_the_same_bytes,
+        ),
+        trial(
+            "a_killed_simulation_resumes_to_the_same_bytes",
+            false,
+            a_killed_simulation_resumes_to_the_same_bytes,
+        ),
+        trial(
+            "the_number_of_threads_changes_no_bit",
+            false,
+            the_number_of_threads_changes_no_bit,
+        ),
+        trial(
+            "bad_input_is_refused_with_a_message",
+            false,
+            bad_input_is_refused_with_a_message,
+        ),
+        trial(
+            "a_flow_of_dw4_is_weighted_and_evaluated",
+            false,
+            a_flow_of_dw4_is_weighted_and_evaluated,
+        ),
     ]
 }
 
@@ -60,7 +84,11 @@ fn output(folder: &Path, words: &str) -> Output {
 
 fn succeed(folder: &Path, words: &str) -> String {
     let output = output(folder, words);
-    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{words}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -88,14 +116,25 @@ fn shards_merge_to_the_bytes_of_the_whole() -> Result<(), Failed> {
     succeed(at, "sample flow.safetensors -n 300 --seed 5 -o whole.npz");
     let mut parts = String::new();
     for index in 0..3 {
-        succeed(at, &format!("sample flow.safetensors -n 300 --seed 5 --shard {index}/3 -o part-{index}.npz"));
+        succeed(
+            at,
+            &format!(
+                "sample flow.safetensors -n 300 --seed 5 --shard {index}/3 -o part-{index}.npz"
+            ),
+        );
         write!(parts, "part-{index}.npz ")?;
     }
     succeed(at, &format!("merge {parts} -o merged.npz"));
-    assert!(bytes(at, "whole.npz") == bytes(at, "merged.npz"), "shards differ from the whole");
+    assert!(
+        bytes(at, "whole.npz") == bytes(at, "merged.npz"),
+        "shards differ from the whole"
+    );
     let missing = output(at, "merge part-0.npz part-2.npz -o merged.npz");
     assert!(String::from_utf8_lossy(&missing.stderr).contains("are missing, the first is 64"));
-    let twice = output(at, "merge part-0.npz part-0.npz part-1.npz part-2.npz -o merged.npz");
+    let twice = output(
+        at,
+        "merge part-0.npz part-0.npz part-1.npz part-2.npz -o merged.npz",
+    );
     assert!(String::from_utf8_lossy(&twice.stderr).contains("sample 0 is in more than one file"));
     Ok(())
 }
@@ -104,8 +143,14 @@ fn shards_merge_to_the_bytes_of_the_whole() -> Result<(), Failed> {
 fn run_with_kills(folder: &Path, words: &str) -> usize {
     for kills in 0.. {
         let mut child = program(folder, words).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(150 + 97 * kills as u64 % 400 + 20 * kills as u64));
-        if child.try_wait().unwrap().is_some_and(|status| status.success()) {
+        std::thread::sleep(Duration::from_millis(
+            150 + 97 * kills as u64 % 400 + 20 * kills as u64,
+        ));
+        if child
+            .try_wait()
+            .unwrap()
+            .is_some_and(|status| status.success())
+        {
             return kills;
         }
         child.kill().unwrap();
@@ -134,11 +179,25 @@ fn the_number_of_threads_changes_no_bit() -> Result<(), Failed> {
     let mut found = Vec::new();
     for threads in [1, 2] {
         let flow = format!("flow-{threads}.safetensors");
-        succeed(at, &format!("train --threads {threads} --target dw4 --data data.npz --config config.toml -o {flow}"));
-        succeed(at, &format!("sample {flow} --threads {threads} -n 200 -o samples-{threads}.npz"));
-        found.push((bytes(at, &flow), bytes(at, &format!("samples-{threads}.npz"))));
+        succeed(
+            at,
+            &format!(
+                "train --threads {threads} --target dw4 --data data.npz --config config.toml -o {flow}"
+            ),
+        );
+        succeed(
+            at,
+            &format!("sample {flow} --threads {threads} -n 200 -o samples-{threads}.npz"),
+        );
+        found.push((
+            bytes(at, &flow),
+            bytes(at, &format!("samples-{threads}.npz")),
+        ));
     }
-    assert!(found[0] == found[1], "one thread and two give different bits");
+    assert!(
+        found[0] == found[1],
+        "one thread and two give different bits"
+    );
     Ok(())
 }
 
@@ -146,13 +205,18 @@ fn a_flow_of_dw4_is_weighted_and_evaluated() -> Result<(), Failed> {
     let folder = folder(true);
     let at = folder.path();
     succeed(at, "sample flow.safetensors -n 500 -o samples.npz");
-    let summary: serde_json::Value = serde_json::from_str(&succeed(at, "reweight samples.npz --target dw4 --json"))?;
+    let summary: serde_json::Value =
+        serde_json::from_str(&succeed(at, "reweight samples.npz --target dw4 --json"))?;
     assert_eq!(summary["n"], 500);
     let ess = summary["ess"].as_f64().unwrap();
     assert!(ess > 0.0 && ess <= 1.0);
-    let evaluation = "evaluate flow.safetensors --target dw4 --reference data.npz --samples samples.npz --json";
+    let evaluation =
+        "evaluate flow.safetensors --target dw4 --reference data.npz --samples samples.npz --json";
     let evaluation: serde_json::Value = serde_json::from_str(&succeed(at, evaluation))?;
-    assert!(evaluation["nll"].as_f64().unwrap() > 7.0, "no flow is better than the entropy of its target");
+    assert!(
+        evaluation["nll"].as_f64().unwrap() > 7.0,
+        "no flow is better than the entropy of its target"
+    );
     // The density of a sample is the one it was drawn with.
     succeed(at, "density flow.safetensors samples.npz -o density.npz");
     let read = |name: &str| {
@@ -160,7 +224,10 @@ fn a_flow_of_dw4_is_weighted_and_evaluated() -> Result<(), Failed> {
         npz.array("log_q").unwrap().as_f64().unwrap().to_vec()
     };
     for (drawn, found) in read("samples.npz").iter().zip(read("density.npz")) {
-        assert!((drawn - found).abs() < 2e-2, "{drawn} was drawn, {found} is found");
+        assert!(
+            (drawn - found).abs() < 2e-2,
+            "{drawn} was drawn, {found} is found"
+        );
     }
     Ok(())
 }
@@ -172,28 +239,82 @@ fn bad_input_is_refused_with_a_message() -> Result<(), Failed> {
     let butane = butane.display();
     let cut = &bytes(at, "flow.safetensors")[..1000];
     std::fs::write(at.join("cut.safetensors"), cut)?;
-    std::fs::write(at.join("unknown.toml"), CONFIG.replace("batch = 32", "batch = 32\nbach = 3"))?;
-    std::fs::write(at.join("nan.toml"), CONFIG.replace("clip = 1.0", "clip = nan"))?;
+    std::fs::write(
+        at.join("unknown.toml"),
+        CONFIG.replace("batch = 32", "batch = 32\nbach = 3"),
+    )?;
+    std::fs::write(
+        at.join("nan.toml"),
+        CONFIG.replace("clip = 1.0", "clip = nan"),
+    )?;
     succeed(at, "sample flow.safetensors -n 64 -o samples.npz");
     let cases = [
-        (format!("generate {butane} -n 10 -o x.sdf"), "no bonds; give --smiles"),
-        (format!("generate {butane} --smiles CCC -n 10 -o x.sdf"), "C4H10"),
-        (format!("generate {butane} --smiles CCCC -n 0 -o x.sdf"), "-n 0 asks for no samples"),
-        (format!("generate {butane} --smiles CCCC -n 1 --temperature -5 -o x.sdf"), "temperature is -5"),
-        (format!("generate {butane} --smiles CCCC -n 1 --checkpoint flow.safetensors -o x.sdf"), "another molecule"),
+        (
+            format!("generate {butane} -n 10 -o x.sdf"),
+            "no bonds; give --smiles",
+        ),
+        (
+            format!("generate {butane} --smiles CCC -n 10 -o x.sdf"),
+            "C4H10",
+        ),
+        (
+            format!("generate {butane} --smiles CCCC -n 0 -o x.sdf"),
+            "-n 0 asks for no samples",
+        ),
+        (
+            format!("generate {butane} --smiles CCCC -n 1 --temperature -5 -o x.sdf"),
+            "temperature is -5",
+        ),
+        (
+            format!("generate {butane} --smiles CCCC -n 1 --checkpoint flow.safetensors -o x.sdf"),
+            "another molecule",
+        ),
         (format!("energy {butane} --target dw4"), "is no NPZ file"),
-        ("sample flow.safetensors -n 0 -o x.npz".into(), "-n 0 asks for no samples"),
-        ("sample flow.safetensors -n 10 -o missing/x.npz".into(), "missing"),
-        ("sample flow.safetensors -n 10 --shard 3/3 -o x.npz".into(), "shard 3/3 does not exist"),
-        ("sample flow.safetensors -n 10 --shard auto -o x.npz".into(), "SLURM_ARRAY_TASK_ID"),
-        ("sample flow.safetensors -n 32 -o samples.npz".into(), "give --overwrite"),
+        (
+            "sample flow.safetensors -n 0 -o x.npz".into(),
+            "-n 0 asks for no samples",
+        ),
+        (
+            "sample flow.safetensors -n 10 -o missing/x.npz".into(),
+            "missing",
+        ),
+        (
+            "sample flow.safetensors -n 10 --shard 3/3 -o x.npz".into(),
+            "shard 3/3 does not exist",
+        ),
+        (
+            "sample flow.safetensors -n 10 --shard auto -o x.npz".into(),
+            "SLURM_ARRAY_TASK_ID",
+        ),
+        (
+            "sample flow.safetensors -n 32 -o samples.npz".into(),
+            "give --overwrite",
+        ),
         ("sample cut.safetensors -n 10 -o x.npz".into(), "is damaged"),
-        ("sample nothing.safetensors -n 10 -o x.npz".into(), "cannot read"),
-        ("train --target dw4 --data data.npz --config unknown.toml -o x.safetensors".into(), "bach"),
-        ("train --target dw4 --data data.npz --config nan.toml -o x.safetensors".into(), "training.clip is NaN"),
-        ("train --target lj:13,2,1 --data data.npz --config config.toml -o x.safetensors".into(), "has 13 in 3"),
-        ("train --target dw5 --data data.npz --config config.toml -o x.safetensors".into(), "dw4"),
-        ("reweight samples.npz --target lj:13,2,1".into(), "has 13 in 3"),
+        (
+            "sample nothing.safetensors -n 10 -o x.npz".into(),
+            "cannot read",
+        ),
+        (
+            "train --target dw4 --data data.npz --config unknown.toml -o x.safetensors".into(),
+            "bach",
+        ),
+        (
+            "train --target dw4 --data data.npz --config nan.toml -o x.safetensors".into(),
+            "training.clip is NaN",
+        ),
+        (
+            "train --target lj:13,2,1 --data data.npz --config config.toml -o x.safetensors".into(),
+            "has 13 in 3",
+        ),
+        (
+            "train --target dw5 --data data.npz --config config.toml -o x.safetensors".into(),
+            "dw4",
+        ),
+        (
+            "reweight samples.npz --target lj:13,2,1".into(),
+            "has 13 in 3",
+        ),
         ("reweight data.npz --target dw4".into(), "no usable array"),
     ];
     for (words, expected) in cases {

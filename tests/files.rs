@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use boltzflow_chemio::{
-    ReadOptions, Record, SdfVersion, Source, Structure, read, read_npy, read_records, read_trajectory, write_extxyz, write_sdf,
+    ReadOptions, Record, SdfVersion, Source, Structure, read, read_npy, read_records,
+    read_trajectory, write_extxyz, write_sdf,
 };
 use boltzflow_molecule::{BondOrder, Element, Molecule};
 use libtest_mimic::{Failed, Trial};
@@ -14,14 +15,46 @@ use crate::support::{reference, trial};
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("each_broken_file_of_ours_gives_the_message_that_is_expected", false, broken_files_of_ours),
-        trial("each_broken_file_of_the_reference_set_gives_the_message_that_is_expected", true, broken_reference_files),
-        trial("crest_conformers_are_read_and_written_without_losing_a_bit", true, crest_conformers),
-        trial("the_761_records_of_the_mmff94_suite_survive_both_formats_bit_for_bit", true, validation_suite),
-        trial("elements_of_the_alanine_pdb_come_from_names_alone", true, alanine_elements),
-        trial("amber_coordinates_lie_where_the_pdb_has_them", true, alanine_coordinates),
-        trial("the_sixty_gaff_coordinate_files_are_read", true, gaff_coordinates),
-        trial("both_alanine_trajectories_are_read_whole", true, alanine_trajectories),
+        trial(
+            "each_broken_file_of_ours_gives_the_message_that_is_expected",
+            false,
+            broken_files_of_ours,
+        ),
+        trial(
+            "each_broken_file_of_the_reference_set_gives_the_message_that_is_expected",
+            true,
+            broken_reference_files,
+        ),
+        trial(
+            "crest_conformers_are_read_and_written_without_losing_a_bit",
+            true,
+            crest_conformers,
+        ),
+        trial(
+            "the_761_records_of_the_mmff94_suite_survive_both_formats_bit_for_bit",
+            true,
+            validation_suite,
+        ),
+        trial(
+            "elements_of_the_alanine_pdb_come_from_names_alone",
+            true,
+            alanine_elements,
+        ),
+        trial(
+            "amber_coordinates_lie_where_the_pdb_has_them",
+            true,
+            alanine_coordinates,
+        ),
+        trial(
+            "the_sixty_gaff_coordinate_files_are_read",
+            true,
+            gaff_coordinates,
+        ),
+        trial(
+            "both_alanine_trajectories_are_read_whole",
+            true,
+            alanine_trajectories,
+        ),
         trial("the_toy_samples_are_read", true, toy_samples),
     ]
 }
@@ -35,16 +68,26 @@ fn broken() -> PathBuf {
 fn expected(section: &str) -> Result<BTreeMap<String, String>, Failed> {
     let text = std::fs::read_to_string(broken().join("expected.toml"))?;
     let mut sections: BTreeMap<String, BTreeMap<String, String>> = toml::from_str(&text)?;
-    sections.remove(section).ok_or_else(|| format!("expected.toml has no section {section:?}").into())
+    sections
+        .remove(section)
+        .ok_or_else(|| format!("expected.toml has no section {section:?}").into())
 }
 
 /// A molecule of as many carbon atoms.
 fn carbons(count: usize) -> Molecule {
-    Molecule::from_elements(std::iter::repeat_n(Element::from_number(6).expect("carbon"), count))
+    Molecule::from_elements(std::iter::repeat_n(
+        Element::from_number(6).expect("carbon"),
+        count,
+    ))
 }
 
 /// Checks what reading one file says; `name#frame` means that frame alone.
-fn check(directory: &Path, name: &str, words: &str, options: &ReadOptions<'_>) -> Result<(), Failed> {
+fn check(
+    directory: &Path,
+    name: &str,
+    words: &str,
+    options: &ReadOptions<'_>,
+) -> Result<(), Failed> {
     let (file, frame) = match name.split_once('#') {
         Some((file, frame)) => (file, Some(frame.parse::<usize>()?)),
         None => (name, None),
@@ -52,9 +95,15 @@ fn check(directory: &Path, name: &str, words: &str, options: &ReadOptions<'_>) -
     let path = directory.join(file);
     let error = match frame {
         None => read(&path, options).err(),
-        Some(frame) => Source::open(&path, options)?.frames().nth(frame - 1).ok_or("too few frames")?.err(),
+        Some(frame) => Source::open(&path, options)?
+            .frames()
+            .nth(frame - 1)
+            .ok_or("too few frames")?
+            .err(),
     };
-    let message = error.ok_or_else(|| format!("{name} is read without an error"))?.to_string();
+    let message = error
+        .ok_or_else(|| format!("{name} is read without an error"))?
+        .to_string();
     if message.contains(words) && message.contains(file) {
         Ok(())
     } else {
@@ -64,15 +113,23 @@ fn check(directory: &Path, name: &str, words: &str, options: &ReadOptions<'_>) -
 
 fn broken_files_of_ours() -> Result<(), Failed> {
     let molecule = carbons(22);
-    let options = ReadOptions { molecule: Some(&molecule), format: None };
+    let options = ReadOptions {
+        molecule: Some(&molecule),
+        format: None,
+    };
     let expected = expected("chemio")?;
     for (name, words) in &expected {
         check(&broken(), name, words, &options)?;
     }
-    let named: BTreeSet<&str> = expected.keys().map(|name| name.split('#').next().unwrap_or(name)).collect();
+    let named: BTreeSet<&str> = expected
+        .keys()
+        .map(|name| name.split('#').next().unwrap_or(name))
+        .collect();
     for entry in std::fs::read_dir(broken())? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let ours = [".pdb", ".xyz", ".extxyz", ".sdf", ".xtc", ".rst7"].iter().any(|extension| name.ends_with(extension));
+        let ours = [".pdb", ".xyz", ".extxyz", ".sdf", ".xtc", ".rst7"]
+            .iter()
+            .any(|extension| name.ends_with(extension));
         if ours && !named.contains(name.as_str()) {
             return Err(format!("expected.toml does not say what {name} is to give").into());
         }
@@ -118,7 +175,11 @@ fn crest_conformers() -> Result<(), Failed> {
         for (name, sdf) in [("a.extxyz", false), ("a.sdf", true)] {
             let copy = directory.path().join(name);
             let all = structures(std::slice::from_ref(&record));
-            if sdf { write_sdf(&copy, all, SdfVersion::V3000)? } else { write_extxyz(&copy, all)? }
+            if sdf {
+                write_sdf(&copy, all, SdfVersion::V3000)?;
+            } else {
+                write_extxyz(&copy, all)?;
+            }
             let back = read(&copy, &ReadOptions::default())?;
             assert_eq!(back.conformers, record.conformers, "{}", path.display());
             assert_eq!(back.molecule.atoms, record.molecule.atoms);
@@ -134,14 +195,34 @@ fn validation_suite() -> Result<(), Failed> {
     let source = Source::open(&path, &ReadOptions::default())?;
     let frames = source.frames().collect::<Result<Vec<_>, _>>()?;
     assert_eq!(frames.len(), 761);
-    let charged = frames.iter().filter(|frame| frame.molecule.atoms.iter().any(|atom| atom.formal_charge != 0)).count();
+    let charged = frames
+        .iter()
+        .filter(|frame| {
+            frame
+                .molecule
+                .atoms
+                .iter()
+                .any(|atom| atom.formal_charge != 0)
+        })
+        .count();
     assert!(charged > 100, "{charged} molecules with charges");
     let directory = tempfile::tempdir()?;
-    let all = || frames.iter().map(|frame| Structure { molecule: &frame.molecule, positions: &frame.positions, tags: &frame.tags });
-    for (name, version) in [("a.sdf", SdfVersion::V2000), ("b.sdf.gz", SdfVersion::V3000)] {
+    let all = || {
+        frames.iter().map(|frame| Structure {
+            molecule: &frame.molecule,
+            positions: &frame.positions,
+            tags: &frame.tags,
+        })
+    };
+    for (name, version) in [
+        ("a.sdf", SdfVersion::V2000),
+        ("b.sdf.gz", SdfVersion::V3000),
+    ] {
         let copy = directory.path().join(name);
         write_sdf(&copy, all(), version)?;
-        let back = Source::open(&copy, &ReadOptions::default())?.frames().collect::<Result<Vec<_>, _>>()?;
+        let back = Source::open(&copy, &ReadOptions::default())?
+            .frames()
+            .collect::<Result<Vec<_>, _>>()?;
         // Four decimals came in, so four decimals lose nothing.
         assert!(back == frames, "{version:?} does not give the records back");
     }
@@ -150,34 +231,79 @@ fn validation_suite() -> Result<(), Failed> {
     let source = Source::open(&copy, &ReadOptions::default())?;
     for (frame, back) in frames.iter().zip(source.frames()) {
         let back = back?;
-        assert_eq!((&frame.positions, &frame.molecule.atoms), (&back.positions, &back.molecule.atoms));
+        assert_eq!(
+            (&frame.positions, &frame.molecule.atoms),
+            (&back.positions, &back.molecule.atoms)
+        );
         assert_eq!(frame.molecule.name, back.molecule.name);
     }
     let records = read_records(&path, &ReadOptions::default())?;
-    assert_eq!(records.iter().map(|record| record.conformers.len()).sum::<usize>(), 761);
+    assert_eq!(
+        records
+            .iter()
+            .map(|record| record.conformers.len())
+            .sum::<usize>(),
+        761
+    );
     Ok(())
 }
 
 fn alanine_elements() -> Result<(), Failed> {
     // No element columns, names such as 1HH3.
     let expected = "HCHHCONHCHCHHHCONHCHHH";
-    for name in ["alanine-dipeptide-ff96-obc1/alanine-dipeptide.pdb", "alanine-dipeptide-md/ala2.pdb"] {
+    for name in [
+        "alanine-dipeptide-ff96-obc1/alanine-dipeptide.pdb",
+        "alanine-dipeptide-md/ala2.pdb",
+    ] {
         let record = read(&data(name)?, &ReadOptions::default())?;
-        let symbols: String = record.molecule.atoms.iter().map(|atom| atom.element.symbol()).collect();
+        let symbols: String = record
+            .molecule
+            .atoms
+            .iter()
+            .map(|atom| atom.element.symbol())
+            .collect();
         assert_eq!(symbols, expected, "{name}");
-        let residues: Vec<&str> = record.molecule.residues.iter().map(|residue| residue.name.as_str()).collect();
+        let residues: Vec<&str> = record
+            .molecule
+            .residues
+            .iter()
+            .map(|residue| residue.name.as_str())
+            .collect();
         assert_eq!(residues, ["ACE", "ALA", "NME"], "{name}");
-        assert!(record.molecule.bonds.iter().all(|bond| bond.order == BondOrder::Unknown));
+        assert!(
+            record
+                .molecule
+                .bonds
+                .iter()
+                .all(|bond| bond.order == BondOrder::Unknown)
+        );
     }
     Ok(())
 }
 
 fn alanine_coordinates() -> Result<(), Failed> {
-    let pdb = read(&data("alanine-dipeptide-ff96-obc1/alanine-dipeptide.pdb")?, &ReadOptions::default())?;
-    let options = ReadOptions { molecule: Some(&pdb.molecule), format: None };
-    let crd = read(&data("alanine-dipeptide-ff96-obc1/alanine-dipeptide.crd")?, &options)?;
-    for (ours, theirs) in crd.conformers.positions().iter().zip(pdb.conformers.positions()) {
-        assert!((ours - theirs).abs() < 6e-4, "{ours} Å in the coordinates, {theirs} Å in the PDB");
+    let pdb = read(
+        &data("alanine-dipeptide-ff96-obc1/alanine-dipeptide.pdb")?,
+        &ReadOptions::default(),
+    )?;
+    let options = ReadOptions {
+        molecule: Some(&pdb.molecule),
+        format: None,
+    };
+    let crd = read(
+        &data("alanine-dipeptide-ff96-obc1/alanine-dipeptide.crd")?,
+        &options,
+    )?;
+    for (ours, theirs) in crd
+        .conformers
+        .positions()
+        .iter()
+        .zip(pdb.conformers.positions())
+    {
+        assert!(
+            (ours - theirs).abs() < 6e-4,
+            "{ours} Å in the coordinates, {theirs} Å in the PDB"
+        );
     }
     Ok(())
 }
@@ -186,33 +312,72 @@ fn gaff_coordinates() -> Result<(), Failed> {
     let mut files = 0;
     for entry in std::fs::read_dir(data("gaff-prmtop")?)? {
         let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "inpcrd") {
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "inpcrd")
+        {
             continue;
         }
         files += 1;
         let text = std::fs::read_to_string(&path)?;
-        let count = text.lines().nth(1).and_then(|line| line.split_whitespace().next()).ok_or("no count")?.parse()?;
+        let count = text
+            .lines()
+            .nth(1)
+            .and_then(|line| line.split_whitespace().next())
+            .ok_or("no count")?
+            .parse()?;
         let molecule = carbons(count);
-        let record = read(&path, &ReadOptions { molecule: Some(&molecule), format: None })?;
+        let record = read(
+            &path,
+            &ReadOptions {
+                molecule: Some(&molecule),
+                format: None,
+            },
+        )?;
         assert_eq!(record.conformers.len(), 1);
         let fewer = carbons(count - 1);
-        let message = read(&path, &ReadOptions { molecule: Some(&fewer), format: None }).err().ok_or("no error")?.to_string();
-        assert!(message.contains(&format!("it has {count} atoms, but the molecule has {}", count - 1)), "{message}");
+        let message = read(
+            &path,
+            &ReadOptions {
+                molecule: Some(&fewer),
+                format: None,
+            },
+        )
+        .err()
+        .ok_or("no error")?
+        .to_string();
+        assert!(
+            message.contains(&format!(
+                "it has {count} atoms, but the molecule has {}",
+                count - 1
+            )),
+            "{message}"
+        );
     }
     assert_eq!(files, 60);
     Ok(())
 }
 
 fn alanine_trajectories() -> Result<(), Failed> {
-    let pdb = read(&data("alanine-dipeptide-md/ala2.pdb")?, &ReadOptions::default())?;
-    for name in ["trajectory-0.dcd", "trajectory-1.dcd"] {
+    let pdb = read(
+        &data("alanine-dipeptide-md/ala2.pdb")?,
+        &ReadOptions::default(),
+    )?;
+    // As many frames as the header of each file and its log state.
+    for (name, frames) in [("trajectory-0.dcd", 9999), ("trajectory-1.dcd", 10_000)] {
         let path = data(&format!("alanine-dipeptide-md/{name}"))?;
         let conformers = read_trajectory(&path, &pdb.molecule)?;
-        assert_eq!(conformers.len(), 9999, "{name}");
+        assert_eq!(conformers.len(), frames, "{name}");
         // C-O of the acetyl group: a bond is a bond in every frame.
-        for frame in conformers.iter() {
-            let square: f64 = (0..3).map(|axis| (frame[12 + axis] - frame[15 + axis]).powi(2)).sum();
-            assert!((1.0..1.5).contains(&square.sqrt()), "{name}: {} Å", square.sqrt());
+        for frame in &conformers {
+            let square: f64 = (0..3)
+                .map(|axis| (frame[12 + axis] - frame[15 + axis]).powi(2))
+                .sum();
+            assert!(
+                (1.0..1.5).contains(&square.sqrt()),
+                "{name}: {} Å",
+                square.sqrt()
+            );
         }
     }
     Ok(())

@@ -38,7 +38,10 @@ fn conformers_match_their_texts() -> Result<(), Failed> {
                 Ok(found) => {
                     let shown = stereo_of(&found, &frame.positions)?;
                     if compare(&found.stereo, &shown) != StereoMatch::Same {
-                        return Err(format!("{name}: conformer {conformers} was matched against its stereo").into());
+                        return Err(format!(
+                            "{name}: conformer {conformers} was matched against its stereo"
+                        )
+                        .into());
                     }
                 }
                 Err(MoleculeError::Stereo { .. } | MoleculeError::Enantiomer { .. }) => other += 1,

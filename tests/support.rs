@@ -11,7 +11,8 @@ pub fn root() -> PathBuf {
 
 /// A file or folder of the reference data, in the folder that `BOLTZFLOW_REFERENCE` names (default `../shared/data`), if it is there.
 pub fn reference(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("BOLTZFLOW_REFERENCE").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let folder = std::env::var_os("BOLTZFLOW_REFERENCE")
+        .map_or_else(|| root().join("../shared/data"), PathBuf::from);
     let path = folder.join(path);
     path.exists().then_some(path)
 }

@@ -84,7 +84,17 @@ pub enum CheckpointError {
     Flow(#[from] FlowError),
 }
 
+/// Where the text stands in the metadata.
+const ENTRY: &str = "boltzflow";
 const NAMES: [&str; 4] = ["parameters", "average", "adam_first", "adam_second"];
+
+/// All text of the file, in one entry of its metadata: the order of several would not be fixed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    progress: Counters,
+    description: Description,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,25 +108,38 @@ struct Counters {
 impl Checkpoint {
     /// Reads and checks a file; nothing of a damaged one is used.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| CheckpointError::Io { action: "read", path: path.into(), source })?;
-        let damaged = |detail: String| CheckpointError::Damaged { path: path.into(), detail };
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let text = |key: &str| {
-            metadata.get(key).ok_or_else(|| damaged(format!("its metadata have no entry {key:?}")))
+        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io {
+            action: "read",
+            path: path.into(),
+            source,
+        })?;
+        let damaged = |detail: String| CheckpointError::Damaged {
+            path: path.into(),
+            detail,
         };
-        let description: Description =
-            toml::from_str(text("description")?).map_err(|error| damaged(error.to_string()))?;
+        let tensors =
+            SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let (_, layout) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let metadata = layout.metadata().clone().unwrap_or_default();
+        let text = metadata
+            .get(ENTRY)
+            .ok_or_else(|| damaged(format!("its metadata have no entry {ENTRY:?}")))?;
+        let header: Header = toml::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        let (description, counters) = (header.description, header.progress);
         if description.format != FORMAT {
-            return Err(damaged(format!("it has format {}, this program reads {FORMAT}", description.format)));
+            return Err(damaged(format!(
+                "it has format {}, this program reads {FORMAT}",
+                description.format
+            )));
         }
         description
             .config
             .check()
-            .map_err(|source| CheckpointError::Config { path: path.into(), source })?;
-        let counters: Counters = toml::from_str(text("progress")?).map_err(|error| damaged(error.to_string()))?;
+            .map_err(|source| CheckpointError::Config {
+                path: path.into(),
+                source,
+            })?;
         let [parameters, average, first, second] = NAMES.map(|name| vector(&tensors, name));
         let optimizer = AdamW {
             step: counters.step,
@@ -125,24 +148,51 @@ impl Checkpoint {
             first: first.map_err(&damaged)?,
             second: second.map_err(&damaged)?,
         };
-        let expected = Model::new(description.architecture.clone(), 0, &Device::flex())?.parameters().len();
-        for values in [&optimizer.parameters, &optimizer.average, &optimizer.first, &optimizer.second] {
+        let expected = Model::new(description.architecture.clone(), 0, &Device::flex())?
+            .parameters()
+            .len();
+        for values in [
+            &optimizer.parameters,
+            &optimizer.average,
+            &optimizer.first,
+            &optimizer.second,
+        ] {
             if values.len() != expected {
-                return Err(damaged(format!("it holds {} parameters, its model has {expected}", values.len())));
+                return Err(damaged(format!(
+                    "it holds {} parameters, its model has {expected}",
+                    values.len()
+                )));
             }
             if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-                return Err(damaged(format!("number {index} is {}; the training had diverged", values[index])));
+                return Err(damaged(format!(
+                    "number {index} is {}; the training had diverged",
+                    values[index]
+                )));
             }
         }
-        let progress = Progress { best: f64::from_bits(counters.best_bits), waited: counters.waited };
-        Ok(Self { description, optimizer, progress })
+        let progress = Progress {
+            best: f64::from_bits(counters.best_bits),
+            waited: counters.waited,
+        };
+        Ok(Self {
+            description,
+            optimizer,
+            progress,
+        })
     }
 
     /// Writes the file whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
-        let io = |source| CheckpointError::Io { action: "write", path: path.into(), source };
+        let io = |source| CheckpointError::Io {
+            action: "write",
+            path: path.into(),
+            source,
+        };
         let bytes = self.to_bytes();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
         std::io::Write::write_all(&mut file, &bytes).map_err(io)?;
         file.as_file().sync_all().map_err(io)?;
@@ -157,10 +207,18 @@ impl Checkpoint {
             &self.optimizer.first,
             &self.optimizer.second,
         ];
-        let raw: Vec<Vec<u8>> =
-            vectors.iter().map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+        let raw: Vec<Vec<u8>> = vectors
+            .iter()
+            .map(|values| {
+                values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect()
+            })
+            .collect();
         let views = NAMES.iter().zip(&raw).map(|(name, bytes)| {
-            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a number");
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)
+                .expect("four bytes a number");
             (*name, view)
         });
         let counters = Counters {
@@ -168,11 +226,12 @@ impl Checkpoint {
             best_bits: self.progress.best.to_bits(),
             waited: self.progress.waited,
         };
-        // One entry holds all text, because the order of several would not be fixed.
-        let description = toml::to_string(&self.description).expect("a description is valid TOML");
-        let progress = toml::to_string(&counters).expect("counters are valid TOML");
-        let metadata =
-            HashMap::from([("description".to_owned(), description), ("progress".to_owned(), progress)]);
+        let header = Header {
+            progress: counters,
+            description: self.description.clone(),
+        };
+        let text = toml::to_string(&header).expect("a header is valid TOML");
+        let metadata = HashMap::from([(ENTRY.to_owned(), text)]);
         serialize(views, Some(metadata)).expect("views of this memory serialise")
     }
 
@@ -185,8 +244,13 @@ impl Checkpoint {
     /// SHA-256 of what samples depend on: architecture and averaged parameters.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(toml::to_string(&self.description.architecture).expect("an architecture is valid TOML"));
-        self.optimizer.average.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        hash.update(
+            toml::to_string(&self.description.architecture).expect("an architecture is valid TOML"),
+        );
+        self.optimizer
+            .average
+            .iter()
+            .for_each(|value| hash.update(value.to_le_bytes()));
         hex(&hash.finalize())
     }
 }
@@ -197,13 +261,17 @@ fn vector(tensors: &SafeTensors, name: &str) -> Result<Vec<f32>, String> {
         return Err(format!("{name} is of type {:?}, not F32", view.dtype()));
     }
     let numbers = view.data().chunks_exact(4);
-    Ok(numbers.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect())
+    Ok(numbers
+        .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        .collect())
 }
 
 /// SHA-256 of numbers, bit for bit.
 pub fn digest(numbers: &[f64]) -> String {
     let mut hash = Sha256::new();
-    numbers.iter().for_each(|number| hash.update(number.to_le_bytes()));
+    numbers
+        .iter()
+        .for_each(|number| hash.update(number.to_le_bytes()));
     hex(&hash.finalize())
 }
 

@@ -105,9 +105,14 @@ pub enum ConfigError {
 impl Config {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let config: Self = toml::from_str(&text)
-            .map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.into(),
+            source: Box::new(source),
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -120,22 +125,76 @@ impl Config {
             ("model.layers", self.model.layers as f64, 64.0),
             ("training.batch", training.batch as f64, 65_536.0),
             ("training.steps", training.steps as f64, 1e12),
-            ("training.validate_every", training.validate_every as f64, 1e12),
-            ("training.checkpoint_every", training.checkpoint_every as f64, 1e12),
+            (
+                "training.validate_every",
+                training.validate_every as f64,
+                1e12,
+            ),
+            (
+                "training.checkpoint_every",
+                training.checkpoint_every as f64,
+                1e12,
+            ),
         ];
         for (name, found, most) in whole {
-            within(name, found, 1.0, most, "a whole number of at least 1, and not absurdly large")?;
+            within(
+                name,
+                found,
+                1.0,
+                most,
+                "a whole number of at least 1, and not absurdly large",
+            )?;
         }
         let tiny = f64::MIN_POSITIVE;
-        within("training.learning_rate", training.learning_rate, tiny, 1.0, "above 0 and at most 1")?;
-        within("training.weight_decay", training.weight_decay, 0.0, 1.0, "between 0 and 1")?;
-        within("training.clip", training.clip, tiny, f64::MAX, "above 0 and finite")?;
-        within("training.average", training.average, 0.0, 1.0 - 1e-12, "at least 0 and below 1")?;
-        within("training.validation", training.validation, 0.0, 0.5, "between 0 and 0.5")
+        within(
+            "training.learning_rate",
+            training.learning_rate,
+            tiny,
+            1.0,
+            "above 0 and at most 1",
+        )?;
+        within(
+            "training.weight_decay",
+            training.weight_decay,
+            0.0,
+            1.0,
+            "between 0 and 1",
+        )?;
+        within(
+            "training.clip",
+            training.clip,
+            tiny,
+            f64::MAX,
+            "above 0 and finite",
+        )?;
+        within(
+            "training.average",
+            training.average,
+            0.0,
+            1.0 - 1e-12,
+            "at least 0 and below 1",
+        )?;
+        within(
+            "training.validation",
+            training.validation,
+            0.0,
+            0.5,
+            "between 0 and 0.5",
+        )
     }
 }
 
-fn within(name: &'static str, found: f64, least: f64, most: f64, range: &'static str) -> Result<(), ConfigError> {
+fn within(
+    name: &'static str,
+    found: f64,
+    least: f64,
+    most: f64,
+    range: &'static str,
+) -> Result<(), ConfigError> {
     // A NaN is in no range.
-    if found >= least && found <= most { Ok(()) } else { Err(ConfigError::Range { name, found, range }) }
+    if found >= least && found <= most {
+        Ok(())
+    } else {
+        Err(ConfigError::Range { name, found, range })
+    }
 }

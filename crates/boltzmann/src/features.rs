@@ -26,7 +26,13 @@ pub struct Features {
 impl Features {
     /// Points that are all alike.
     pub fn cluster(points: usize, dims: usize) -> Self {
-        Self { points, dims, elements: Vec::new(), bonds: Vec::new(), classes: Vec::new() }
+        Self {
+            points,
+            dims,
+            elements: Vec::new(),
+            bonds: Vec::new(),
+            classes: Vec::new(),
+        }
     }
 
     /// Whether every relabelling of the points is a symmetry.
@@ -72,7 +78,10 @@ impl Features {
 
     /// The features as tensors.
     pub fn context(&self, device: &Device) -> Context {
-        let samples = Samples { seed: 0, numbers: Vec::new() };
+        let samples = Samples {
+            seed: 0,
+            numbers: Vec::new(),
+        };
         if self.is_cluster() {
             return Context::alike(self.points, samples, device, DType::F32);
         }

@@ -12,29 +12,29 @@ mod histogram;
 mod model;
 mod optimizer;
 pub mod pairing;
-pub mod sampling;
 mod pareto;
 mod report;
+pub mod sampling;
 mod store;
 mod system;
 mod training;
 pub mod wasserstein;
 mod weights;
 
+pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use config::{Config, ConfigError, ModelConfig, Pairing, TrainingConfig};
 pub use features::Features;
-pub use model::{Architecture, Drawn, Model};
-pub use optimizer::{AdamW, learning_rate};
-pub use bootstrap::{Bootstrap, Estimate};
 pub use free_energy::{average, forward_efficiency, free_energy_difference, log_z, populations};
 pub use histogram::Histogram;
+pub use model::{Architecture, Drawn, Model};
+pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;
 pub use report::{Cost, Counts, Population, Summary};
-pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 pub use store::{Fingerprint, SampleFile, StoreError, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use training::{Progress, Step, Training, natural_scale, parameter_count};
+pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 
 /// Tells the allocator to keep its pages: fresh ones cost as much as the arithmetic done in them. Without effect where the C library is
 /// not GNU's.

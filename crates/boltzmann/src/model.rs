@@ -2,8 +2,8 @@
 
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Affine, Bijection, Chain, Context, Continuous, Egnn, EgnnConfig, Field, FlowError, Initializer, Layer,
-    MeanFreeGaussian, Prior, Samples, Solver, Space, host,
+    Affine, Bijection, Chain, Context, Continuous, Egnn, EgnnConfig, Field, FlowError, Initializer,
+    Layer, MeanFreeGaussian, Prior, Samples, Solver, Space, host,
 };
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -52,7 +52,11 @@ pub struct Drawn {
 impl Drawn {
     /// `log q` of every sample.
     pub fn log_q(&self) -> Vec<f64> {
-        self.log_prior.iter().zip(&self.log_det).map(|(prior, det)| prior - det).collect()
+        self.log_prior
+            .iter()
+            .zip(&self.log_det)
+            .map(|(prior, det)| prior - det)
+            .collect()
     }
 }
 
@@ -73,7 +77,11 @@ impl Model {
         let (points, dims) = (features.points, features.dims);
         let space = Space::MeanFree { points, dims };
         let mut random = stream(seed, Purpose::Parameters, 0);
-        let mut make = Initializer { random: &mut random, device, dtype: DType::F32 };
+        let mut make = Initializer {
+            random: &mut random,
+            device,
+            dtype: DType::F32,
+        };
         let config = EgnnConfig {
             width: architecture.model.width,
             layers: architecture.model.layers,
@@ -82,12 +90,22 @@ impl Model {
             global_features: 0,
         };
         let field = Field::Egnn(Egnn::new(&config, &mut make));
-        let continuous = Continuous { field, space, solver: architecture.solver };
+        let continuous = Continuous {
+            field,
+            space,
+            solver: architecture.solver,
+        };
         let scale = Affine::new(space, architecture.scale)?;
         let chain = Chain::new(vec![Layer::Continuous(continuous), Layer::Affine(scale)])?;
         let context = features.context(device);
         let prior = MeanFreeGaussian { points, dims };
-        Ok(Self { architecture, prior, chain, context, device: device.clone() })
+        Ok(Self {
+            architecture,
+            prior,
+            chain,
+            context,
+            device: device.clone(),
+        })
     }
 
     /// What it is made from.

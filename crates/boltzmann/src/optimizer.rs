@@ -28,22 +28,38 @@ impl AdamW {
     /// At the start.
     pub fn new(parameters: Vec<f32>) -> Self {
         let zeros = vec![0.0; parameters.len()];
-        Self { step: 0, average: parameters.clone(), parameters, first: zeros.clone(), second: zeros }
+        Self {
+            step: 0,
+            average: parameters.clone(),
+            parameters,
+            first: zeros.clone(),
+            second: zeros,
+        }
     }
 
     /// One step of AdamW (Loshchilov and Hutter 2019) with the gradient's norm clipped; answers the norm before clipping.
     pub fn update(&mut self, gradient: &[f32], config: &TrainingConfig) -> f64 {
-        let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let norm = gradient
+            .iter()
+            .map(|g| f64::from(*g).powi(2))
+            .sum::<f64>()
+            .sqrt();
         let scale = (config.clip / norm.max(f64::MIN_POSITIVE)).min(1.0) as f32;
         let rate = learning_rate(self.step, config);
         self.step += 1;
         let [a, b] = DECAY;
         // The average starts short, so that it forgets the initial parameters.
-        let keep = config.average.min((1.0 + self.step as f64) / (10.0 + self.step as f64)) as f32;
+        let keep = config
+            .average
+            .min((1.0 + self.step as f64) / (10.0 + self.step as f64)) as f32;
         let bias = [a, b].map(|decay| 1.0 - decay.powf(self.step as f64));
         let step_size = (rate / bias[0]) as f32;
         let (root, epsilon) = ((1.0 / bias[1].sqrt()) as f32, EPSILON as f32);
-        let (a, b, shrink) = (a as f32, b as f32, (1.0 - rate * config.weight_decay) as f32);
+        let (a, b, shrink) = (
+            a as f32,
+            b as f32,
+            (1.0 - rate * config.weight_decay) as f32,
+        );
         let moments = self.first.iter_mut().zip(&mut self.second);
         let values = self.parameters.iter_mut().zip(&mut self.average);
         for (((m, v), (p, mean)), g) in moments.zip(values).zip(gradient) {

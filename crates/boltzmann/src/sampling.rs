@@ -22,7 +22,10 @@ pub fn sample(
     let starts: Vec<u64> = numbers.clone().step_by(chunk).collect();
     let chunks = starts.into_par_iter().map(|start| {
         let end = (start + chunk as u64).min(numbers.end);
-        let drawn = model.sample(&Samples { seed, numbers: (start..end).collect() })?;
+        let drawn = model.sample(&Samples {
+            seed,
+            numbers: (start..end).collect(),
+        })?;
         progress((end - start) as usize);
         Ok(drawn)
     });
@@ -40,13 +43,17 @@ pub fn density(
     let mut centred = conformers.clone();
     centred.center();
     let size = centred.size();
-    let chunks = centred.positions().par_chunks(chunk * size).enumerate().map(|(index, positions)| {
-        let (start, count) = (index * chunk, positions.len() / size);
-        let numbers = (start as u64..(start + count) as u64).collect();
-        let drawn = model.density(positions, &Samples { seed, numbers })?;
-        progress(count);
-        Ok(drawn)
-    });
+    let chunks = centred
+        .positions()
+        .par_chunks(chunk * size)
+        .enumerate()
+        .map(|(index, positions)| {
+            let (start, count) = (index * chunk, positions.len() / size);
+            let numbers = (start as u64..(start + count) as u64).collect();
+            let drawn = model.density(positions, &Samples { seed, numbers })?;
+            progress(count);
+            Ok(drawn)
+        });
     Ok(joined(chunks.collect::<Result<_, FlowError>>()?))
 }
 

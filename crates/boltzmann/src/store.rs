@@ -68,7 +68,9 @@ pub enum StoreError {
         value: f64,
     },
     /// Files of different runs.
-    #[error("{path:?} belongs to another run than the first file (other {what}); merge files of one run only")]
+    #[error(
+        "{path:?} belongs to another run than the first file (other {what}); merge files of one run only"
+    )]
     Foreign {
         /// Which file.
         path: PathBuf,
@@ -84,7 +86,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Samples not there.
-    #[error("{missing} of {count} samples are missing, the first is {first}; run the missing shards")]
+    #[error(
+        "{missing} of {count} samples are missing, the first is {first}; run the missing shards"
+    )]
     Missing {
         /// How many.
         missing: u64,
@@ -103,7 +107,10 @@ impl SampleFile {
         let cloud = [n, points, dims];
         let meta = serde_json::to_string(&self.fingerprint).expect("a fingerprint is valid JSON");
         let arrays = [
-            ("positions", Array::new(&cloud, self.drawn.positions.clone())),
+            (
+                "positions",
+                Array::new(&cloud, self.drawn.positions.clone()),
+            ),
             ("latents", Array::new(&cloud, self.drawn.latents.clone())),
             ("log_prior", Array::new(&[n], self.drawn.log_prior.clone())),
             ("log_det", Array::new(&[n], self.drawn.log_det.clone())),
@@ -111,20 +118,30 @@ impl SampleFile {
             ("sample", Array::new(&[n], self.numbers.clone())),
             ("fingerprint", Array::text(&meta)),
         ];
-        let views: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
+        let views: Vec<(&str, &Array)> =
+            arrays.iter().map(|(name, array)| (*name, array)).collect();
         Ok(Npz::write(path, &views)?)
     }
 
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let npz = Npz::read(path)?;
-        let missing = |array, expected| StoreError::Array { path: path.into(), array, expected };
+        let missing = |array, expected| StoreError::Array {
+            path: path.into(),
+            array,
+            expected,
+        };
         let text = npz.array("fingerprint").and_then(Array::as_text);
         let fingerprint = text
             .and_then(|text| serde_json::from_str(text).ok())
             .ok_or_else(|| missing("fingerprint", "text of a run's fingerprint"))?;
-        let positions = npz.array("positions").filter(|array| array.shape.len() == 3);
-        let shape = positions.ok_or_else(|| missing("positions", "samples × points × dims"))?.shape.clone();
+        let positions = npz
+            .array("positions")
+            .filter(|array| array.shape.len() == 3);
+        let shape = positions
+            .ok_or_else(|| missing("positions", "samples × points × dims"))?
+            .shape
+            .clone();
         let numbers = npz
             .array("sample")
             .and_then(Array::as_u64)
@@ -147,42 +164,77 @@ impl SampleFile {
             log_prior: reals("log_prior", shape[0])?,
             log_det: reals("log_det", shape[0])?,
         };
-        Ok(Self { fingerprint, shape: [shape[1], shape[2]], numbers, drawn })
+        Ok(Self {
+            fingerprint,
+            shape: [shape[1], shape[2]],
+            numbers,
+            drawn,
+        })
     }
 
     /// Joins the shards of one run, in the order of the samples.
     pub fn merge(paths: &[PathBuf]) -> Result<Self, StoreError> {
-        let files = paths.iter().map(|path| Self::read(path)).collect::<Result<Vec<_>, _>>()?;
+        let files = paths
+            .iter()
+            .map(|path| Self::read(path))
+            .collect::<Result<Vec<_>, _>>()?;
         let first = &files[0];
         let mut places = Vec::new();
         for (file, (part, path)) in files.iter().zip(paths).enumerate() {
             if let Some(what) = first.difference(part) {
-                return Err(StoreError::Foreign { path: path.clone(), what });
+                return Err(StoreError::Foreign {
+                    path: path.clone(),
+                    what,
+                });
             }
-            places.extend(part.numbers.iter().enumerate().map(|(row, &number)| (number, file, row)));
+            places.extend(
+                part.numbers
+                    .iter()
+                    .enumerate()
+                    .map(|(row, &number)| (number, file, row)),
+            );
         }
         places.sort_unstable();
         if let Some(pair) = places.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(StoreError::Duplicate { number: pair[1].0, path: paths[pair[1].1].clone() });
+            return Err(StoreError::Duplicate {
+                number: pair[1].0,
+                path: paths[pair[1].1].clone(),
+            });
         }
         let count = first.fingerprint.count;
         let missing = count.saturating_sub(places.len() as u64);
         if missing > 0 {
-            let gap = places.iter().enumerate().find(|(index, (number, ..))| *index as u64 != *number);
+            let gap = places
+                .iter()
+                .enumerate()
+                .find(|(index, (number, ..))| *index as u64 != *number);
             let first = gap.map_or(places.len() as u64, |(index, _)| index as u64);
-            return Err(StoreError::Missing { missing, count, first });
+            return Err(StoreError::Missing {
+                missing,
+                count,
+                first,
+            });
         }
         let size = first.shape[0] * first.shape[1];
         let mut drawn = Drawn::default();
         for &(_, file, row) in &places {
             let part = &files[file].drawn;
-            drawn.positions.extend(&part.positions[row * size..(row + 1) * size]);
-            drawn.latents.extend(&part.latents[row * size..(row + 1) * size]);
+            drawn
+                .positions
+                .extend(&part.positions[row * size..(row + 1) * size]);
+            drawn
+                .latents
+                .extend(&part.latents[row * size..(row + 1) * size]);
             drawn.log_prior.push(part.log_prior[row]);
             drawn.log_det.push(part.log_det[row]);
         }
         let numbers = places.into_iter().map(|(number, ..)| number).collect();
-        Ok(Self { fingerprint: first.fingerprint.clone(), shape: first.shape, numbers, drawn })
+        Ok(Self {
+            fingerprint: first.fingerprint.clone(),
+            shape: first.shape,
+            numbers,
+            drawn,
+        })
     }
 
     fn difference(&self, other: &Self) -> Option<&'static str> {
@@ -196,26 +248,45 @@ impl SampleFile {
             ("SIMD level", a.simd != b.simd),
             ("version", a.version != b.version),
         ];
-        differs.into_iter().find_map(|(what, differs)| differs.then_some(what))
+        differs
+            .into_iter()
+            .find_map(|(what, differs)| differs.then_some(what))
     }
 }
 
 /// Configurations of an NPZ file, such as a simulation writes: the array `positions`, samples × points × dims.
 pub fn read_positions(path: &Path) -> Result<Conformers, StoreError> {
     let npz = Npz::read(path)?;
-    let missing = StoreError::Array { path: path.into(), array: "positions", expected: "samples × points × dims" };
-    let Some(array) = npz.array("positions").filter(|array| array.shape.len() == 3 && array.shape[1] * array.shape[2] > 0)
+    let missing = StoreError::Array {
+        path: path.into(),
+        array: "positions",
+        expected: "samples × points × dims",
+    };
+    let Some(array) = npz
+        .array("positions")
+        .filter(|array| array.shape.len() == 3 && array.shape[1] * array.shape[2] > 0)
     else {
         return Err(missing);
     };
-    let Some(values) = array.as_f64() else { return Err(missing) };
+    let Some(values) = array.as_f64() else {
+        return Err(missing);
+    };
     finite(path, "positions", values)?;
-    Ok(Conformers::new(array.shape[1], array.shape[2], values.to_vec()))
+    Ok(Conformers::new(
+        array.shape[1],
+        array.shape[2],
+        values.to_vec(),
+    ))
 }
 
 fn finite(path: &Path, array: &'static str, values: &[f64]) -> Result<(), StoreError> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
-        Some(index) => Err(StoreError::NotFinite { path: path.into(), array, index, value: values[index] }),
+        Some(index) => Err(StoreError::NotFinite {
+            path: path.into(),
+            array,
+            index,
+            value: values[index],
+        }),
     }
 }

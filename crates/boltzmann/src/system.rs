@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use boltzflow_energy::{Energy, EnergyError, Masses, Mmff, MmffError, Target, Units, Variant, energies};
+use boltzflow_energy::{
+    AmberEnergy, Energy, EnergyError, Implicit, Masses, Mmff, MmffError, Prmtop, PrmtopError,
+    StructureError, Target, Units, Variant, energies,
+};
 use boltzflow_molecule::{
-    Conformers, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, automorphisms, compare, geometry, orbits,
-    rotatable_torsions, stereo_of,
+    Conformers, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, automorphisms, compare,
+    geometry, orbits, rotatable_torsions, stereo_of,
 };
 
 use crate::features::Features;
@@ -45,6 +48,12 @@ pub enum SystemError {
     /// The force field.
     #[error(transparent)]
     Mmff(#[from] MmffError),
+    /// The topology file.
+    #[error(transparent)]
+    Prmtop(#[from] PrmtopError),
+    /// The structure does not fit the topology.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
     /// The molecule.
     #[error(transparent)]
     Molecule(#[from] MoleculeError),
@@ -61,7 +70,9 @@ pub enum SystemError {
         found: f64,
     },
     /// No bonds to work with.
-    #[error("{name:?} has {atoms} atoms and no bonds; give --smiles TEXT or --template FILE.sdf, because bonds are not guessed from coordinates")]
+    #[error(
+        "{name:?} has {atoms} atoms and no bonds; give --smiles TEXT or --template FILE.sdf, because bonds are not guessed from coordinates"
+    )]
     NoBonds {
         /// Its name.
         name: String,
@@ -69,7 +80,9 @@ pub enum SystemError {
         atoms: usize,
     },
     /// More than one piece.
-    #[error("the bonds of {name:?} leave its {atoms} atoms in {parts} pieces; one connected molecule is needed")]
+    #[error(
+        "the bonds of {name:?} leave its {atoms} atoms in {parts} pieces; one connected molecule is needed"
+    )]
     Disconnected {
         /// Its name.
         name: String,
@@ -102,27 +115,67 @@ impl System {
     pub fn toy(target: Target, kt: f64) -> Result<Self, SystemError> {
         let start = Conformers::new(target.points(), target.dims(), target.start());
         let name = format!("{target} kt={kt:?}");
-        Ok(Self { energy: Box::new(target), name, temperature: checked(kt)?, molecule: None, start })
+        Ok(Self {
+            energy: Box::new(target),
+            name,
+            temperature: checked(kt)?,
+            molecule: None,
+            start,
+        })
     }
 
     /// A molecule under MMFF94(s) at a temperature.
-    pub fn mmff(molecule: Molecule, start: Conformers, variant: Variant, temperature: f64) -> Result<Self, SystemError> {
-        let atoms = molecule.len();
-        let name = molecule.name.clone();
-        if molecule.bonds.is_empty() && atoms > 1 {
-            return Err(SystemError::NoBonds { name, atoms });
-        }
-        if !molecule.is_connected() {
-            return Err(SystemError::Disconnected { name, atoms, parts: molecule.components().len() });
-        }
+    pub fn mmff(
+        molecule: Molecule,
+        start: Conformers,
+        variant: Variant,
+        temperature: f64,
+    ) -> Result<Self, SystemError> {
+        check_bonds(&molecule)?;
         let energy = Mmff::new(&molecule, start.get(0), variant)?;
-        let stereo = stereo_of(&molecule, start.get(0))?;
         let name = format!("{variant:?} {} T={temperature:?} K", molecule.formula());
+        Self::molecular(Box::new(energy), name, molecule, start, temperature)
+    }
+
+    /// A molecule under an AMBER topology, which also gives its bonds, at a temperature.
+    pub fn amber(
+        prmtop: &Prmtop,
+        implicit: Implicit,
+        structure: &Molecule,
+        start: Conformers,
+        temperature: f64,
+    ) -> Result<Self, SystemError> {
+        let differences = prmtop.check_structure(structure)?;
+        if !differences.is_empty() {
+            log::warn!(
+                "{} atoms have other names in the topology than in the structure",
+                differences.len()
+            );
+        }
+        let molecule = prmtop.molecule();
+        check_bonds(&molecule)?;
+        let energy = AmberEnergy::new(prmtop, implicit)?;
+        let name = format!(
+            "AMBER {implicit:?} {} T={temperature:?} K",
+            molecule.formula()
+        );
+        Self::molecular(Box::new(energy), name, molecule, start, temperature)
+    }
+
+    fn molecular(
+        energy: Box<dyn Energy + Send + Sync>,
+        name: String,
+        molecule: Molecule,
+        start: Conformers,
+        temperature: f64,
+    ) -> Result<Self, SystemError> {
+        let stereo = stereo_of(&molecule, start.get(0))?;
+        let molecule = Some(Reference { molecule, stereo });
         Ok(Self {
-            energy: Box::new(energy),
+            energy,
             name,
             temperature: checked(temperature)?,
-            molecule: Some(Reference { molecule, stereo }),
+            molecule,
             start,
         })
     }
@@ -153,7 +206,10 @@ impl System {
         Features {
             points: molecule.len(),
             dims: 3,
-            elements: molecule.elements().map(boltzflow_molecule::Element::number).collect(),
+            elements: molecule
+                .elements()
+                .map(boltzflow_molecule::Element::number)
+                .collect(),
             bonds: molecule.bonds.iter().map(|bond| bond.atoms).collect(),
             classes: orbits.iter().map(class).collect(),
         }
@@ -174,12 +230,18 @@ impl System {
 
     /// Whether samples of one mirror image only are wanted.
     pub fn is_chiral(&self) -> bool {
-        self.molecule.as_ref().is_some_and(|reference| !reference.stereo.centers.is_empty())
+        self.molecule
+            .as_ref()
+            .is_some_and(|reference| !reference.stereo.centers.is_empty())
     }
 
     /// Whether data may be reflected when they are paired with noise.
     pub fn reflections(&self) -> Reflections {
-        if self.is_chiral() { Reflections::Excluded } else { Reflections::Allowed }
+        if self.is_chiral() {
+            Reflections::Excluded
+        } else {
+            Reflections::Allowed
+        }
     }
 
     /// Whether a configuration has the right stereochemistry; always so for a toy.
@@ -188,7 +250,9 @@ impl System {
     }
 
     fn stereo_match(&self, positions: &[f64]) -> StereoMatch {
-        let Some(Reference { molecule, stereo }) = &self.molecule else { return StereoMatch::Same };
+        let Some(Reference { molecule, stereo }) = &self.molecule else {
+            return StereoMatch::Same;
+        };
         if stereo.is_empty() {
             return StereoMatch::Same;
         }
@@ -197,7 +261,9 @@ impl System {
 
     /// The torsions whose populations are reported, four atoms each.
     pub fn torsions(&self) -> Vec<[usize; 4]> {
-        self.molecule.as_ref().map_or_else(Vec::new, |reference| rotatable_torsions(&reference.molecule))
+        self.molecule.as_ref().map_or_else(Vec::new, |reference| {
+            rotatable_torsions(&reference.molecule)
+        })
     }
 
     /// Gives every sample its weight `e^{−U/kT}/q`.
@@ -211,7 +277,12 @@ impl System {
         let mut zero = BTreeMap::new();
         let mut wrong = vec![false; conformers.len()];
         let mut reflected = 0;
-        if self.is_chiral() || self.molecule.as_ref().is_some_and(|reference| !reference.stereo.is_empty()) {
+        if self.is_chiral()
+            || self
+                .molecule
+                .as_ref()
+                .is_some_and(|reference| !reference.stereo.is_empty())
+        {
             for index in 0..conformers.len() {
                 let found = self.stereo_match(conformers.get(index));
                 match found {
@@ -231,7 +302,10 @@ impl System {
         let mut potential = Vec::with_capacity(conformers.len());
         let mut log_weights = Vec::with_capacity(conformers.len());
         let kt = self.kt();
-        for (index, outcome) in energies(&*self.energy, &conformers)?.into_iter().enumerate() {
+        for (index, outcome) in energies(&*self.energy, &conformers)?
+            .into_iter()
+            .enumerate()
+        {
             potential.push(outcome.as_ref().map_or(f64::NAN, |energy| *energy));
             let log_weight = match outcome {
                 _ if wrong[index] => {
@@ -248,13 +322,36 @@ impl System {
             log_weights.push(log_weight);
         }
         let weights = Weights::from_log(log_weights)?;
-        Ok(Ensemble { conformers, log_q, energies: potential, weights, zero, reflected })
+        Ok(Ensemble {
+            conformers,
+            log_q,
+            energies: potential,
+            weights,
+            zero,
+            reflected,
+        })
     }
 
     /// What its numbers are measured in.
     pub fn units(&self) -> Units {
         self.energy.units()
     }
+}
+
+/// Refuses what is not one bonded molecule.
+fn check_bonds(molecule: &Molecule) -> Result<(), SystemError> {
+    let (name, atoms) = (molecule.name.clone(), molecule.len());
+    if molecule.bonds.is_empty() && atoms > 1 {
+        return Err(SystemError::NoBonds { name, atoms });
+    }
+    if !molecule.is_connected() {
+        return Err(SystemError::Disconnected {
+            name,
+            atoms,
+            parts: molecule.components().len(),
+        });
+    }
+    Ok(())
 }
 
 fn checked(temperature: f64) -> Result<f64, SystemError> {

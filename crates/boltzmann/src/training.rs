@@ -79,9 +79,20 @@ impl<'a> Training<'a> {
         reflections: Reflections,
     ) -> Self {
         let optimizer = AdamW::new(model.parameters());
-        let progress = Progress { best: f64::INFINITY, waited: 0 };
+        let progress = Progress {
+            best: f64::INFINITY,
+            waited: 0,
+        };
         let data = Split::new(data, model.architecture().scale, config);
-        Self { model, config, data, symmetry, reflections, optimizer, progress }
+        Self {
+            model,
+            config,
+            data,
+            symmetry,
+            reflections,
+            optimizer,
+            progress,
+        }
     }
 
     /// Whether no step is left to take.
@@ -99,7 +110,10 @@ impl<'a> Training<'a> {
     pub fn advance(&mut self) -> Step {
         let mut random = stream(self.config.seed, Purpose::Training, self.optimizer.step);
         let batch = self.pairs(&self.data.train, self.config.batch, &mut random);
-        let model = self.model.clone().with_parameters(&self.optimizer.parameters);
+        let model = self
+            .model
+            .clone()
+            .with_parameters(&self.optimizer.parameters);
         let size = self.model.points() * self.model.dims();
         let pieces: Vec<(f64, Vec<f32>)> = batch
             .pieces(size)
@@ -116,13 +130,21 @@ impl<'a> Training<'a> {
         let mut loss = 0.0;
         for (error, gradient) in &pieces {
             loss += error / count;
-            total.iter_mut().zip(gradient).for_each(|(total, g)| *total += g / count as f32);
+            total
+                .iter_mut()
+                .zip(gradient)
+                .for_each(|(total, g)| *total += g / count as f32);
         }
         let gradient_norm = self.optimizer.update(&total, self.config);
         let step = self.optimizer.step;
         let due = step.is_multiple_of(self.config.validate_every) || step == self.config.steps;
         let validation = (due && !self.data.held_out.is_empty()).then(|| self.validate());
-        Step { step, loss, gradient_norm, validation }
+        Step {
+            step,
+            loss,
+            gradient_norm,
+            validation,
+        }
     }
 
     /// The averaged parameters' loss on held-out data, always with the same noise and times.
@@ -143,7 +165,10 @@ impl<'a> Training<'a> {
         }
         let loss = total / (count * size) as f64;
         if loss < self.progress.best {
-            self.progress = Progress { best: loss, waited: 0 };
+            self.progress = Progress {
+                best: loss,
+                waited: 0,
+            };
         } else {
             self.progress.waited += 1;
         }
@@ -152,11 +177,14 @@ impl<'a> Training<'a> {
 
     /// Draws pairs of noise and data, and times stratified over (0, 1).
     fn pairs(&self, data: &Conformers, count: usize, random: &mut ChaCha8Rng) -> Batch {
-        let chosen: Vec<usize> = (0..count).map(|_| random.random_range(0..data.len())).collect();
+        let chosen: Vec<usize> = (0..count)
+            .map(|_| random.random_range(0..data.len()))
+            .collect();
         let noise_seed: u64 = random.random();
         let offset: f64 = random.random();
-        let noise: Vec<f64> =
-            (0..count as u64).flat_map(|number| self.model.prior().draw(noise_seed, number)).collect();
+        let noise: Vec<f64> = (0..count as u64)
+            .flat_map(|number| self.model.prior().draw(noise_seed, number))
+            .collect();
         let data = data.select(&chosen);
         let copies = Copies {
             points: data.points(),
@@ -215,7 +243,9 @@ impl Batch {
         let noise = self.noise.chunks(PIECE * size);
         let data = self.data.chunks(PIECE * size);
         let pairs = noise.zip(data).zip(self.times.chunks(PIECE));
-        pairs.map(|((noise, data), times)| Piece { noise, data, times }).collect()
+        pairs
+            .map(|((noise, data), times)| Piece { noise, data, times })
+            .collect()
     }
 }
 
@@ -224,8 +254,14 @@ impl Piece<'_> {
     fn error(&self, field: &dyn VectorField, model: &Model) -> Tensor<1> {
         let size = model.points() * model.dims();
         let along = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
-            let pairs = self.noise.chunks(size).zip(self.data.chunks(size)).zip(self.times);
-            pairs.flat_map(|((a, b), &t)| a.iter().zip(b).map(move |(&a, &b)| f(a, b, t))).collect()
+            let pairs = self
+                .noise
+                .chunks(size)
+                .zip(self.data.chunks(size))
+                .zip(self.times);
+            pairs
+                .flat_map(|((a, b), &t)| a.iter().zip(b).map(move |(&a, &b)| f(a, b, t)))
+                .collect()
         };
         let x = model.batch(&along(&|a, b, t| (1.0 - t) * a + t * b));
         let target = model.batch(&along(&|a, b, _| b - a));

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::System;
-use boltzflow_chemio::{ReadOptions, read};
-use boltzflow_energy::{Target, Variant};
+use boltzflow_chemio::{ReadOptions, Record, read};
+use boltzflow_energy::{Implicit, Prmtop, Target, Variant};
 use boltzflow_molecule::{Molecule, assign_bonds};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -34,13 +34,19 @@ pub enum Command {
     #[command(after_help = "Example:\n  boltzflow energy data/butane.xyz --smiles CCCC")]
     Energy(Energy),
     /// Runs temperature replica exchange and writes the frames of the lowest temperature.
-    #[command(after_help = "Example:\n  boltzflow simulate --target dw4 -n 2000 -o dw4.npz --seed 1")]
+    #[command(
+        after_help = "Example:\n  boltzflow simulate --target dw4 -n 2000 -o dw4.npz --seed 1"
+    )]
     Simulate(Simulate),
     /// Trains a flow on configurations by flow matching; goes on where a checkpoint of the same run stands.
-    #[command(after_help = "Example:\n  boltzflow train --target dw4 --data dw4.npz --config configs/dw4.toml -o dw4.safetensors")]
+    #[command(
+        after_help = "Example:\n  boltzflow train --target dw4 --data dw4.npz --config configs/dw4.toml -o dw4.safetensors"
+    )]
     Train(Train),
     /// Draws samples with their exact log-densities.
-    #[command(after_help = "Example:\n  boltzflow sample dw4.safetensors -n 1000 -o samples.npz --seed 1")]
+    #[command(
+        after_help = "Example:\n  boltzflow sample dw4.safetensors -n 1000 -o samples.npz --seed 1"
+    )]
     Sample(Sample),
     /// Joins the shards of one run, checking that each sample is there once.
     #[command(after_help = "Example:\n  boltzflow merge shard-0.npz shard-1.npz -o samples.npz")]
@@ -52,20 +58,39 @@ pub enum Command {
     #[command(after_help = "Example:\n  boltzflow reweight samples.npz --target dw4")]
     Reweight(Reweight),
     /// Compares a flow with reference configurations: negative log-likelihood, energy distances, forward effective sample size.
-    #[command(after_help = "Example:\n  boltzflow evaluate dw4.safetensors --target dw4 --reference dw4.npz --samples samples.npz")]
+    #[command(
+        after_help = "Example:\n  boltzflow evaluate dw4.safetensors --target dw4 --reference dw4.npz --samples samples.npz"
+    )]
     Evaluate(Evaluate),
     /// Does the whole job for one molecule: simulates, trains, samples, reweights, writes.
-    #[command(after_help = "Example:\n  boltzflow generate data/butane.xyz --smiles CCCC -n 1000 -o butane.sdf --seed 1")]
+    #[command(
+        after_help = "Example:\n  boltzflow generate data/butane.xyz --smiles CCCC -n 1000 -o butane.sdf --seed 1"
+    )]
     Generate(Generate),
 }
 
-/// A force field by name.
+/// What an AMBER topology is immersed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ForceField {
-    /// MMFF94 (Halgren 1996).
-    Mmff94,
-    /// MMFF94s, with planar nitrogens favoured (Halgren 1999).
-    Mmff94s,
+pub enum Solvent {
+    /// Nothing.
+    Vacuum,
+    /// Hawkins, Cramer and Truhlar (1996).
+    Hct,
+    /// Onufriev, Bashford and Case (2004), model I.
+    Obc1,
+    /// Onufriev, Bashford and Case (2004), model II.
+    Obc2,
+}
+
+impl From<Solvent> for Implicit {
+    fn from(solvent: Solvent) -> Self {
+        match solvent {
+            Solvent::Vacuum => Self::Vacuum,
+            Solvent::Hct => Self::Hct,
+            Solvent::Obc1 => Self::Obc1,
+            Solvent::Obc2 => Self::Obc2,
+        }
+    }
 }
 
 /// A toy, or a molecule under a force field.
@@ -75,7 +100,7 @@ pub struct SystemArguments {
     #[arg(long)]
     pub target: Option<Target>,
     /// The toy's kT.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub kt: f64,
     /// The molecule's structure file (PDB, XYZ, SDF).
     #[arg(long, value_name = "FILE")]
@@ -86,11 +111,14 @@ pub struct SystemArguments {
     /// An SDF file that says what the molecule is, where its file has no bonds.
     #[arg(long, value_name = "FILE", conflicts_with = "smiles")]
     pub template: Option<PathBuf>,
-    /// The force field.
-    #[arg(long, value_enum, default_value_t = ForceField::Mmff94s)]
-    pub force_field: ForceField,
+    /// `mmff94`, `mmff94s`, or an AMBER topology, FILE.prmtop.
+    #[arg(long, default_value = "mmff94s", value_name = "NAME|FILE")]
+    pub force_field: String,
+    /// The implicit solvent of an AMBER topology.
+    #[arg(long, value_enum, default_value_t = Solvent::Vacuum)]
+    pub implicit: Solvent,
     /// The temperature in K.
-    #[arg(long, default_value_t = 300.0)]
+    #[arg(long, default_value_t = 300.0, allow_negative_numbers = true)]
     pub temperature: f64,
 }
 
@@ -101,17 +129,51 @@ impl SystemArguments {
             (Some(target), None) => Ok(System::toy(target, self.kt)?),
             (None, Some(path)) => {
                 let record = read(path, &ReadOptions::default())?;
-                let molecule = self.with_bonds(record.molecule, record.conformers.get(0))?;
-                let variant = match self.force_field {
-                    ForceField::Mmff94 => Variant::Mmff94,
-                    ForceField::Mmff94s => Variant::Mmff94s,
-                };
-                System::mmff(molecule, record.conformers, variant, self.temperature)
+                self.molecular(record)
                     .with_context(|| format!("cannot set up the molecule of {}", path.display()))
             }
-            (Some(_), Some(path)) => bail!("both --target and {} were given; choose one", path.display()),
-            (None, None) => bail!("nothing to sample: give a structure file, or --target dw4 or lj:N,eps,k"),
+            (Some(_), Some(path)) => bail!(
+                "both --target and {} were given; choose one",
+                path.display()
+            ),
+            (None, None) => {
+                bail!("nothing to sample: give a structure file, or --target dw4 or lj:N,eps,k")
+            }
         }
+    }
+
+    fn molecular(&self, record: Record) -> Result<System> {
+        let variant = match self.force_field.as_str() {
+            "mmff94" => Variant::Mmff94,
+            "mmff94s" => Variant::Mmff94s,
+            path if path.ends_with("top") || path.ends_with("parm7") => {
+                let prmtop = Prmtop::open(path)?;
+                let implicit = self.implicit.into();
+                return Ok(System::amber(
+                    &prmtop,
+                    implicit,
+                    &record.molecule,
+                    record.conformers,
+                    self.temperature,
+                )?);
+            }
+            other => bail!(
+                "{other:?} is no force field; there are mmff94, mmff94s and AMBER topologies (FILE.prmtop)"
+            ),
+        };
+        if self.implicit != Solvent::Vacuum {
+            bail!(
+                "--implicit goes with an AMBER topology; {} knows no solvent",
+                self.force_field
+            );
+        }
+        let molecule = self.with_bonds(record.molecule, record.conformers.get(0))?;
+        Ok(System::mmff(
+            molecule,
+            record.conformers,
+            variant,
+            self.temperature,
+        )?)
     }
 
     fn with_bonds(&self, molecule: Molecule, positions: &[f64]) -> Result<Molecule> {
@@ -328,28 +390,45 @@ impl Shard {
             None => Self { index: 0, count: 1 },
             Some("auto") => Self::of_slurm()?,
             Some(text) => {
-                let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-                let Some((index, count)) = numbers else { bail!("--shard {text:?} is not `i/n` such as 0/4, nor `auto`") };
+                let numbers = text
+                    .split_once('/')
+                    .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+                let Some((index, count)) = numbers else {
+                    bail!("--shard {text:?} is not `i/n` such as 0/4, nor `auto`")
+                };
                 Self { index, count }
             }
         };
         if shard.index >= shard.count {
-            bail!("shard {}/{} does not exist: i goes from 0 to n − 1", shard.index, shard.count);
+            bail!(
+                "shard {}/{} does not exist: i goes from 0 to n − 1",
+                shard.index,
+                shard.count
+            );
         }
         Ok(shard)
     }
 
     fn of_slurm() -> Result<Self> {
         let number = |name: &str| -> Result<u64> {
-            let value = std::env::var(name).with_context(|| format!("--shard auto needs {name}, which Slurm sets in job arrays"))?;
-            value.parse().with_context(|| format!("{name} is {value:?}, not a number"))
+            let value = std::env::var(name).with_context(|| {
+                format!("--shard auto needs {name}, which Slurm sets in job arrays")
+            })?;
+            value
+                .parse()
+                .with_context(|| format!("{name} is {value:?}, not a number"))
         };
         let [id, first, last, count] =
             ["ID", "MIN", "MAX", "COUNT"].map(|name| number(&format!("SLURM_ARRAY_TASK_{name}")));
         let (id, first, last, count) = (id?, first?, last?, count?);
         if last.checked_sub(first).map(|span| span + 1) != Some(count) || id < first {
-            bail!("the job array {first}-{last} has {count} tasks, so its step is not 1; give --shard i/n instead");
+            bail!(
+                "the job array {first}-{last} has {count} tasks, so its step is not 1; give --shard i/n instead"
+            );
         }
-        Ok(Self { index: id - first, count })
+        Ok(Self {
+            index: id - first,
+            count,
+        })
     }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::Result;
-use boltzflow_boltzmann::{Bootstrap, Ensemble, Estimate, Reason, System, Verdict, average, free_energy_difference, log_z, populations};
+use boltzflow_boltzmann::{
+    Bootstrap, Ensemble, Estimate, Reason, System, Verdict, average, free_energy_difference, log_z,
+    populations,
+};
 use boltzflow_molecule::geometry::dihedral;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -12,7 +15,8 @@ use serde::Serialize;
 /// A bar on a terminal, nothing but the message elsewhere.
 pub fn progress(length: u64, message: &str) -> ProgressBar {
     let bar = ProgressBar::new(length);
-    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {eta}").expect("a fixed template");
+    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {eta}")
+        .expect("a fixed template");
     bar.set_style(style.progress_chars("=> "));
     bar.set_message(message.to_owned());
     if bar.is_hidden() {
@@ -76,18 +80,34 @@ impl Summary {
     /// Of an ensemble.
     pub fn new(system: &System, ensemble: &Ensemble, seed: u64) -> Result<Self> {
         let weights = &ensemble.weights;
-        let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
+        let bootstrap = Bootstrap {
+            seed,
+            ..Bootstrap::default()
+        };
         let doubts = match weights.verdict() {
             Verdict::Trusted => Vec::new(),
             Verdict::NotToBeTrusted { reasons } => reasons,
         };
-        let torsions = system.torsions().into_iter().map(|atoms| -> Result<Torsion> {
-            let is_anti = |x: &[f64]| dihedral(x, atoms).abs() >= 120_f64.to_radians();
-            let states: Vec<usize> = ensemble.conformers.iter().map(|x| usize::from(is_anti(x))).collect();
-            let shares = populations(weights, &states, 2, &bootstrap)?;
-            let gauche_over_anti = free_energy_difference(weights, &states, [1, 0], 1.0, &bootstrap)?;
-            Ok(Torsion { atoms, gauche: shares[0], anti: shares[1], gauche_over_anti })
-        });
+        let torsions = system
+            .torsions()
+            .into_iter()
+            .map(|atoms| -> Result<Torsion> {
+                let is_anti = |x: &[f64]| dihedral(x, atoms).abs() >= 120_f64.to_radians();
+                let states: Vec<usize> = ensemble
+                    .conformers
+                    .iter()
+                    .map(|x| usize::from(is_anti(x)))
+                    .collect();
+                let shares = populations(weights, &states, 2, &bootstrap)?;
+                let gauche_over_anti =
+                    free_energy_difference(weights, &states, [1, 0], 1.0, &bootstrap)?;
+                Ok(Torsion {
+                    atoms,
+                    gauche: shares[0],
+                    anti: shares[1],
+                    gauche_over_anti,
+                })
+            });
         Ok(Self {
             trusted: doubts.is_empty(),
             doubts,
@@ -116,24 +136,42 @@ impl Summary {
                 say(format_args!("               - {doubt}"))?;
             }
         }
-        say(format_args!("samples        {} in, {} of non-zero weight", self.n, self.n - self.zero_weight.values().sum::<usize>()))?;
+        say(format_args!(
+            "samples        {} in, {} of non-zero weight",
+            self.n,
+            self.n - self.zero_weight.values().sum::<usize>()
+        ))?;
         for (reason, count) in &self.zero_weight {
             say(format_args!("               {count} of weight 0: {reason}"))?;
         }
         if self.reflected > 0 {
-            say(format_args!("               {} reflected to the right mirror image", self.reflected))?;
+            say(format_args!(
+                "               {} reflected to the right mirror image",
+                self.reflected
+            ))?;
         }
-        say(format_args!("raw ESS        {:.2} % of n = {} ({:.1})", 100.0 * self.ess, self.n, self.ess * self.n as f64))?;
+        say(format_args!(
+            "raw ESS        {:.2} % of n = {} ({:.1})",
+            100.0 * self.ess,
+            self.n,
+            self.ess * self.n as f64
+        ))?;
         match self.pareto_k {
             Some(k) => say(format_args!("Pareto k̂       {k:.3}"))?,
             None => say("Pareto k̂       too few samples")?,
         }
-        say(format_args!("ln Z           {} (mean-free, all labels)", shown(&self.log_z)))?;
+        say(format_args!(
+            "ln Z           {} (mean-free, all labels)",
+            shown(&self.log_z)
+        ))?;
         say(format_args!("mean energy    {}", shown(&self.mean_energy)))?;
         for torsion in &self.torsions {
             say(format_args!(
                 "torsion {:?}  gauche (|φ| < 120°) {}, anti {}, ΔF/kT {}",
-                torsion.atoms, shown(&torsion.gauche), shown(&torsion.anti), shown(&torsion.gauche_over_anti)
+                torsion.atoms,
+                shown(&torsion.gauche),
+                shown(&torsion.anti),
+                shown(&torsion.gauche_over_anti)
             ))?;
         }
         Ok(())

@@ -25,7 +25,12 @@ fn answer(request: &Request) -> Result<serde_json::Value, Box<dyn Error>> {
     let size = 3 * energy.points();
     let x = request.positions.concat();
     if x.is_empty() || x.len() % size != 0 {
-        return Err(format!("{} coordinates are no conformers of {} atoms", x.len(), energy.points()).into());
+        return Err(format!(
+            "{} coordinates are no conformers of {} atoms",
+            x.len(),
+            energy.points()
+        )
+        .into());
     }
     let mut gradients = vec![0.0; x.len()];
     let mut energies = Vec::new();
@@ -50,7 +55,9 @@ fn answer(request: &Request) -> Result<serde_json::Value, Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     for line in std::io::stdin().lock().lines() {
-        let reply = serde_json::from_str(&line?).map_err(Into::into).and_then(|request| answer(&request));
+        let reply = serde_json::from_str(&line?)
+            .map_err(Into::into)
+            .and_then(|request| answer(&request));
         let reply = reply.unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }));
         let mut out = std::io::stdout().lock();
         writeln!(out, "{reply}")?;

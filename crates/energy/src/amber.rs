@@ -1,5 +1,10 @@
 //! The AMBER force field of one molecule, in vacuum or in implicit water, from its topology file.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined into a function with an instruction set enabled is compiled to it"
+)]
+
 mod bonded;
 mod elementary;
 mod evaluator;
@@ -53,8 +58,15 @@ impl AmberEnergy {
     /// Implicit water where the file has no radii; more than 4096 atoms.
     pub fn new(prmtop: &Prmtop, implicit: Implicit) -> Result<Self, PrmtopError> {
         prmtop.check_size()?;
-        let spheres = if implicit == Implicit::Vacuum { Vec::new() } else { prmtop.spheres()? };
-        Ok(Self { tables: Tables::new(prmtop, &spheres, implicit), implicit })
+        let spheres = if implicit == Implicit::Vacuum {
+            Vec::new()
+        } else {
+            prmtop.spheres()?
+        };
+        Ok(Self {
+            tables: Tables::new(prmtop, &spheres, implicit),
+            implicit,
+        })
     }
 
     /// The water around the molecule.
@@ -70,9 +82,16 @@ impl AmberEnergy {
     pub fn terms(&self, x: &[f64]) -> Result<Vec<(&'static str, f64)>, EnergyError> {
         let expected = 3 * self.tables.atoms;
         if x.len() != expected {
-            return Err(EnergyError::Size { expected, found: x.len() });
+            return Err(EnergyError::Size {
+                expected,
+                found: x.len(),
+            });
         }
-        let count = if self.implicit == Implicit::Vacuum { 5 } else { 7 };
+        let count = if self.implicit == Implicit::Vacuum {
+            5
+        } else {
+            7
+        };
         Ok(terms(&self.tables, x).into_iter().take(count).collect())
     }
 

@@ -62,7 +62,12 @@ pub trait Evaluator: Send {
     /// The same for many configurations, one after another in `x` and `gradients`; one outcome each.
     /// Energies that vectorise over configurations override it; the answers equal those of [`Self::evaluate`]
     /// to rounding.
-    fn evaluate_batch(&mut self, x: &[f64], gradients: &mut [f64], size: usize) -> Vec<Result<f64, EnergyError>> {
+    fn evaluate_batch(
+        &mut self,
+        x: &[f64],
+        gradients: &mut [f64],
+        size: usize,
+    ) -> Vec<Result<f64, EnergyError>> {
         x.chunks_exact(size)
             .zip(gradients.chunks_exact_mut(size))
             .map(|(x, gradient)| self.evaluate(x, gradient))
@@ -77,10 +82,16 @@ const BATCH: usize = 64;
 ///
 /// # Errors
 /// The outer error is that of setting up an evaluator; a configuration that cannot be evaluated has its own.
-pub fn energies(energy: &dyn Energy, conformers: &Conformers) -> Result<Vec<Result<f64, EnergyError>>, EnergyError> {
+pub fn energies(
+    energy: &dyn Energy,
+    conformers: &Conformers,
+) -> Result<Vec<Result<f64, EnergyError>>, EnergyError> {
     let size = energy.points() * energy.dims();
     if conformers.size() != size {
-        return Err(EnergyError::Size { expected: size, found: conformers.size() });
+        return Err(EnergyError::Size {
+            expected: size,
+            found: conformers.size(),
+        });
     }
     let batches: Vec<_> = conformers
         .positions()

@@ -16,7 +16,10 @@
 //!
 //! [`ReplicaExchange`] samples the Boltzmann distribution of any [`Energy`].
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that meets an error has failed"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that meets an error has failed")
+)]
 
 mod amber;
 pub mod blocks;
@@ -32,8 +35,8 @@ mod toy;
 
 pub use amber::{AmberEnergy, Implicit};
 pub use dynamics::{
-    DynamicsError, Frame, Guard, Masses, PairStatistics, Propagator, ReplicaExchange, ReplicaStatistics, Settings, State,
-    Statistics, geometric_ladder,
+    DynamicsError, Frame, Guard, Masses, PairStatistics, Propagator, ReplicaExchange,
+    ReplicaStatistics, Settings, State, Statistics, geometric_ladder,
 };
 pub use energy::{Energy, EnergyError, Evaluator, Units, energies};
 pub use minimise::{Minimisation, Minimum, minimise};

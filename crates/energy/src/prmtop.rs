@@ -77,7 +77,10 @@ impl Prmtop {
     /// CHARMM's terms, CMAP, 12-6-4 or 10-12 potentials, polarisabilities, extra points.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PrmtopError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| PrmtopError::Read { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| PrmtopError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::parse(&String::from_utf8_lossy(&bytes), path)
     }
 
@@ -114,10 +117,17 @@ impl Prmtop {
     ///
     /// # Errors
     /// Another number of atoms, or another element.
-    pub fn check_structure(&self, structure: &Molecule) -> Result<Vec<NameDifference>, StructureError> {
+    pub fn check_structure(
+        &self,
+        structure: &Molecule,
+    ) -> Result<Vec<NameDifference>, StructureError> {
         let (expected, found) = (self.molecule.len(), structure.len());
         if expected != found {
-            return Err(StructureError::Atoms { path: self.path.clone(), expected, found });
+            return Err(StructureError::Atoms {
+                path: self.path.clone(),
+                expected,
+                found,
+            });
         }
         let mut differences = Vec::new();
         for (atom, (ours, theirs)) in self.molecule.atoms.iter().zip(&structure.atoms).enumerate() {
@@ -130,9 +140,14 @@ impl Prmtop {
                     found: theirs.element.symbol(),
                 });
             }
-            if is_name(&theirs.name, theirs.element) && rotated(&theirs.name) != rotated(&ours.name) {
+            if is_name(&theirs.name, theirs.element) && rotated(&theirs.name) != rotated(&ours.name)
+            {
                 let (structure, topology) = (theirs.name.clone(), ours.name.clone());
-                differences.push(NameDifference { atom, structure, topology });
+                differences.push(NameDifference {
+                    atom,
+                    structure,
+                    topology,
+                });
             }
         }
         Ok(differences)
@@ -166,16 +181,33 @@ impl Prmtop {
 
     /// Intrinsic radius (Å) and screening factor of each atom.
     pub(crate) fn spheres(&self) -> Result<Vec<[f64; 2]>, PrmtopError> {
-        let missing = |section| PrmtopError::Missing { path: self.path.clone(), section };
+        let missing = |section| PrmtopError::Missing {
+            path: self.path.clone(),
+            section,
+        };
         let radii = self.radii.as_ref().ok_or_else(|| missing("RADII"))?;
         let screens = self.screens.as_ref().ok_or_else(|| missing("SCREEN"))?;
         for (section, values, least) in [("RADII", radii, 0.1), ("SCREEN", screens, 0.0)] {
-            if let Some((index, &found)) = values.iter().enumerate().find(|(_, value)| !(least..=10.0).contains(*value)) {
+            if let Some((index, &found)) = values
+                .iter()
+                .enumerate()
+                .find(|(_, value)| !(least..=10.0).contains(*value))
+            {
                 let expected = format!("from {least} to 10");
-                return Err(PrmtopError::Range { path: self.path.clone(), section, index, expected, found });
+                return Err(PrmtopError::Range {
+                    path: self.path.clone(),
+                    section,
+                    index,
+                    expected,
+                    found,
+                });
             }
         }
-        Ok(radii.iter().zip(screens).map(|(&radius, &screen)| [radius, screen]).collect())
+        Ok(radii
+            .iter()
+            .zip(screens)
+            .map(|(&radius, &screen)| [radius, screen])
+            .collect())
     }
 
     /// Refuses molecules too large for sums over all pairs.
@@ -183,7 +215,11 @@ impl Prmtop {
         const LIMIT: usize = 4096;
         let found = self.molecule.len();
         if found > LIMIT {
-            return Err(PrmtopError::Size { path: self.path.clone(), found, limit: LIMIT });
+            return Err(PrmtopError::Size {
+                path: self.path.clone(),
+                found,
+                limit: LIMIT,
+            });
         }
         Ok(())
     }

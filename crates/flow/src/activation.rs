@@ -18,7 +18,10 @@ use crate::simd::{self, Function};
 
 /// `f(x)`, elementwise.
 pub fn apply<const D: usize>(function: Function, x: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as FunctionOps>::function(x.into_dispatch(), function))
+    Tensor::from_dispatch(<Dispatch as FunctionOps>::function(
+        x.into_dispatch(),
+        function,
+    ))
 }
 
 /// `x σ(x)`, elementwise.
@@ -39,7 +42,9 @@ pub trait FunctionOps: Backend {
         gradient: FloatTensor<Self>,
         function: Function,
     ) -> FloatTensor<Self> {
-        let derivative = function.derivative().expect("only functions with a derivative are tracked");
+        let derivative = function
+            .derivative()
+            .expect("only functions with a derivative are tracked");
         Self::float_mul(gradient, Self::function(x, derivative))
     }
 }
@@ -55,7 +60,8 @@ fn compose<B: Backend>(x: FloatTensor<B>, function: Function) -> FloatTensor<B> 
         Function::Silu => B::float_mul(x.clone(), <B as ActivationOps<B>>::sigmoid(x)),
         Function::SiluSlope => {
             let s = <B as ActivationOps<B>>::sigmoid(x.clone());
-            let inner = B::float_add_scalar(B::float_mul(x, one_minus::<B>(s.clone())), 1f32.into());
+            let inner =
+                B::float_add_scalar(B::float_mul(x, one_minus::<B>(s.clone())), 1f32.into());
             B::float_mul(s, inner)
         }
         Function::SiluCurvature => {
@@ -91,20 +97,30 @@ impl FunctionOps for Flex {
                 let source: &[f32] = x.as_slice().expect("contiguous single precision");
                 let mut values = vec![0.0; source.len()];
                 simd::map(function, source, &mut values);
-                FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(x.layout().shape().clone()), DType::F32)
+                FlexTensor::new(
+                    Bytes::from_elems(values),
+                    Layout::contiguous(x.layout().shape().clone()),
+                    DType::F32,
+                )
             }
             DType::F64 => {
                 let x = x.to_contiguous();
                 let source: &[f64] = x.as_slice().expect("contiguous double precision");
                 let values: Vec<f64> = source.iter().map(|&x| function.evaluate(x)).collect();
-                FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(x.layout().shape().clone()), DType::F64)
+                FlexTensor::new(
+                    Bytes::from_elems(values),
+                    Layout::contiguous(x.layout().shape().clone()),
+                    DType::F64,
+                )
             }
             _ => compose::<Self>(x, function),
         }
     }
 
     fn function_backward(x: FlexTensor, gradient: FlexTensor, function: Function) -> FlexTensor {
-        let derivative = function.derivative().expect("only functions with a derivative are tracked");
+        let derivative = function
+            .derivative()
+            .expect("only functions with a derivative are tracked");
         if x.dtype() != DType::F32 || gradient.dtype() != DType::F32 {
             return Self::float_mul(gradient, Self::function(x, derivative));
         }
@@ -112,7 +128,11 @@ impl FunctionOps for Flex {
         let source: &[f32] = x.as_slice().expect("contiguous single precision");
         let mut gradient = gradient.to_contiguous();
         let length = source.len();
-        simd::scale(derivative, source, &mut gradient.storage_mut::<f32>()[..length]);
+        simd::scale(
+            derivative,
+            source,
+            &mut gradient.storage_mut::<f32>()[..length],
+        );
         gradient
     }
 }
@@ -126,19 +146,30 @@ impl<B: FunctionOps, C: CheckpointStrategy> FunctionOps for Autodiff<B, C> {
         struct FunctionBackward;
         impl<B: FunctionOps> Backward<B, 1> for FunctionBackward {
             type State = (FloatTensor<B>, Function);
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+            fn backward(
+                self,
+                ops: Ops<Self::State, 1>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
                 let (x, function) = ops.state;
                 unary::<B, _>(ops.parents, ops.node, grads, |gradient| {
                     B::function_backward(x, gradient, function)
                 });
             }
         }
-        match FunctionBackward.prepare::<C>([x.node()]).compute_bound().stateful() {
+        match FunctionBackward
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prepared) => {
                 let x = x.into_primitive();
                 prepared.finish((x.clone(), function), B::function(x, function))
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::function(x.into_primitive(), function)),
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(B::function(x.into_primitive(), function))
+            }
         }
     }
 }
@@ -151,16 +182,33 @@ mod tests {
     #[test]
     fn gradients_through_a_strided_view_are_slopes() {
         let x0: Vec<f64> = (0..12).map(|i| (f64::from(i) - 6.0) * 0.7).collect();
-        for function in [Function::Silu, Function::SiluSlope, Function::Tanh, Function::TanhSlope, Function::Exp] {
+        for function in [
+            Function::Silu,
+            Function::SiluSlope,
+            Function::Tanh,
+            Function::TanhSlope,
+            Function::Exp,
+        ] {
             for dtype in [DType::F32, DType::F64] {
-                let x = Tensor::<2>::from_data(TensorData::new(x0.clone(), [3, 4]), (&Device::flex(), dtype))
-                    .autodiff()
-                    .require_grad();
+                let x = Tensor::<2>::from_data(
+                    TensorData::new(x0.clone(), [3, 4]),
+                    (&Device::flex(), dtype),
+                )
+                .autodiff()
+                .require_grad();
                 let gradients = apply(function, x.clone().transpose()).sum().backward();
-                let gradient = x.grad(&gradients).expect("x is tracked").into_data().iter::<f64>().collect::<Vec<_>>();
+                let gradient = x
+                    .grad(&gradients)
+                    .expect("x is tracked")
+                    .into_data()
+                    .iter::<f64>()
+                    .collect::<Vec<_>>();
                 for (&x, g) in x0.iter().zip(gradient) {
                     let exact = function.derivative().expect("tracked").evaluate(x);
-                    assert!((exact - g).abs() < 2e-6 * exact.abs().max(1.0), "{function:?} at {x}");
+                    assert!(
+                        (exact - g).abs() < 2e-6 * exact.abs().max(1.0),
+                        "{function:?} at {x}"
+                    );
                 }
             }
         }

@@ -5,13 +5,13 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::bijection::{Bijection, FlowError};
+use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::divergence::{Divergence, times_of};
 use crate::dual::Dual;
 use crate::field::{Field, VectorField};
 use crate::ode::{self, State, Steps, Tableau, Tolerance, integrate};
 use crate::space::Space;
-use crate::bijection::{PerSample, Points};
 
 /// A numerical method by name; each stands for one [`Tableau`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +80,10 @@ struct Path {
 
 impl State for Path {
     fn axpy(self, h: f64, k: &Self) -> Self {
-        Self { x: self.x + k.x.clone() * h, log_det: self.log_det + k.log_det.clone() * h }
+        Self {
+            x: self.x + k.x.clone() * h,
+            log_det: self.log_det + k.log_det.clone() * h,
+        }
     }
 
     fn error_norm(&self, scale: &Self, tolerance: Tolerance) -> f64 {
@@ -97,7 +100,12 @@ impl State for Path {
 }
 
 impl Continuous {
-    fn solve(&self, x: Points, context: &Context, span: (f64, f64)) -> Result<(Points, PerSample), FlowError> {
+    fn solve(
+        &self,
+        x: Points,
+        context: &Context,
+        span: (f64, f64),
+    ) -> Result<(Points, PerSample), FlowError> {
         let batch = x.dims()[0];
         let probes = self.solver.divergence.probes(&x, &context.samples);
         let log_det = Tensor::zeros([batch], (&x.device(), x.dtype()));
@@ -105,12 +113,27 @@ impl Continuous {
             let (x, log_det) = probes.evaluate(&self.field, t, &path.x, context);
             Path { x, log_det }
         };
-        let solution =
-            integrate(slope, Path { x, log_det }, span, self.solver.method.tableau(), &self.solver.steps)?;
+        let solution = integrate(
+            slope,
+            Path { x, log_det },
+            span,
+            self.solver.method.tableau(),
+            &self.solver.steps,
+        )?;
         let Path { x, log_det } = solution.y;
         // One look at the numbers a solve: each synchronises the device.
-        let finite = log_det.clone().into_data().iter::<f64>().all(f64::is_finite);
-        if finite { Ok((x, log_det)) } else { Err(FlowError::NotFinite { what: "the log-determinant of a continuous flow" }) }
+        let finite = log_det
+            .clone()
+            .into_data()
+            .iter::<f64>()
+            .all(f64::is_finite);
+        if finite {
+            Ok((x, log_det))
+        } else {
+            Err(FlowError::NotFinite {
+                what: "the log-determinant of a continuous flow",
+            })
+        }
     }
 
     /// Where `x` is carried, without its log-determinant; costs one velocity an evaluation.
@@ -130,10 +153,18 @@ impl Continuous {
             }
         }
         let slope = |t: f64, at: &Cloud| {
-            Cloud(self.field.velocity(times_of(t, &at.0), Dual::constant(at.0.clone()), context).value)
+            Cloud(
+                self.field
+                    .velocity(times_of(t, &at.0), Dual::constant(at.0.clone()), context)
+                    .value,
+            )
         };
         let tableau = self.solver.method.tableau();
-        Ok(integrate(slope, Cloud(x), (0.0, 1.0), tableau, &self.solver.steps)?.y.0)
+        Ok(
+            integrate(slope, Cloud(x), (0.0, 1.0), tableau, &self.solver.steps)?
+                .y
+                .0,
+        )
     }
 }
 

@@ -5,11 +5,11 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
+use crate::bijection::{PerSample, Points};
 use crate::context::{Context, Samples};
 use crate::dual::Dual;
 use crate::field::VectorField;
 use crate::random::{Purpose, stream};
-use crate::bijection::{PerSample, Points};
 
 /// How `∇·v` is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,13 +63,27 @@ impl Divergence {
                         let start = (probe * batch + row) * points * dims;
                         for value in &mut values[start..start + points * dims] {
                             *value = match noise {
-                                Noise::Rademacher => if random.random::<bool>() { 1.0 } else { -1.0 },
+                                Noise::Rademacher => {
+                                    if random.random::<bool>() {
+                                        1.0
+                                    } else {
+                                        -1.0
+                                    }
+                                }
                                 Noise::Gaussian => random.sample(StandardNormal),
                             };
                         }
                     }
                 }
-                Probes::Random(tensor(values, [probes * batch, points, dims], &x.device(), x.dtype()), probes)
+                Probes::Random(
+                    tensor(
+                        values,
+                        [probes * batch, points, dims],
+                        &x.device(),
+                        x.dtype(),
+                    ),
+                    probes,
+                )
             }
         }
     }
@@ -77,7 +91,13 @@ impl Divergence {
 
 impl Probes {
     /// `v` and `∇·v`, or its estimate.
-    pub fn evaluate(&self, field: &dyn VectorField, t: f64, x: &Points, context: &Context) -> (Points, PerSample) {
+    pub fn evaluate(
+        &self,
+        field: &dyn VectorField,
+        t: f64,
+        x: &Points,
+        context: &Context,
+    ) -> (Points, PerSample) {
         match self {
             Self::Random(directions, probes) => {
                 let dual = Dual::new(x.clone(), directions.clone());
@@ -88,7 +108,8 @@ impl Probes {
             }
             Self::Coordinates => {
                 let [batch, points, dims] = x.dims();
-                let rows = (PASS_VALUES / field.divergence_size(points, dims).max(1)).clamp(1, batch);
+                let rows =
+                    (PASS_VALUES / field.divergence_size(points, dims).max(1)).clamp(1, batch);
                 let parts = (0..batch).step_by(rows).map(|start| {
                     let end = (start + rows).min(batch);
                     let x = x.clone().slice(start..end);
@@ -106,7 +127,12 @@ impl Probes {
 }
 
 /// `v` and its divergence by a tangent for every coordinate, whatever the field.
-pub fn by_coordinates(field: &dyn VectorField, t: Tensor<1>, x: &Points, context: &Context) -> (Points, PerSample) {
+pub fn by_coordinates(
+    field: &dyn VectorField,
+    t: Tensor<1>,
+    x: &Points,
+    context: &Context,
+) -> (Points, PerSample) {
     let [batch, points, dims] = x.dims();
     let count = points * dims;
     let directions = identity_matrix(count, x)
@@ -115,14 +141,19 @@ pub fn by_coordinates(field: &dyn VectorField, t: Tensor<1>, x: &Points, context
         .reshape([count * batch, points, dims]);
     let velocity = field.velocity(t, Dual::new(x.clone(), directions.clone()), context);
     let tangents = velocity.tangents.expect("x carries tangents");
-    let trace = per_direction(directions * tangents, count).sum_dim(0).reshape([batch]);
+    let trace = per_direction(directions * tangents, count)
+        .sum_dim(0)
+        .reshape([batch]);
     (velocity.value, trace)
 }
 
 /// Sums each direction's product over the coordinates, `[directions, batch]`.
 fn per_direction(products: Tensor<3>, directions: usize) -> Tensor<2> {
     let [rows, points, dims] = products.dims();
-    products.reshape([directions, rows / directions, points * dims]).sum_dim(2).squeeze_dim(2)
+    products
+        .reshape([directions, rows / directions, points * dims])
+        .sum_dim(2)
+        .squeeze_dim(2)
 }
 
 /// The same time for every sample.
@@ -132,11 +163,18 @@ pub(crate) fn times_of(t: f64, x: &Points) -> Tensor<1> {
 
 /// The identity matrix, of the float type of `like`.
 pub(crate) fn identity_matrix(size: usize, like: &Points) -> Tensor<2> {
-    let values = (0..size * size).map(|i| f64::from(u8::from(i % (size + 1) == 0))).collect();
+    let values = (0..size * size)
+        .map(|i| f64::from(u8::from(i % (size + 1) == 0)))
+        .collect();
     tensor(values, [size, size], &like.device(), like.dtype())
 }
 
 /// Host numbers as a tensor of the type asked for.
-pub(crate) fn tensor<const D: usize>(values: Vec<f64>, shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
+pub(crate) fn tensor<const D: usize>(
+    values: Vec<f64>,
+    shape: [usize; D],
+    device: &Device,
+    dtype: DType,
+) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), (device, dtype))
 }

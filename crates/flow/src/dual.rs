@@ -22,31 +22,48 @@ pub struct Dual<const D: usize> {
 impl<const D: usize> Dual<D> {
     /// A value whose derivatives nobody asks for, or are zero.
     pub fn constant(value: Tensor<D>) -> Self {
-        Self { value, tangents: None }
+        Self {
+            value,
+            tangents: None,
+        }
     }
 
     /// A value with its tangents.
     pub fn new(value: Tensor<D>, tangents: Tensor<D>) -> Self {
-        Self { value, tangents: Some(tangents) }
+        Self {
+            value,
+            tangents: Some(tangents),
+        }
     }
 
     /// Applies a map that is linear in the tensor, and acts on each sample alone.
     pub fn linear<const E: usize>(self, map: impl Fn(Tensor<D>) -> Tensor<E>) -> Dual<E> {
-        Dual { tangents: self.tangents.map(&map), value: map(self.value) }
+        Dual {
+            tangents: self.tangents.map(&map),
+            value: map(self.value),
+        }
     }
 
     /// `x W + b`.
     pub fn through(self, layer: &Linear) -> Self {
-        Self { tangents: self.tangents.map(|t| layer.matmul(t)), value: layer.forward(self.value) }
+        Self {
+            tangents: self.tangents.map(|t| layer.matmul(t)),
+            value: layer.forward(self.value),
+        }
     }
 
     /// `f(x)`, elementwise; tangents by `f'(x) ẋ`.
     pub fn map(self, function: Function) -> Self {
         let tangents = self.tangents.map(|t| {
-            let slope = function.derivative().expect("networks use functions with a derivative");
+            let slope = function
+                .derivative()
+                .expect("networks use functions with a derivative");
             times(t, apply(slope, self.value.clone()))
         });
-        Self { value: apply(function, self.value), tangents }
+        Self {
+            value: apply(function, self.value),
+            tangents,
+        }
     }
 
     /// A sum; a missing tangent counts as zero.
@@ -55,7 +72,10 @@ impl<const D: usize> Dual<D> {
             (Some(a), Some(b)) => Some(a + b),
             (a, b) => a.or(b),
         };
-        Self { value: self.value + other.value, tangents }
+        Self {
+            value: self.value + other.value,
+            tangents,
+        }
     }
 
     /// A product, elementwise with broadcasting of size-1 axes: `ẋ y + x ẏ`.
@@ -66,12 +86,18 @@ impl<const D: usize> Dual<D> {
             (Some(a), Some(b)) => Some(a + b),
             (a, b) => a.or(b),
         };
-        Self { value: self.value * other.value, tangents }
+        Self {
+            value: self.value * other.value,
+            tangents,
+        }
     }
 
     /// `y = f(x)`, elementwise, with `slope = f'(x)`.
     pub fn chain(self, value: Tensor<D>, slope: impl FnOnce() -> Tensor<D>) -> Self {
-        Self { value, tangents: self.tangents.map(|t| times(t, slope())) }
+        Self {
+            value,
+            tangents: self.tangents.map(|t| times(t, slope())),
+        }
     }
 }
 

@@ -7,11 +7,11 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::dual::Dual;
 use crate::field::VectorField;
 use crate::linear::{Initializer, Linear};
-use crate::bijection::{PerSample, Points};
 use layer::Layer;
 
 /// The size of an [`Egnn`], and of the features it is given.
@@ -58,7 +58,12 @@ impl Egnn {
             .collect();
         Self {
             nodes: Linear::new(config.node_features, config.width, 1.0, make),
-            global: Linear::without_bias(TIME_FEATURES + config.global_features, config.width, 1.0, make),
+            global: Linear::without_bias(
+                TIME_FEATURES + config.global_features,
+                config.width,
+                1.0,
+                make,
+            ),
             layers,
         }
     }
@@ -74,9 +79,16 @@ impl Egnn {
         }
         if let Some(global) = &context.global {
             let rows = global.dims()[0];
-            features.push(if rows == batch { global.clone() } else { global.clone().repeat_dim(0, batch) });
+            features.push(if rows == batch {
+                global.clone()
+            } else {
+                global.clone().repeat_dim(0, batch)
+            });
         }
-        let global: Tensor<3> = self.global.forward(Tensor::cat(features, 1)).unsqueeze_dim(1);
+        let global: Tensor<3> = self
+            .global
+            .forward(Tensor::cat(features, 1))
+            .unsqueeze_dim(1);
         self.nodes.forward(context.nodes.clone()) + global
     }
 }
@@ -111,11 +123,20 @@ impl VectorField for Egnn {
     fn divergence_size(&self, points: usize, dims: usize) -> usize {
         let width = self.nodes.weight.dims()[1];
         // Tangents of the layers between live on all edges, those of the first and last on one row of edges a direction.
-        let edges = if self.layers.len() > 2 { points * points } else { points };
+        let edges = if self.layers.len() > 2 {
+            points * points
+        } else {
+            points
+        };
         dims * points * edges * width
     }
 
-    fn structured_divergence(&self, t: Tensor<1>, x: Points, context: &Context) -> Option<(Points, PerSample)> {
+    fn structured_divergence(
+        &self,
+        t: Tensor<1>,
+        x: Points,
+        context: &Context,
+    ) -> Option<(Points, PerSample)> {
         Some(divergence::exact(self, t, x, context))
     }
 }

@@ -3,10 +3,10 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::dual::Dual;
 use crate::egnn::Egnn;
-use crate::bijection::{PerSample, Points};
 
 /// `v(t, x)`, equivariant under rotations, reflections and permutations of like points, and free of net translation.
 pub trait VectorField {
@@ -22,7 +22,12 @@ pub trait VectorField {
 
     /// `v` and its exact divergence where the field knows a cheaper way than a tangent for every coordinate through all of its
     /// layers; `None` otherwise.
-    fn structured_divergence(&self, _t: Tensor<1>, _x: Points, _context: &Context) -> Option<(Points, PerSample)> {
+    fn structured_divergence(
+        &self,
+        _t: Tensor<1>,
+        _x: Points,
+        _context: &Context,
+    ) -> Option<(Points, PerSample)> {
         None
     }
 }
@@ -47,7 +52,12 @@ impl VectorField for Field {
         }
     }
 
-    fn structured_divergence(&self, t: Tensor<1>, x: Points, context: &Context) -> Option<(Points, PerSample)> {
+    fn structured_divergence(
+        &self,
+        t: Tensor<1>,
+        x: Points,
+        context: &Context,
+    ) -> Option<(Points, PerSample)> {
         match self {
             Self::Egnn(field) => field.structured_divergence(t, x, context),
         }

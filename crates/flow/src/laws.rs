@@ -14,7 +14,11 @@ const POINTS: usize = 5;
 
 fn context(pair_features: bool, batch: usize) -> Context {
     let device = Device::flex();
-    let ramp = |count: usize| (0..count).map(|i| (i as f64 * 0.7).sin()).collect::<Vec<_>>();
+    let ramp = |count: usize| {
+        (0..count)
+            .map(|i| (i as f64 * 0.7).sin())
+            .collect::<Vec<_>>()
+    };
     let pairs = pair_features.then(|| {
         let mut values = vec![0.0; POINTS * POINTS];
         for i in 0..POINTS {
@@ -40,15 +44,31 @@ fn network(layers: usize, pair_features: usize) -> Egnn {
 fn shaken(layers: usize, pair_features: usize, noise: f32) -> Egnn {
     let mut random = stream(11, Purpose::Parameters, layers as u64);
     let device = Device::flex();
-    let mut make = Initializer { random: &mut random, device: &device, dtype: DType::F64 };
-    let config = EgnnConfig { width: 8, layers, node_features: 2, pair_features, global_features: 0 };
+    let mut make = Initializer {
+        random: &mut random,
+        device: &device,
+        dtype: DType::F64,
+    };
+    let config = EgnnConfig {
+        width: 8,
+        layers,
+        node_features: 2,
+        pair_features,
+        global_features: 0,
+    };
     let egnn = Egnn::new(&config, &mut make);
-    let values: Vec<f32> = flatten(&egnn).iter().map(|w| w + noise * random.sample::<f32, _>(StandardNormal)).collect();
+    let values: Vec<f32> = flatten(&egnn)
+        .iter()
+        .map(|w| w + noise * random.sample::<f32, _>(StandardNormal))
+        .collect();
     unflatten(egnn, &values)
 }
 
 fn space(dims: usize) -> Space {
-    Space::MeanFree { points: POINTS, dims }
+    Space::MeanFree {
+        points: POINTS,
+        dims,
+    }
 }
 
 fn points(batch: usize, dims: usize) -> Points {
@@ -61,9 +81,17 @@ fn cloud(values: Vec<f64>, points: usize, dims: usize) -> Points {
 }
 
 fn flow(dims: usize, divergence: Divergence, count: usize) -> Chain<Layer> {
-    let solver = Solver { method: Method::Rk4, steps: Steps::Fixed { count }, divergence };
+    let solver = Solver {
+        method: Method::Rk4,
+        steps: Steps::Fixed { count },
+        divergence,
+    };
     let field = Field::Egnn(shaken(3, 1, 0.05));
-    let continuous = Continuous { field, space: space(dims), solver };
+    let continuous = Continuous {
+        field,
+        space: space(dims),
+        solver,
+    };
     let scale = Affine::new(space(dims), 1.7).unwrap();
     Chain::new(vec![Layer::Continuous(continuous), Layer::Affine(scale)]).unwrap()
 }
@@ -79,7 +107,9 @@ fn the_structured_divergence_is_the_trace_of_the_jacobian() {
         for dims in [2, 3] {
             let (egnn, x, context) = (network(layers, 1), points(3, dims), context(true, 3));
             let t = Tensor::full([3], 0.4, (&Device::flex(), DType::F64));
-            let (v, exact) = egnn.structured_divergence(t.clone(), x.clone(), &context).unwrap();
+            let (v, exact) = egnn
+                .structured_divergence(t.clone(), x.clone(), &context)
+                .unwrap();
             let (w, trace) = by_coordinates(&egnn, t, &x, &context);
             assert!(apart(v, w) < 1e-12);
             let off = largest(exact - trace.clone()) / largest(trace).max(1.0);
@@ -91,7 +121,11 @@ fn the_structured_divergence_is_the_trace_of_the_jacobian() {
 #[test]
 fn a_continuous_flow_is_lawful_and_equivariant() {
     for dims in [2, 3] {
-        let (flow, x, context) = (flow(dims, Divergence::Exact, 80), points(2, dims), context(true, 2));
+        let (flow, x, context) = (
+            flow(dims, Divergence::Exact, 80),
+            points(2, dims),
+            context(true, 2),
+        );
         assert_lawful(&flow, x.clone(), &context, 2e-6).unwrap();
         assert_equivariant(&flow, x, &context, 1e-10).unwrap();
     }
@@ -106,8 +140,16 @@ fn rotations_and_reflections_commute_with_the_field() {
     let reflection = [1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0];
     for matrix in [rotation, reflection] {
         let matrix = divergence::tensor(matrix.to_vec(), [1, 3, 3], &Device::flex(), DType::F64);
-        let turned = egnn.velocity(t(), Dual::constant(x.clone().matmul(matrix.clone())), &context).value;
-        let v = egnn.velocity(t(), Dual::constant(x.clone()), &context).value;
+        let turned = egnn
+            .velocity(
+                t(),
+                Dual::constant(x.clone().matmul(matrix.clone())),
+                &context,
+            )
+            .value;
+        let v = egnn
+            .velocity(t(), Dual::constant(x.clone()), &context)
+            .value;
         assert!(apart(turned, v.matmul(matrix)) < 1e-12);
     }
 }
@@ -116,7 +158,9 @@ fn rotations_and_reflections_commute_with_the_field() {
 fn translations_leave_the_field_unchanged_and_mean_free() {
     let (egnn, x, context) = (network(3, 1), points(2, 3), context(true, 2));
     let t = || Tensor::full([2], 0.7, (&Device::flex(), DType::F64));
-    let v = egnn.velocity(t(), Dual::constant(x.clone()), &context).value;
+    let v = egnn
+        .velocity(t(), Dual::constant(x.clone()), &context)
+        .value;
     let shifted = egnn.velocity(t(), Dual::constant(x + 3.0), &context).value;
     assert!(apart(shifted, v.clone()) < 1e-11);
     assert!(largest(v.clone().sum_dim(1)) < 1e-13 * largest(v));
@@ -129,8 +173,12 @@ fn like_points_may_change_places() {
     context.nodes = context.nodes.ones_like();
     let t = || Tensor::full([2], 0.7, (&Device::flex(), DType::F64));
     let order = Tensor::<1, burn::tensor::Int>::from_data([3_i64, 0, 4, 1, 2], &Device::flex());
-    let v = egnn.velocity(t(), Dual::constant(x.clone()), &context).value;
-    let permuted = egnn.velocity(t(), Dual::constant(x.select(1, order.clone())), &context).value;
+    let v = egnn
+        .velocity(t(), Dual::constant(x.clone()), &context)
+        .value;
+    let permuted = egnn
+        .velocity(t(), Dual::constant(x.select(1, order.clone())), &context)
+        .value;
     assert!(apart(permuted, v.select(1, order)) < 1e-12);
 }
 
@@ -140,7 +188,10 @@ fn hutchinson_is_unbiased_and_fixed_by_sample_number() {
     let exact = host(Probes::Coordinates.evaluate(&egnn, 0.3, &x, &context).1)[0];
     for noise in [Noise::Rademacher, Noise::Gaussian] {
         let estimate = |number: u64, probes| {
-            let samples = Samples { seed: 9, numbers: vec![number] };
+            let samples = Samples {
+                seed: 9,
+                numbers: vec![number],
+            };
             let probes = Divergence::Hutchinson { probes, noise }.probes(&x, &samples);
             host(probes.evaluate(&egnn, 0.3, &x, &context).1)[0]
         };
@@ -148,7 +199,10 @@ fn hutchinson_is_unbiased_and_fixed_by_sample_number() {
         let values: Vec<f64> = (0..400).map(|number| estimate(number, 4)).collect();
         let mean = values.iter().sum::<f64>() / 400.0;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 399.0;
-        assert!((mean - exact).abs() < 4.0 * (variance / 400.0).sqrt(), "{mean} against {exact}");
+        assert!(
+            (mean - exact).abs() < 4.0 * (variance / 400.0).sqrt(),
+            "{mean} against {exact}"
+        );
     }
 }
 
@@ -174,12 +228,19 @@ fn gradients_are_differences_also_where_points_coincide() {
         let at = |by: f32| {
             let mut moved = flat.clone();
             moved[index] += by;
-            (host(loss(&unflatten(plain.clone(), &moved)))[0], f64::from(moved[index]))
+            (
+                host(loss(&unflatten(plain.clone(), &moved)))[0],
+                f64::from(moved[index]),
+            )
         };
         let ((up, a), (down, b)) = (at(2e-3), at(-2e-3));
         let slope = (up - down) / (a - b);
         let error = (slope - f64::from(found[index])).abs();
-        assert!(error < 1e-3 * slope.abs().max(1.0), "parameter {index}: {slope} against {}", found[index]);
+        assert!(
+            error < 1e-3 * slope.abs().max(1.0),
+            "parameter {index}: {slope} against {}",
+            found[index]
+        );
     }
 }
 
@@ -188,12 +249,30 @@ fn a_density_integrates_to_one() {
     // Two points in the plane; only their distance matters: q(d) 2πd integrates to one over the relative coordinate.
     let mut random = stream(2, Purpose::Parameters, 0);
     let device = Device::flex();
-    let mut make = Initializer { random: &mut random, device: &device, dtype: DType::F64 };
-    let config = EgnnConfig { width: 8, layers: 2, node_features: 1, pair_features: 0, global_features: 0 };
+    let mut make = Initializer {
+        random: &mut random,
+        device: &device,
+        dtype: DType::F64,
+    };
+    let config = EgnnConfig {
+        width: 8,
+        layers: 2,
+        node_features: 1,
+        pair_features: 0,
+        global_features: 0,
+    };
     let egnn = Egnn::new(&config, &mut make);
     let values: Vec<f32> = flatten(&egnn).iter().map(|w| w * 1.2).collect();
-    let solver = Solver { method: Method::Rk4, steps: Steps::Fixed { count: 20 }, divergence: Divergence::Exact };
-    let flow = Continuous { field: Field::Egnn(unflatten(egnn, &values)), space: Space::MeanFree { points: 2, dims: 2 }, solver };
+    let solver = Solver {
+        method: Method::Rk4,
+        steps: Steps::Fixed { count: 20 },
+        divergence: Divergence::Exact,
+    };
+    let flow = Continuous {
+        field: Field::Egnn(unflatten(egnn, &values)),
+        space: Space::MeanFree { points: 2, dims: 2 },
+        solver,
+    };
     let grid: Vec<f64> = (0..2000).map(|i| (f64::from(i) + 0.5) * 5e-3).collect();
     let context = Context {
         nodes: Tensor::ones([1, 2, 1], (&device, DType::F64)),
@@ -202,7 +281,10 @@ fn a_density_integrates_to_one() {
         samples: Samples::consecutive(0, 0..2000),
     };
     // Mean-free coordinate u = (d/√2, 0), |u| = r.
-    let y: Vec<f64> = grid.iter().flat_map(|r| [r / 2_f64.sqrt(), 0.0, -r / 2_f64.sqrt(), 0.0]).collect();
+    let y: Vec<f64> = grid
+        .iter()
+        .flat_map(|r| [r / 2_f64.sqrt(), 0.0, -r / 2_f64.sqrt(), 0.0])
+        .collect();
     let (x, log_det) = flow.inverse(cloud(y, 2, 2), &context).unwrap();
     let log_prior = MeanFreeGaussian { points: 2, dims: 2 }.log_density(&host(x));
     let total: f64 = grid
@@ -210,14 +292,19 @@ fn a_density_integrates_to_one() {
         .zip(log_prior.iter().zip(host(log_det)))
         .map(|(r, (p, l))| (p + l).exp() * std::f64::consts::TAU * r * 5e-3)
         .sum();
-    assert!((total - 1.0).abs() < 1e-5, "the density integrates to {total}");
+    assert!(
+        (total - 1.0).abs() < 1e-5,
+        "the density integrates to {total}"
+    );
 }
 
 #[test]
 fn samples_do_not_depend_on_their_batch() {
     let flow = flow(3, Divergence::Exact, 2);
     let (all, log_det) = flow.forward(points(4, 3), &context(true, 4)).unwrap();
-    let (one, own) = flow.forward(points(4, 3).slice(2..3), &context(true, 4).rows(2..3)).unwrap();
+    let (one, own) = flow
+        .forward(points(4, 3).slice(2..3), &context(true, 4).rows(2..3))
+        .unwrap();
     assert_eq!(host(all.slice(2..3)), host(one));
     assert_eq!(host(log_det)[2].to_bits(), host(own)[0].to_bits());
 }
@@ -225,7 +312,16 @@ fn samples_do_not_depend_on_their_batch() {
 #[test]
 fn transport_is_the_forward_map() {
     let flow = flow(3, Divergence::Exact, 4);
-    let Layer::Continuous(continuous) = &flow.layers()[0] else { panic!("the first map is continuous") };
+    let Layer::Continuous(continuous) = &flow.layers()[0] else {
+        panic!("the first map is continuous")
+    };
     let (y, _) = continuous.forward(points(2, 3), &context(true, 2)).unwrap();
-    assert!(apart(continuous.transport(points(2, 3), &context(true, 2)).unwrap(), y) < 1e-12);
+    assert!(
+        apart(
+            continuous
+                .transport(points(2, 3), &context(true, 2))
+                .unwrap(),
+            y
+        ) < 1e-12
+    );
 }

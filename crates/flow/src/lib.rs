@@ -18,6 +18,8 @@ mod divergence;
 mod dual;
 mod egnn;
 mod field;
+#[cfg(test)]
+mod laws;
 mod layer;
 mod linear;
 pub mod ode;
@@ -27,20 +29,18 @@ pub mod random;
 pub mod simd;
 mod space;
 #[cfg(test)]
-mod laws;
-#[cfg(test)]
 pub mod testing;
 
 pub use affine::Affine;
 pub use bijection::{Bijection, FlowError, PerSample, Points, host};
 pub use chain::Chain;
-pub use layer::Layer;
 pub use context::{Context, Samples};
 pub use continuous::{Continuous, Method, Solver};
 pub use divergence::{Divergence, Noise, Probes, by_coordinates};
 pub use dual::Dual;
 pub use egnn::{Egnn, EgnnConfig};
 pub use field::{Field, VectorField};
+pub use layer::Layer;
 pub use linear::{Initializer, Linear};
 pub use prior::{MeanFreeGaussian, Prior};
 pub use space::Space;

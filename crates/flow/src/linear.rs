@@ -20,8 +20,13 @@ impl Initializer<'_> {
     /// Uniform numbers in `(−bound, bound)`.
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
         let count = shape.iter().product();
-        let values: Vec<f64> = (0..count).map(|_| self.random.random_range(-1.0..1.0) * bound).collect();
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), (self.device, self.dtype)))
+        let values: Vec<f64> = (0..count)
+            .map(|_| self.random.random_range(-1.0..1.0) * bound)
+            .collect();
+        Param::from_tensor(Tensor::from_data(
+            TensorData::new(values, shape),
+            (self.device, self.dtype),
+        ))
     }
 
     /// Zeros.
@@ -46,13 +51,19 @@ impl Linear {
     /// With bias; weights uniform in `±gain·√(3/inputs)`, so of variance `gain²/inputs`.
     pub fn new(inputs: usize, outputs: usize, gain: f64, make: &mut Initializer) -> Self {
         let bias = Some(make.zeros([outputs]));
-        Self { bias, ..Self::without_bias(inputs, outputs, gain, make) }
+        Self {
+            bias,
+            ..Self::without_bias(inputs, outputs, gain, make)
+        }
     }
 
     /// `y = x W`.
     pub fn without_bias(inputs: usize, outputs: usize, gain: f64, make: &mut Initializer) -> Self {
         let bound = gain * (3.0 / inputs as f64).sqrt();
-        Self { weight: make.uniform([inputs, outputs], bound), bias: None }
+        Self {
+            weight: make.uniform([inputs, outputs], bound),
+            bias: None,
+        }
     }
 
     /// `x W`, without the bias: also how tangents are mapped.
@@ -61,7 +72,9 @@ impl Linear {
         let [inputs, outputs] = self.weight.dims();
         let rows = shape.iter().product::<usize>() / inputs;
         shape[D - 1] = outputs;
-        x.reshape([rows, inputs]).matmul(self.weight.val()).reshape(shape)
+        x.reshape([rows, inputs])
+            .matmul(self.weight.val())
+            .reshape(shape)
     }
 
     /// `x W + b`.

@@ -46,7 +46,9 @@ pub fn gradients(module: &impl Module, gradients: &Gradients) -> Vec<f32> {
             let value = param.val();
             match value.grad(self.1) {
                 Some(gradient) => self.0.extend(gradient.into_data().iter::<f32>()),
-                None => self.0.resize(self.0.len() + value.shape().num_elements(), 0.0),
+                None => self
+                    .0
+                    .resize(self.0.len() + value.shape().num_elements(), 0.0),
             }
         }
     }

@@ -130,7 +130,13 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     let p = multiply_add::<FMA>(p, r, 1.666_666_5e-1);
     let p = multiply_add::<FMA>(p, r, 0.5);
     let p = multiply_add::<FMA>(p, r * r, r + 1.0);
-    p * f32::from_bits((shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23)
+    p * f32::from_bits(
+        (shifted
+            .to_bits()
+            .wrapping_sub(ROUND.to_bits())
+            .wrapping_add(127))
+            << 23,
+    )
 }
 
 #[inline(always)]
@@ -143,7 +149,9 @@ fn sigmoid<const FMA: bool>(x: f32) -> f32 {
 fn tanh<const FMA: bool>(x: f32) -> f32 {
     let far = 1.0 - 2.0 / (exp::<FMA>(2.0 * x) + 1.0);
     let x2 = x * x;
-    let near = x * (1.0 + x2 * (-1.0 / 3.0 + x2 * (2.0 / 15.0 + x2 * (-17.0 / 315.0 + x2 * (62.0 / 2835.0)))));
+    let near = x
+        * (1.0
+            + x2 * (-1.0 / 3.0 + x2 * (2.0 / 15.0 + x2 * (-17.0 / 315.0 + x2 * (62.0 / 2835.0)))));
     if x2 < 0.0625 { near } else { far }
 }
 
@@ -279,7 +287,9 @@ mod tests {
     #[test]
     fn derivatives_are_slopes() {
         for function in ALL {
-            let Some(derivative) = function.derivative() else { continue };
+            let Some(derivative) = function.derivative() else {
+                continue;
+            };
             for x in [-7.3, -1.0, -0.1, 0.0, 0.2, 2.5] {
                 let slope = (function.evaluate(x + 1e-6) - function.evaluate(x - 1e-6)) / 2e-6;
                 assert!((slope - derivative.evaluate(x)).abs() < 1e-8 * slope.abs().max(1.0));

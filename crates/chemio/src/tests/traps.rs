@@ -98,7 +98,7 @@ fn packed_coordinates_are_those_that_chemfiles_reads() {
         let mut reader = Trajectory::open(&path, 'r').unwrap();
         let mut frame = Frame::new();
         assert_eq!(ours.len(), 3);
-        for conformer in ours.iter() {
+        for conformer in &ours {
             reader.read(&mut frame).unwrap();
             for (ours, theirs) in conformer.iter().zip(frame.positions().as_flattened()) {
                 assert!(

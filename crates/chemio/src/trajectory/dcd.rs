@@ -22,6 +22,8 @@ struct Layout {
     cell: bool,
     /// Whether a fourth axis follows them.
     fourth: bool,
+    /// Frames that the header announces.
+    announced: usize,
 }
 
 /// Reads a DCD file.
@@ -33,6 +35,15 @@ pub(super) fn read(path: &Path, atoms: usize) -> Result<Conformers, Error> {
         let positions =
             frame(&mut bytes, layout, atoms).map_err(|stop| bytes.error(conformers.len(), stop))?;
         conformers.push(&positions);
+    }
+    // A file cut between two frames shows only here; some programs leave 0 or an early count.
+    if layout.announced > conformers.len() {
+        log::warn!(
+            "{} announces {} frames, but {} are there; it may be truncated",
+            path.display(),
+            layout.announced,
+            conformers.len()
+        );
     }
     if conformers.is_empty() {
         Err(Error::Empty {
@@ -80,11 +91,13 @@ fn header(bytes: &mut Bytes, atoms: usize) -> Result<Layout, Stop> {
             swapped: false,
             cell: false,
             fourth: false,
+            announced: 0,
         },
         (_, 84) => Layout {
             swapped: true,
             cell: false,
             fourth: false,
+            announced: 0,
         },
         _ => return Err(Stop::NoFrame),
     };
@@ -105,6 +118,7 @@ fn header(bytes: &mut Bytes, atoms: usize) -> Result<Layout, Stop> {
     let layout = Layout {
         cell: set(19) && set(10),
         fourth: set(19) && set(11),
+        announced: layout.number(settings[1]) as usize,
         ..layout
     };
     layout.record(bytes)?;

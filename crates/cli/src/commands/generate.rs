@@ -20,14 +20,21 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     }
     let output = &arguments.output;
     if output.exists() && !arguments.overwrite {
-        bail!("{} exists; give --overwrite to replace it", output.display());
+        bail!(
+            "{} exists; give --overwrite to replace it",
+            output.display()
+        );
     }
     let system = arguments.system.system(arguments.input.as_ref())?;
     let checkpoint = match &arguments.checkpoint {
         Some(path) => {
             let checkpoint = Checkpoint::read(path)?;
             if checkpoint.description.architecture.features != system.features() {
-                bail!("{} is a flow of another molecule or atom order ({})", path.display(), checkpoint.description.target);
+                bail!(
+                    "{} is a flow of another molecule or atom order ({})",
+                    path.display(),
+                    checkpoint.description.target
+                );
             }
             checkpoint
         }
@@ -36,11 +43,26 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let model = checkpoint.model(&Device::flex())?;
     let samples = output.with_extension("samples.npz");
     let whole = Shard { index: 0, count: 1 };
-    let file = sampling::run(&model, &checkpoint, arguments.seed, arguments.count, whole, &samples, arguments.overwrite)?;
+    let file = sampling::run(
+        &model,
+        &checkpoint,
+        arguments.seed,
+        arguments.count,
+        whole,
+        &samples,
+        arguments.overwrite,
+    )?;
     let ensemble = system.reweight(&file.drawn)?;
     let summary = Summary::new(&system, &ensemble, arguments.seed)?;
     if system.molecule.is_some() {
-        write_structures(output, &system, &ensemble, &file.numbers, arguments.seed, summary.trusted)?;
+        write_structures(
+            output,
+            &system,
+            &ensemble,
+            &file.numbers,
+            arguments.seed,
+            summary.trusted,
+        )?;
     }
     summary.print(json)
 }
@@ -52,11 +74,11 @@ fn learn(arguments: &Generate, system: &System) -> Result<Checkpoint> {
         None => built_in(arguments.seed),
     };
     let settings = Settings {
-        temperatures: geometric_ladder(system.temperature, 2.0 * system.temperature, 4),
+        temperatures: geometric_ladder(system.temperature, 3.0 * system.temperature, 4),
         ladders: 4,
         propagator: simulation::propagator(system),
         burn_in: 400,
-        stride: 4,
+        stride: 2,
         seed: arguments.seed,
     };
     let replicas = settings.replicas() as u64;
@@ -69,14 +91,27 @@ fn learn(arguments: &Generate, system: &System) -> Result<Checkpoint> {
     let state = arguments.output.with_extension("state.json");
     let frames = simulation::run(system, settings, FRAMES, Some(&state))?;
     let path = arguments.output.with_extension("safetensors");
-    training::run(system, &config, &frames.conformers, &path, arguments.overwrite)
+    training::run(
+        system,
+        &config,
+        &frames.conformers,
+        &path,
+        arguments.overwrite,
+    )
 }
 
 /// What `generate` trains where no config is given: small enough for ten minutes on two cores.
 fn built_in(seed: u64) -> Config {
     Config {
-        model: ModelConfig { width: 32, layers: 2 },
-        solver: Solver { method: Method::Rk4, steps: Steps::Fixed { count: 15 }, divergence: Divergence::Exact },
+        model: ModelConfig {
+            width: 32,
+            layers: 2,
+        },
+        solver: Solver {
+            method: Method::Rk4,
+            steps: Steps::Fixed { count: 15 },
+            divergence: Divergence::Exact,
+        },
         training: TrainingConfig {
             seed,
             steps: 8000,

@@ -19,12 +19,27 @@ pub fn sample(arguments: &Sample) -> Result<()> {
     let checkpoint = Checkpoint::read(&arguments.checkpoint)?;
     let mut model = checkpoint.model(&Device::flex())?;
     if let Some(count) = arguments.steps {
-        let solver = Solver { steps: Steps::Fixed { count }, ..model.architecture().solver };
+        let solver = Solver {
+            steps: Steps::Fixed { count },
+            ..model.architecture().solver
+        };
         model = model.with_solver(solver)?;
     }
     let shard = Shard::parse(arguments.shard.as_deref())?;
-    let file = run(&model, &checkpoint, arguments.seed, arguments.count, shard, &arguments.output, arguments.overwrite)?;
-    report::say(format_args!("{} samples in {}", file.numbers.len(), arguments.output.display()))
+    let file = run(
+        &model,
+        &checkpoint,
+        arguments.seed,
+        arguments.count,
+        shard,
+        &arguments.output,
+        arguments.overwrite,
+    )?;
+    report::say(format_args!(
+        "{} samples in {}",
+        file.numbers.len(),
+        arguments.output.display()
+    ))
 }
 
 /// Draws the chunks of a shard, each saved as it is done; those on disk are not drawn again.
@@ -38,7 +53,9 @@ pub fn run(
     overwrite: bool,
 ) -> Result<SampleFile> {
     if model.architecture().solver.divergence != Divergence::Exact {
-        eprintln!("warning: the divergence is estimated, so log q is noisy and no basis for weights");
+        eprintln!(
+            "warning: the divergence is estimated, so log q is noisy and no basis for weights"
+        );
     }
     let solver = serde_json::to_string(&model.architecture().solver)?;
     let fingerprint = Fingerprint {
@@ -49,7 +66,9 @@ pub fn run(
         simd: Level::current(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let chunks: Vec<u64> = (0..count.div_ceil(sampling::CHUNK as u64)).filter(|k| k % shard.count == shard.index).collect();
+    let chunks: Vec<u64> = (0..count.div_ceil(sampling::CHUNK as u64))
+        .filter(|k| k % shard.count == shard.index)
+        .collect();
     let range = |k: u64| k * sampling::CHUNK as u64..((k + 1) * sampling::CHUNK as u64).min(count);
     let expected: Vec<u64> = chunks.iter().flat_map(|&k| range(k)).collect();
     if output.exists() {
@@ -58,12 +77,16 @@ pub fn run(
                 eprintln!("{} is complete already", output.display());
                 return Ok(old);
             }
-            _ if !overwrite => bail!("{} holds something else; give --overwrite to replace it", output.display()),
+            _ if !overwrite => bail!(
+                "{} holds something else; give --overwrite to replace it",
+                output.display()
+            ),
             _ => {}
         }
     }
     let folder = output.with_extension("chunks");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let bar = report::progress(expected.len() as u64, "samples");
     let shape = [model.points(), model.dims()];
     let files = chunks.par_iter().map(|&k| -> Result<SampleFile> {
@@ -79,18 +102,31 @@ pub fn run(
             return Ok(old);
         }
         let drawn = sampling::sample(model, seed, numbers.clone(), sampling::CHUNK, |_| {})?;
-        let file = SampleFile { fingerprint: fingerprint.clone(), shape, numbers: numbers.collect(), drawn };
+        let file = SampleFile {
+            fingerprint: fingerprint.clone(),
+            shape,
+            numbers: numbers.collect(),
+            drawn,
+        };
         file.write(&path)?;
         bar.inc(length);
         Ok(file)
     });
-    let files = files.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>>>()?;
+    let files = files
+        .collect::<Vec<_>>()
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
     bar.finish_and_clear();
     let mut drawn = Drawn::default();
     for file in files {
         drawn.append(file.drawn);
     }
-    let file = SampleFile { fingerprint, shape, numbers: expected, drawn };
+    let file = SampleFile {
+        fingerprint,
+        shape,
+        numbers: expected,
+        drawn,
+    };
     file.write(output)?;
     std::fs::remove_dir_all(&folder)?;
     Ok(file)
@@ -99,5 +135,9 @@ pub fn run(
 pub fn merge(arguments: &Merge) -> Result<()> {
     let merged = SampleFile::merge(&arguments.inputs)?;
     merged.write(&arguments.output)?;
-    report::say(format_args!("{} samples in {}", merged.numbers.len(), arguments.output.display()))
+    report::say(format_args!(
+        "{} samples in {}",
+        merged.numbers.len(),
+        arguments.output.display()
+    ))
 }

@@ -39,11 +39,18 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
         bail!("-n 0 asks for no frames; give at least 1");
     }
     if arguments.output.exists() && !arguments.overwrite {
-        bail!("{} exists; give --overwrite to replace it", arguments.output.display());
+        bail!(
+            "{} exists; give --overwrite to replace it",
+            arguments.output.display()
+        );
     }
     let ladders = arguments.ladders.max(1);
     let settings = Settings {
-        temperatures: geometric_ladder(system.temperature, system.temperature * arguments.hottest, arguments.replicas),
+        temperatures: geometric_ladder(
+            system.temperature,
+            system.temperature * arguments.hottest,
+            arguments.replicas,
+        ),
         ladders,
         propagator: propagator(&system),
         burn_in: arguments.burn_in,
@@ -55,7 +62,10 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
     let (points, dims) = (frames.conformers.points(), frames.conformers.dims());
     let n = frames.conformers.len();
     let arrays = [
-        ("positions", Array::new(&[n, points, dims], frames.conformers.into_positions())),
+        (
+            "positions",
+            Array::new(&[n, points, dims], frames.conformers.into_positions()),
+        ),
         ("energies", Array::new(&[n], frames.energies)),
         ("system", Array::text(&system.name)),
     ];
@@ -64,14 +74,26 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
     if state_path.exists() {
         std::fs::remove_file(&state_path)?;
     }
-    report::say(format_args!("{n} frames of {} written to {}", system.name, arguments.output.display()))
+    report::say(format_args!(
+        "{n} frames of {} written to {}",
+        system.name,
+        arguments.output.display()
+    ))
 }
 
-/// How a system's replicas move: exact Hamiltonian Monte Carlo for toys, Langevin dynamics with 1 fs for molecules.
+/// How a system's replicas move: by Hamiltonian Monte Carlo, which is exact; its step is adapted in the burn-in.
 pub fn propagator(system: &System) -> Propagator {
     match system.units() {
-        Units::Reduced => Propagator::Hmc { time_step: 0.05, leapfrog: 10, trajectories: 1 },
-        Units::Molecular => Propagator::Langevin { time_step: 1.0, friction: 2.0, steps: 25 },
+        Units::Reduced => Propagator::Hmc {
+            time_step: 0.05,
+            leapfrog: 10,
+            trajectories: 1,
+        },
+        Units::Molecular => Propagator::Langevin {
+            time_step: 1.0,
+            friction: 2.0,
+            steps: 25,
+        },
     }
 }
 
@@ -80,7 +102,10 @@ pub fn run(system: &System, settings: Settings, count: u64, save: Option<&Path>)
     let (points, dims) = (system.energy.points(), system.energy.dims());
     let guard = |x: &[f64]| system.has_right_stereo(x);
     let saved = save.filter(|path| path.exists()).map(load).transpose()?;
-    let mut frames = Frames { conformers: Conformers::empty(points, dims), energies: Vec::new() };
+    let mut frames = Frames {
+        conformers: Conformers::empty(points, dims),
+        energies: Vec::new(),
+    };
     let per_report = settings.ladders as u64;
     let rounds = settings.burn_in + count.div_ceil(per_report) * settings.stride;
     let exchange = match saved {
@@ -96,7 +121,11 @@ pub fn run(system: &System, settings: Settings, count: u64, save: Option<&Path>)
         ),
         None => ReplicaExchange::new(&*system.energy, system.masses(), settings, &system.start)?,
     };
-    let mut exchange = if system.molecule.is_some() { exchange.guarded(&guard)? } else { exchange };
+    let mut exchange = if system.molecule.is_some() {
+        exchange.guarded(&guard)?
+    } else {
+        exchange
+    };
     let bar = report::progress(rounds, "replica exchange, rounds");
     bar.set_position(exchange.round());
     let mut unsaved = 0;
@@ -127,8 +156,16 @@ pub fn run(system: &System, settings: Settings, count: u64, save: Option<&Path>)
     }
     bar.finish_and_clear();
     let statistics = exchange.statistics();
-    let accepted: Vec<String> = statistics.pairs.iter().map(|pair| format!("{:.2}", pair.acceptance())).collect();
-    eprintln!("exchange acceptance {}; {} round trips", accepted.join(" "), statistics.round_trips);
+    let accepted: Vec<String> = statistics
+        .pairs
+        .iter()
+        .map(|pair| format!("{:.2}", pair.acceptance()))
+        .collect();
+    eprintln!(
+        "exchange acceptance {}; {} round trips",
+        accepted.join(" "),
+        statistics.round_trips
+    );
     let kept: Vec<usize> = (0..frames.conformers.len().min(count as usize)).collect();
     frames.conformers = frames.conformers.select(&kept);
     frames.energies.truncate(kept.len());
@@ -137,6 +174,10 @@ pub fn run(system: &System, settings: Settings, count: u64, save: Option<&Path>)
 
 fn load(path: &Path) -> Result<Saved> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&bytes)
-        .with_context(|| format!("{} is no saved simulation, or is damaged; remove it to start afresh", path.display()))
+    serde_json::from_slice(&bytes).with_context(|| {
+        format!(
+            "{} is no saved simulation, or is damaged; remove it to start afresh",
+            path.display()
+        )
+    })
 }

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::{
-    Architecture, Checkpoint, Config, Description, FORMAT, Model, Training, digest, natural_scale, parameter_count,
-    read_positions,
-};
 use boltzflow_boltzmann::System;
+use boltzflow_boltzmann::{
+    Architecture, Checkpoint, Config, Description, FORMAT, Model, Training, digest, natural_scale,
+    parameter_count, read_positions,
+};
 use boltzflow_molecule::Conformers;
 use burn::tensor::Device;
 
@@ -26,18 +26,37 @@ pub fn train(arguments: &Train) -> Result<()> {
     if data.points() != system.energy.points() || data.dims() != system.energy.dims() {
         bail!(
             "{} holds configurations of {} points in {} dimensions, but {} has {} in {}",
-            arguments.data.display(), data.points(), data.dims(), system.name, system.energy.points(), system.energy.dims()
+            arguments.data.display(),
+            data.points(),
+            data.dims(),
+            system.name,
+            system.energy.points(),
+            system.energy.dims()
         );
     }
-    let checkpoint = run(&system, &config, &data, &arguments.output, arguments.overwrite)?;
+    let checkpoint = run(
+        &system,
+        &config,
+        &data,
+        &arguments.output,
+        arguments.overwrite,
+    )?;
     report::say(format_args!(
         "{} steps done, best validation loss {:.5}; checkpoint {}",
-        checkpoint.optimizer.step, checkpoint.progress.best, arguments.output.display()
+        checkpoint.optimizer.step,
+        checkpoint.progress.best,
+        arguments.output.display()
     ))
 }
 
 /// Trains, from a checkpoint of the same run where there is one.
-pub fn run(system: &System, config: &Config, data: &Conformers, path: &Path, overwrite: bool) -> Result<Checkpoint> {
+pub fn run(
+    system: &System,
+    config: &Config,
+    data: &Conformers,
+    path: &Path,
+    overwrite: bool,
+) -> Result<Checkpoint> {
     if data.len() < 2 {
         bail!("{} configurations are too few to learn from", data.len());
     }
@@ -53,21 +72,35 @@ pub fn run(system: &System, config: &Config, data: &Conformers, path: &Path, ove
         data: digest(data.positions()),
         target: system.name.clone(),
         atoms: system.molecule.as_ref().map_or_else(Vec::new, |reference| {
-            reference.molecule.atoms.iter().map(|atom| atom.name.clone()).collect()
+            reference
+                .molecule
+                .atoms
+                .iter()
+                .map(|atom| atom.name.clone())
+                .collect()
         }),
         config: config.clone(),
         architecture: architecture.clone(),
     };
     let model = Model::new(architecture, config.training.seed, &Device::flex())?;
     let parameters = parameter_count(&model);
-    let mut training = Training::new(model, &config.training, data, system.symmetry(), system.reflections());
+    let mut training = Training::new(
+        model,
+        &config.training,
+        data,
+        system.symmetry(),
+        system.reflections(),
+    );
     if path.exists() {
         match Checkpoint::read(path) {
             Ok(old) if old.description == description => {
                 training.optimizer = old.optimizer;
                 training.progress = old.progress;
             }
-            Ok(_) if !overwrite => bail!("{} is a checkpoint of another run; give --overwrite to replace it", path.display()),
+            Ok(_) if !overwrite => bail!(
+                "{} is a checkpoint of another run; give --overwrite to replace it",
+                path.display()
+            ),
             Err(error) if !overwrite => return Err(error.into()),
             _ => {}
         }
@@ -78,7 +111,10 @@ pub fn run(system: &System, config: &Config, data: &Conformers, path: &Path, ove
         .append(true)
         .open(&log_path)
         .with_context(|| format!("cannot write the log {}", log_path.display()))?;
-    let bar = report::progress(config.training.steps, &format!("training {parameters} parameters, steps"));
+    let bar = report::progress(
+        config.training.steps,
+        &format!("training {parameters} parameters, steps"),
+    );
     bar.set_position(training.optimizer.step);
     let save = |training: &Training| {
         let checkpoint = Checkpoint {
@@ -93,13 +129,20 @@ pub fn run(system: &System, config: &Config, data: &Conformers, path: &Path, ove
         let step = training.advance();
         bar.inc(1);
         if !step.loss.is_finite() {
-            bail!("the loss at step {} is {}; use a smaller learning rate", step.step, step.loss);
+            bail!(
+                "the loss at step {} is {}; use a smaller learning rate",
+                step.step,
+                step.loss
+            );
         }
         if step.step.is_multiple_of(LOG_EVERY) || step.validation.is_some() {
             writeln!(log, "{}", serde_json::to_string(&step)?)?;
             if let (true, Some(validation)) = (bar.is_hidden(), step.validation) {
                 let seconds = started.elapsed().as_secs();
-                eprintln!("step {} loss {:.5} validation {validation:.5} ({seconds} s)", step.step, step.loss);
+                eprintln!(
+                    "step {} loss {:.5} validation {validation:.5} ({seconds} s)",
+                    step.step, step.loss
+                );
             }
         }
         if step.step.is_multiple_of(config.training.checkpoint_every) {

@@ -37,7 +37,10 @@ pub(super) fn angles<V: Vector>(angles: &[Angle], x: &[Point<V>], gradient: &mut
         let cosine = dot(u, v) * inverse;
         let sine = dot(normal, normal).sqrt() * inverse;
         let (sine0, cosine0) = (V::splat(term.sine), V::splat(term.cosine));
-        let strain = angle(sine * cosine0 - cosine * sine0, cosine.fma(cosine0, sine * sine0));
+        let strain = angle(
+            sine * cosine0 - cosine * sine0,
+            cosine.fma(cosine0, sine * sine0),
+        );
         let pull = V::splat(term.stiffness) * strain;
         total = pull.fma(strain, total);
         let slope = (pull + pull) / sine.max(V::splat(1e-9));
@@ -55,7 +58,11 @@ pub(super) fn angles<V: Vector>(angles: &[Angle], x: &[Point<V>], gradient: &mut
 /// `Σ c + Σ_n (a_n cos nφ + b_n sin nφ)`, proper and improper; multiples of the angle by rotation, no angle is ever taken.
 /// Derivatives of φ after Blondel and Karplus (1996).
 #[inline(always)]
-pub(super) fn torsions<V: Vector>(torsions: &[Torsion], x: &[Point<V>], gradient: &mut [Point<V>]) -> V {
+pub(super) fn torsions<V: Vector>(
+    torsions: &[Torsion],
+    x: &[Point<V>],
+    gradient: &mut [Point<V>],
+) -> V {
     let mut total = V::splat(0.0);
     for term in torsions {
         let [i, j, k, l] = term.atoms;

@@ -5,8 +5,12 @@ use super::vector::Vector;
 /// `c_0 + c_1 x + c_2 x² + …`
 #[inline(always)]
 fn polynomial<V: Vector>(x: V, coefficients: &[f64]) -> V {
-    let Some((last, rest)) = coefficients.split_last() else { return V::splat(0.0) };
-    rest.iter().rev().fold(V::splat(*last), |sum, &c| sum.fma(x, V::splat(c)))
+    let Some((last, rest)) = coefficients.split_last() else {
+        return V::splat(0.0);
+    };
+    rest.iter()
+        .rev()
+        .fold(V::splat(*last), |sum, &c| sum.fma(x, V::splat(c)))
 }
 
 /// `1 / k!`

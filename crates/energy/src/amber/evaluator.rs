@@ -14,14 +14,22 @@ pub(super) struct Lanes<'a, W, S> {
 
 impl<'a, W: Kernel, S: Kernel> Lanes<'a, W, S> {
     pub fn new(tables: &'a Tables) -> Self {
-        Self { tables, wide: Scratch::new(tables), single: Scratch::new(tables) }
+        Self {
+            tables,
+            wide: Scratch::new(tables),
+            single: Scratch::new(tables),
+        }
     }
 }
 
 /// The sum of the terms, if it is a number.
 fn total<V: Kernel>(terms: &[V; TERMS], lane: usize) -> Result<f64, EnergyError> {
     let value: f64 = terms.iter().map(|term| term.lane(lane)).sum();
-    if value.is_finite() { Ok(value) } else { Err(EnergyError::NotFinite { value }) }
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(EnergyError::NotFinite { value })
+    }
 }
 
 impl<W: Kernel, S: Kernel> Evaluator for Lanes<'_, W, S> {
@@ -35,13 +43,27 @@ impl<W: Kernel, S: Kernel> Evaluator for Lanes<'_, W, S> {
         total(&S::run(self.tables, &mut self.single, x, gradient), 0)
     }
 
-    fn evaluate_batch(&mut self, x: &[f64], gradients: &mut [f64], size: usize) -> Vec<Result<f64, EnergyError>> {
+    fn evaluate_batch(
+        &mut self,
+        x: &[f64],
+        gradients: &mut [f64],
+        size: usize,
+    ) -> Vec<Result<f64, EnergyError>> {
         let expected = 3 * self.tables.atoms;
         if size != expected {
-            return vec![Err(EnergyError::Size { expected, found: size }); x.len() / size.max(1)];
+            return vec![
+                Err(EnergyError::Size {
+                    expected,
+                    found: size
+                });
+                x.len() / size.max(1)
+            ];
         }
         let mut outcomes = Vec::with_capacity(x.len() / size);
-        for (x, gradients) in x.chunks(size * W::LANES).zip(gradients.chunks_mut(size * W::LANES)) {
+        for (x, gradients) in x
+            .chunks(size * W::LANES)
+            .zip(gradients.chunks_mut(size * W::LANES))
+        {
             let count = x.len().min(gradients.len()) / size;
             // One or two alone are quicker than a register of copies.
             if count <= W::LANES / 4 {
@@ -49,7 +71,12 @@ impl<W: Kernel, S: Kernel> Evaluator for Lanes<'_, W, S> {
                 outcomes.extend(each.map(|(x, gradient)| self.evaluate(x, gradient)));
                 continue;
             }
-            let terms = W::run(self.tables, &mut self.wide, &x[..count * size], &mut gradients[..count * size]);
+            let terms = W::run(
+                self.tables,
+                &mut self.wide,
+                &x[..count * size],
+                &mut gradients[..count * size],
+            );
             outcomes.extend((0..count).map(|lane| total(&terms, lane)));
         }
         outcomes

@@ -15,7 +15,15 @@ pub(super) const COULOMB: usize = 4;
 pub(super) const BORN: usize = 5;
 pub(super) const SURFACE: usize = 6;
 /// Their names.
-pub(super) const NAMES: [&str; TERMS] = ["bond", "angle", "torsion", "lennard_jones", "coulomb", "born", "surface"];
+pub(super) const NAMES: [&str; TERMS] = [
+    "bond",
+    "angle",
+    "torsion",
+    "lennard_jones",
+    "coulomb",
+    "born",
+    "surface",
+];
 
 /// What is kept of a pair between the passes.
 #[derive(Clone, Copy)]
@@ -49,7 +57,14 @@ impl<V: Vector> Scratch<V> {
         Self {
             x: vec![[zero; 3]; tables.atoms],
             gradient: vec![[zero; 3]; tables.atoms],
-            pairs: vec![PairWork { squared: zero, slope: zero, integral_slopes: [zero; 2] }; pairs],
+            pairs: vec![
+                PairWork {
+                    squared: zero,
+                    slope: zero,
+                    integral_slopes: [zero; 2]
+                };
+                pairs
+            ],
             integral: vec![zero; spheres],
             born: vec![zero; spheres],
             inverse_born: vec![zero; spheres],
@@ -61,7 +76,12 @@ impl<V: Vector> Scratch<V> {
 /// Energies term by term at the configurations in `x`, one after another (at most as many as lanes; the last one fills the rest),
 /// and their gradients.
 #[inline(always)]
-fn evaluate<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>, x: &[f64], gradients: &mut [f64]) -> [V; TERMS] {
+fn evaluate<V: Vector>(
+    tables: &Tables,
+    scratch: &mut Scratch<V>,
+    x: &[f64],
+    gradients: &mut [f64],
+) -> [V; TERMS] {
     let size = 3 * tables.atoms;
     let last = x.len() / size - 1;
     for (atom, point) in scratch.x.iter_mut().enumerate() {
@@ -92,22 +112,42 @@ fn evaluate<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>, x: &[f64], gra
 
 /// A [`Vector`] that knows how to run the evaluation on its instruction set.
 pub(super) trait Kernel: Vector {
-    fn run(tables: &Tables, scratch: &mut Scratch<Self>, x: &[f64], gradients: &mut [f64]) -> [Self; TERMS];
+    fn run(
+        tables: &Tables,
+        scratch: &mut Scratch<Self>,
+        x: &[f64],
+        gradients: &mut [f64],
+    ) -> [Self; TERMS];
 }
 
 macro_rules! kernel {
     ($type:ty) => {
         impl Kernel for $type {
-            fn run(tables: &Tables, scratch: &mut Scratch<Self>, x: &[f64], gradients: &mut [f64]) -> [Self; TERMS] {
+            fn run(
+                tables: &Tables,
+                scratch: &mut Scratch<Self>,
+                x: &[f64],
+                gradients: &mut [f64],
+            ) -> [Self; TERMS] {
                 evaluate(tables, scratch, x, gradients)
             }
         }
     };
     ($type:ty, $features:literal) => {
         impl Kernel for $type {
-            fn run(tables: &Tables, scratch: &mut Scratch<Self>, x: &[f64], gradients: &mut [f64]) -> [Self; TERMS] {
+            fn run(
+                tables: &Tables,
+                scratch: &mut Scratch<Self>,
+                x: &[f64],
+                gradients: &mut [f64],
+            ) -> [Self; TERMS] {
                 #[target_feature(enable = $features)]
-                fn run(tables: &Tables, scratch: &mut Scratch<$type>, x: &[f64], gradients: &mut [f64]) -> [$type; TERMS] {
+                fn run(
+                    tables: &Tables,
+                    scratch: &mut Scratch<$type>,
+                    x: &[f64],
+                    gradients: &mut [f64],
+                ) -> [$type; TERMS] {
                     evaluate(tables, scratch, x, gradients)
                 }
                 // SAFETY: evaluators of this type are made only at the `Level` that `Level::detect` has found.
@@ -151,7 +191,10 @@ pub(super) enum Level {
     #[cfg(target_arch = "aarch64")]
     Fused,
     /// What the compiler's target has.
-    #[cfg_attr(target_arch = "aarch64", expect(dead_code, reason = "every such machine has fused multiply-adds"))]
+    #[cfg_attr(
+        target_arch = "aarch64",
+        expect(dead_code, reason = "every such machine has fused multiply-adds")
+    )]
     Portable,
 }
 
@@ -160,7 +203,8 @@ impl Level {
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            let fused = std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+            let fused = std::arch::is_x86_feature_detected!("avx2")
+                && std::arch::is_x86_feature_detected!("fma");
             if fused && std::arch::is_x86_feature_detected!("avx512f") {
                 return Self::Avx512;
             }

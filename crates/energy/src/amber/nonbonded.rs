@@ -36,7 +36,10 @@ pub(super) fn vacuum<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>, terms
         for pair in &tables.pairs[tables.rows[i]..tables.rows[i + 1]] {
             let d = minus(here, x[pair.other]);
             let squared = dot(d, d);
-            let distance = Distance { squared, inverse: V::splat(1.0) / squared.sqrt() };
+            let distance = Distance {
+                squared,
+                inverse: V::splat(1.0) / squared.sqrt(),
+            };
             let slope = direct(pair, &distance, terms);
             accumulate(&mut pull, d, slope);
             accumulate(&mut gradient[pair.other], d, V::splat(0.0) - slope);
@@ -48,7 +51,11 @@ pub(super) fn vacuum<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>, terms
 /// All pairs in implicit water: generalised Born energy (Hawkins, Cramer and Truhlar, 1996; Onufriev, Bashford and Case, 2004) and the
 /// surface term of the analytical continuum electrostatics model (Schaefer, Bartels and Karplus, 1998).
 #[inline(always)]
-pub(super) fn solvent<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>, terms: &mut [V; TERMS]) {
+pub(super) fn solvent<V: Vector>(
+    tables: &Tables,
+    scratch: &mut Scratch<V>,
+    terms: &mut [V; TERMS],
+) {
     descreen(tables, scratch, terms);
     born_radii(tables, scratch, terms);
     born_energy(tables, scratch, terms);
@@ -64,10 +71,16 @@ fn descreen<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>, terms: &mut [V
         let here = x[i];
         let row = tables.rows[i]..tables.rows[i + 1];
         let mut integral = V::splat(0.0);
-        for (pair, work) in tables.pairs[row.clone()].iter().zip(&mut scratch.pairs[row]) {
+        for (pair, work) in tables.pairs[row.clone()]
+            .iter()
+            .zip(&mut scratch.pairs[row])
+        {
             let d = minus(here, x[pair.other]);
             let squared = dot(d, d);
-            let distance = Distance { squared, inverse: V::splat(1.0) / squared.sqrt() };
+            let distance = Distance {
+                squared,
+                inverse: V::splat(1.0) / squared.sqrt(),
+            };
             work.squared = squared;
             work.slope = direct(pair, &distance, terms);
             let (here, other) = (&tables.spheres[i], &tables.spheres[pair.other]);
@@ -101,9 +114,15 @@ fn integral_of<V: Vector>(here: &Sphere, other: &Sphere, distance: &Distance<V>)
     let value = squares.fma(r - s * ratio, logarithm) + (l - u);
     let inside = V::splat(2.0) * (V::splat(1.0 / here.reduced) - l);
     let value = value + rho.select_less(s - r, inside, V::splat(0.0));
-    let slope = squares.fma(ratio.fma(ratio, V::splat(1.0)), V::splat(0.0) - logarithm * inverse) * inverse;
+    let slope = squares.fma(
+        ratio.fma(ratio, V::splat(1.0)),
+        V::splat(0.0) - logarithm * inverse,
+    ) * inverse;
     let (half, zero) = (V::splat(0.5), V::splat(0.0));
-    (rho.select_less(upper, half * value, zero), rho.select_less(upper, half * slope, zero))
+    (
+        rho.select_less(upper, half * value, zero),
+        rho.select_less(upper, half * slope, zero),
+    )
 }
 
 /// Born radii, their derivatives by the integrals, and what depends on one radius only.
@@ -121,7 +140,10 @@ fn born_radii<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>, terms: &mut 
                 let t = tanh(psi * psi.fma(psi.fma(gamma, beta), alpha));
                 let stretch = psi.fma(psi.fma(V::splat(3.0) * gamma, beta + beta), alpha);
                 let over = V::splat(1.0 / sphere.radius);
-                (V::splat(1.0 / sphere.reduced) - t * over, (one - t * t) * stretch * rho * over)
+                (
+                    V::splat(1.0 / sphere.reduced) - t * over,
+                    (one - t * t) * stretch * rho * over,
+                )
             }
         };
         let born = one / inverse;
@@ -145,7 +167,10 @@ fn born_energy<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>, terms: &mut
         let (born, inverse_born) = (scratch.born[i], scratch.inverse_born[i]);
         let row = tables.rows[i]..tables.rows[i + 1];
         let mut born_slope = V::splat(0.0);
-        for (pair, work) in tables.pairs[row.clone()].iter().zip(&mut scratch.pairs[row]) {
+        for (pair, work) in tables.pairs[row.clone()]
+            .iter()
+            .zip(&mut scratch.pairs[row])
+        {
             let other = scratch.born[pair.other];
             let d = V::splat(0.25) * work.squared * inverse_born * scratch.inverse_born[pair.other];
             let decay = exp(V::splat(0.0) - d);
@@ -176,7 +201,10 @@ fn chain<V: Vector>(tables: &Tables, scratch: &mut Scratch<V>) {
         let mut pull = [V::splat(0.0); 3];
         for (pair, work) in tables.pairs[row.clone()].iter().zip(&scratch.pairs[row]) {
             let [first, second] = work.integral_slopes;
-            let slope = own.fma(first, scratch.born_slope[pair.other].fma(second, work.slope));
+            let slope = own.fma(
+                first,
+                scratch.born_slope[pair.other].fma(second, work.slope),
+            );
             let d = minus(here, x[pair.other]);
             accumulate(&mut pull, d, slope);
             accumulate(&mut gradient[pair.other], d, V::splat(0.0) - slope);

@@ -99,11 +99,22 @@ impl Tables {
         let angles = prmtop.angle_terms().iter();
         let mut tables = Self {
             atoms: charges.len(),
-            bonds: bonds.map(|t| Bond { atoms: t.atoms, stiffness: t.stiffness, length: t.equilibrium }).collect(),
+            bonds: bonds
+                .map(|t| Bond {
+                    atoms: t.atoms,
+                    stiffness: t.stiffness,
+                    length: t.equilibrium,
+                })
+                .collect(),
             angles: angles
                 .map(|t| {
                     let (sine, cosine) = t.equilibrium.sin_cos();
-                    Angle { atoms: t.atoms, stiffness: t.stiffness, sine, cosine }
+                    Angle {
+                        atoms: t.atoms,
+                        stiffness: t.stiffness,
+                        sine,
+                        cosine,
+                    }
                 })
                 .collect(),
             torsions: torsions(prmtop),
@@ -115,7 +126,9 @@ impl Tables {
         tables.fill_pairs(prmtop, implicit);
         if implicit != Implicit::Vacuum {
             let spheres = spheres.iter().zip(charges);
-            tables.spheres = spheres.map(|(&[radius, screen], charge)| sphere(radius, screen, *charge, implicit)).collect();
+            tables.spheres = spheres
+                .map(|(&[radius, screen], charge)| sphere(radius, screen, *charge, implicit))
+                .collect();
         }
         tables
     }
@@ -133,7 +146,11 @@ impl Tables {
         }
         for i in 0..self.atoms {
             for j in 0..i {
-                let mut pair = Pair { other: j, born: born_factor(implicit) * charges[i] * charges[j], ..Pair::default() };
+                let mut pair = Pair {
+                    other: j,
+                    born: born_factor(implicit) * charges[i] * charges[j],
+                    ..Pair::default()
+                };
                 if !prmtop.excluded(j, i) {
                     [pair.repulsion, pair.dispersion] = prmtop.lennard_jones(j, i);
                     pair.coulomb = coulomb() * charges[i] * charges[j];
@@ -171,8 +188,16 @@ fn born_factor(implicit: Implicit) -> f64 {
 fn rescaling(implicit: Implicit) -> Rescaling {
     match implicit {
         Implicit::Vacuum | Implicit::Hct => Rescaling::None,
-        Implicit::Obc1 => Rescaling::Tanh { alpha: 0.8, beta: 0.0, gamma: 2.909125 },
-        Implicit::Obc2 => Rescaling::Tanh { alpha: 1.0, beta: 0.8, gamma: 4.85 },
+        Implicit::Obc1 => Rescaling::Tanh {
+            alpha: 0.8,
+            beta: 0.0,
+            gamma: 2.909125,
+        },
+        Implicit::Obc2 => Rescaling::Tanh {
+            alpha: 1.0,
+            beta: 0.8,
+            gamma: 4.85,
+        },
     }
 }
 
@@ -193,7 +218,11 @@ fn torsions(prmtop: &Prmtop) -> Vec<Torsion> {
     let mut torsions: Vec<Torsion> = Vec::new();
     for term in prmtop.torsion_terms() {
         let place = *places.entry(term.atoms).or_insert_with(|| {
-            torsions.push(Torsion { atoms: term.atoms, constant: 0.0, harmonics: Vec::new() });
+            torsions.push(Torsion {
+                atoms: term.atoms,
+                constant: 0.0,
+                harmonics: Vec::new(),
+            });
             torsions.len() - 1
         });
         let torsion = &mut torsions[place];
@@ -211,6 +240,8 @@ fn torsions(prmtop: &Prmtop) -> Vec<Torsion> {
         *b += term.barrier * sine;
     }
     // Torsions without a barrier are common; they do nothing.
-    torsions.retain(|torsion| torsion.constant != 0.0 || torsion.harmonics.iter().flatten().any(|&c| c != 0.0));
+    torsions.retain(|torsion| {
+        torsion.constant != 0.0 || torsion.harmonics.iter().flatten().any(|&c| c != 0.0)
+    });
     torsions
 }

@@ -6,7 +6,12 @@ use super::*;
 use crate::check::cloud;
 use crate::prmtop::tests::{five_atoms, text};
 
-const ALL: [Implicit; 4] = [Implicit::Vacuum, Implicit::Hct, Implicit::Obc1, Implicit::Obc2];
+const ALL: [Implicit; 4] = [
+    Implicit::Vacuum,
+    Implicit::Hct,
+    Implicit::Obc1,
+    Implicit::Obc2,
+];
 
 fn energy(implicit: Implicit) -> AmberEnergy {
     let prmtop = Prmtop::parse(&text(&five_atoms()), Path::new("five.prmtop")).unwrap();
@@ -15,8 +20,12 @@ fn energy(implicit: Implicit) -> AmberEnergy {
 
 /// A geometry near the minimum, disturbed.
 fn geometry(seed: u64) -> Vec<f64> {
-    let mut x = vec![-0.9, 0.3, 0.1, 0.0, 0.0, 0.0, 1.4, 0.1, 0.0, 1.8, 1.0, 0.4, 1.8, -0.5, 0.9];
-    x.iter_mut().zip(cloud(5, 3, 0.08, seed)).for_each(|(x, d)| *x += d);
+    let mut x = vec![
+        -0.9, 0.3, 0.1, 0.0, 0.0, 0.0, 1.4, 0.1, 0.0, 1.8, 1.0, 0.4, 1.8, -0.5, 0.9,
+    ];
+    x.iter_mut()
+        .zip(cloud(5, 3, 0.08, seed))
+        .for_each(|(x, d)| *x += d);
     x
 }
 
@@ -53,12 +62,20 @@ fn the_gradient_is_the_slope_of_the_sum_of_the_terms() {
         for seed in 0..4 {
             let x = geometry(seed);
             let mut gradient = vec![0.0; x.len()];
-            energy.evaluator().unwrap().evaluate(&x, &mut gradient).unwrap();
+            energy
+                .evaluator()
+                .unwrap()
+                .evaluate(&x, &mut gradient)
+                .unwrap();
             let scale = gradient.iter().fold(1.0_f64, |scale, g| scale.max(g.abs()));
             let terms = energy.terms(&x).unwrap().len();
             for k in 0..x.len() {
                 let expected: f64 = (0..terms).map(|term| slope(&energy, &x, k, term)).sum();
-                assert!((gradient[k] - expected).abs() < 1e-7 * scale, "{implicit:?}, {k}: {} for {expected}", gradient[k]);
+                assert!(
+                    (gradient[k] - expected).abs() < 1e-7 * scale,
+                    "{implicit:?}, {k}: {} for {expected}",
+                    gradient[k]
+                );
             }
         }
     }
@@ -100,16 +117,34 @@ fn the_gradient_of_each_term_alone_is_its_slope() {
                 sphere.surface = 0.0;
             }
         }
-        let energy = AmberEnergy { tables, implicit: Implicit::Obc2 };
+        let energy = AmberEnergy {
+            tables,
+            implicit: Implicit::Obc2,
+        };
         let x = geometry(5);
         let terms = energy.terms(&x).unwrap();
-        assert!(terms.iter().enumerate().all(|(index, (_, value))| (*value != 0.0) == keep(index)), "{terms:?}");
+        assert!(
+            terms
+                .iter()
+                .enumerate()
+                .all(|(index, (_, value))| (*value != 0.0) == keep(index)),
+            "{terms:?}"
+        );
         let mut gradient = vec![0.0; x.len()];
-        energy.evaluator().unwrap().evaluate(&x, &mut gradient).unwrap();
+        energy
+            .evaluator()
+            .unwrap()
+            .evaluate(&x, &mut gradient)
+            .unwrap();
         let scale = gradient.iter().fold(0.0_f64, |scale, g| scale.max(g.abs()));
         for k in 0..x.len() {
             let expected = slope(&energy, &x, k, term);
-            assert!((gradient[k] - expected).abs() < 1e-7 * scale, "{}, {k}: {} for {expected}", terms[term].0, gradient[k]);
+            assert!(
+                (gradient[k] - expected).abs() < 1e-7 * scale,
+                "{}, {k}: {} for {expected}",
+                terms[term].0,
+                gradient[k]
+            );
         }
     }
 }
@@ -127,9 +162,21 @@ fn rigid_motions_leave_the_energy() {
             assert!(force.abs() < 1e-10, "{force}");
         }
         let (sin, cos) = 1.1_f64.sin_cos();
-        let moved: Vec<f64> =
-            x.chunks_exact(3).flat_map(|p| [cos * p[0] - sin * p[2] + 4.0, p[1] - 2.0, sin * p[0] + cos * p[2]]).collect();
-        assert_relative_eq!(evaluator.evaluate(&moved, &mut gradient).unwrap(), before, epsilon = 1e-10);
+        let moved: Vec<f64> = x
+            .chunks_exact(3)
+            .flat_map(|p| {
+                [
+                    cos * p[0] - sin * p[2] + 4.0,
+                    p[1] - 2.0,
+                    sin * p[0] + cos * p[2],
+                ]
+            })
+            .collect();
+        assert_relative_eq!(
+            evaluator.evaluate(&moved, &mut gradient).unwrap(),
+            before,
+            epsilon = 1e-10
+        );
     }
 }
 
@@ -145,10 +192,18 @@ fn a_conformer_has_the_same_bits_alone_and_in_any_batch() {
                 let mut together = vec![0.0; x.len()];
                 let energies = evaluator.evaluate_batch(x, &mut together, 15);
                 assert_eq!(energies.len(), count);
-                for (index, (x, together)) in x.chunks_exact(15).zip(together.chunks_exact(15)).enumerate() {
+                for (index, (x, together)) in x
+                    .chunks_exact(15)
+                    .zip(together.chunks_exact(15))
+                    .enumerate()
+                {
                     let mut alone = [0.0; 15];
                     let energy = evaluator.evaluate(x, &mut alone).unwrap();
-                    assert_eq!(energy.to_bits(), energies[index].clone().unwrap().to_bits(), "{level:?} {implicit:?}");
+                    assert_eq!(
+                        energy.to_bits(),
+                        energies[index].clone().unwrap().to_bits(),
+                        "{level:?} {implicit:?}"
+                    );
                     assert_eq!(alone, together, "{level:?} {implicit:?}");
                 }
             }
@@ -165,7 +220,12 @@ fn all_instruction_sets_agree() {
             .into_iter()
             .map(|level| {
                 let mut gradients = vec![0.0; x.len()];
-                (energy.evaluator_at(level).evaluate_batch(&x, &mut gradients, 15), gradients)
+                (
+                    energy
+                        .evaluator_at(level)
+                        .evaluate_batch(&x, &mut gradients, 15),
+                    gradients,
+                )
             })
             .collect();
         for (energies, gradients) in &results[1..] {
@@ -186,11 +246,19 @@ fn one_impossible_conformer_spares_its_neighbours() {
     let apart = x[3 * 15..3 * 15 + 3].to_vec();
     x[3 * 15 + 9..3 * 15 + 12].copy_from_slice(&apart);
     let mut gradients = vec![0.0; x.len()];
-    let energies = energy.evaluator().unwrap().evaluate_batch(&x, &mut gradients, 15);
+    let energies = energy
+        .evaluator()
+        .unwrap()
+        .evaluate_batch(&x, &mut gradients, 15);
     for (index, energy) in energies.iter().enumerate() {
         assert_eq!(energy.is_err(), index == 3, "{energy:?}");
     }
-    assert!(gradients[..45].iter().chain(&gradients[60..]).all(|g| g.is_finite()));
+    assert!(
+        gradients[..45]
+            .iter()
+            .chain(&gradients[60..])
+            .all(|g| g.is_finite())
+    );
 }
 
 #[test]
@@ -198,9 +266,16 @@ fn an_atom_far_away_has_the_born_energy_of_its_own_sphere() {
     let energy = energy(Implicit::Obc1);
     let near = geometry(0);
     let mut x = near.clone();
-    x.chunks_exact_mut(3).enumerate().for_each(|(atom, point)| point[0] += 1e6 * atom as f64);
+    x.chunks_exact_mut(3)
+        .enumerate()
+        .for_each(|(atom, point)| point[0] += 1e6 * atom as f64);
     let terms = energy.terms(&x).unwrap();
-    let expected: f64 = energy.tables.spheres.iter().map(|s| s.own / s.reduced).sum();
+    let expected: f64 = energy
+        .tables
+        .spheres
+        .iter()
+        .map(|s| s.own / s.reduced)
+        .sum();
     let born = terms.iter().find(|(name, _)| *name == "born").unwrap().1;
     assert_relative_eq!(born, expected, max_relative = 1e-4);
 }
@@ -208,7 +283,16 @@ fn an_atom_far_away_has_the_born_energy_of_its_own_sphere() {
 #[test]
 fn coordinates_of_another_molecule_are_refused() {
     let energy = energy(Implicit::Vacuum);
-    let expected = EnergyError::Size { expected: 15, found: 12 };
-    assert_eq!(energy.evaluator().unwrap().evaluate(&[0.0; 12], &mut [0.0; 12]), Err(expected.clone()));
+    let expected = EnergyError::Size {
+        expected: 15,
+        found: 12,
+    };
+    assert_eq!(
+        energy
+            .evaluator()
+            .unwrap()
+            .evaluate(&[0.0; 12], &mut [0.0; 12]),
+        Err(expected.clone())
+    );
     assert_eq!(energy.terms(&[0.0; 12]), Err(expected));
 }

@@ -9,7 +9,13 @@ use std::ops::{Add, Div, Mul, Sub};
 ///
 /// Everything is `#[inline(always)]`, because only inside a function that enables the instruction set do the operations become instructions.
 pub(super) trait Vector:
-    Copy + Send + Sync + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+    Copy
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
 {
     /// How many conformers.
     const LANES: usize;
@@ -97,7 +103,11 @@ impl<const FUSED: bool> Vector for Scalar<FUSED> {
     }
     #[inline(always)]
     fn fma(self, b: Self, c: Self) -> Self {
-        Self(if FUSED { self.0.mul_add(b.0, c.0) } else { self.0 * b.0 + c.0 })
+        Self(if FUSED {
+            self.0.mul_add(b.0, c.0)
+        } else {
+            self.0 * b.0 + c.0
+        })
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
@@ -119,12 +129,17 @@ impl<const FUSED: bool> Vector for Scalar<FUSED> {
     fn split(self) -> (Self, Self) {
         let shifted = self.0.to_bits().wrapping_add(SHIFT);
         let exponent = f64::from_bits((shifted >> 52) | COUNTER) - COUNTER_BIAS;
-        let mantissa = self.0.to_bits().wrapping_sub((shifted & EXPONENT).wrapping_sub(ONE));
+        let mantissa = self
+            .0
+            .to_bits()
+            .wrapping_sub((shifted & EXPONENT).wrapping_sub(ONE));
         (Self(f64::from_bits(mantissa)), Self(exponent))
     }
     #[inline(always)]
     fn power_of_two(self) -> Self {
-        Self(f64::from_bits((self.0 + MAGIC).to_bits().wrapping_add(1023) << 52))
+        Self(f64::from_bits(
+            (self.0 + MAGIC).to_bits().wrapping_add(1023) << 52,
+        ))
     }
 }
 
@@ -136,11 +151,18 @@ impl<V: Vector> Vector for Two<V> {
     }
     #[inline(always)]
     fn from_lanes(first: usize, value: impl Fn(usize) -> f64) -> Self {
-        Self(V::from_lanes(first, &value), V::from_lanes(first + V::LANES, &value))
+        Self(
+            V::from_lanes(first, &value),
+            V::from_lanes(first + V::LANES, &value),
+        )
     }
     #[inline(always)]
     fn lane(self, lane: usize) -> f64 {
-        if lane < V::LANES { self.0.lane(lane) } else { self.1.lane(lane - V::LANES) }
+        if lane < V::LANES {
+            self.0.lane(lane)
+        } else {
+            self.1.lane(lane - V::LANES)
+        }
     }
     #[inline(always)]
     fn fma(self, b: Self, c: Self) -> Self {
@@ -184,14 +206,16 @@ pub(super) use x86::{Avx2, Avx512};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256d, __m512d, _CMP_LT_OQ, _mm256_add_epi64, _mm256_add_pd, _mm256_and_pd, _mm256_and_si256,
-        _mm256_blendv_pd, _mm256_castpd_si256, _mm256_castsi256_pd, _mm256_cmp_pd, _mm256_div_pd, _mm256_fmadd_pd,
-        _mm256_max_pd, _mm256_mul_pd, _mm256_or_si256, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_setr_pd,
-        _mm256_slli_epi64, _mm256_sqrt_pd, _mm256_srli_epi64, _mm256_sub_epi64, _mm256_sub_pd, _mm512_abs_pd,
-        _mm512_add_epi64, _mm512_add_pd, _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd,
-        _mm512_cmp_pd_mask, _mm512_div_pd, _mm512_fmadd_pd, _mm512_mask_blend_pd, _mm512_max_pd, _mm512_mul_pd,
-        _mm512_or_si512, _mm512_set1_epi64, _mm512_set1_pd, _mm512_setr_pd, _mm512_slli_epi64, _mm512_sqrt_pd,
-        _mm512_srli_epi64, _mm512_sub_epi64, _mm512_sub_pd,
+        __m256d, __m512d, _CMP_LT_OQ, _mm256_add_epi64, _mm256_add_pd, _mm256_and_pd,
+        _mm256_and_si256, _mm256_blendv_pd, _mm256_castpd_si256, _mm256_castsi256_pd,
+        _mm256_cmp_pd, _mm256_div_pd, _mm256_fmadd_pd, _mm256_max_pd, _mm256_mul_pd,
+        _mm256_or_si256, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_setr_pd, _mm256_slli_epi64,
+        _mm256_sqrt_pd, _mm256_srli_epi64, _mm256_sub_epi64, _mm256_sub_pd, _mm512_abs_pd,
+        _mm512_add_epi64, _mm512_add_pd, _mm512_and_si512, _mm512_castpd_si512,
+        _mm512_castsi512_pd, _mm512_cmp_pd_mask, _mm512_div_pd, _mm512_fmadd_pd,
+        _mm512_mask_blend_pd, _mm512_max_pd, _mm512_mul_pd, _mm512_or_si512, _mm512_set1_epi64,
+        _mm512_set1_pd, _mm512_setr_pd, _mm512_slli_epi64, _mm512_sqrt_pd, _mm512_srli_epi64,
+        _mm512_sub_epi64, _mm512_sub_pd,
     };
     use std::ops::{Add, Div, Mul, Sub};
 

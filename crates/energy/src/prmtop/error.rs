@@ -17,7 +17,9 @@ pub enum PrmtopError {
         source: std::io::Error,
     },
     /// Not a file of this kind.
-    #[error("{path:?} is no AMBER topology of version 7 or later: it should begin with %VERSION or %FLAG, but {found:?} was found")]
+    #[error(
+        "{path:?} is no AMBER topology of version 7 or later: it should begin with %VERSION or %FLAG, but {found:?} was found"
+    )]
     Start {
         /// The file.
         path: PathBuf,
@@ -25,7 +27,9 @@ pub enum PrmtopError {
         found: String,
     },
     /// A section without a usable format.
-    #[error("{path:?}: section {section} needs a line such as %FORMAT(10I8), but {found:?} was found")]
+    #[error(
+        "{path:?}: section {section} needs a line such as %FORMAT(10I8), but {found:?} was found"
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -43,7 +47,9 @@ pub enum PrmtopError {
         section: &'static str,
     },
     /// A value of the wrong kind.
-    #[error("{path:?}, line {line}: section {section} should hold {expected}, but {found:?} was found")]
+    #[error(
+        "{path:?}, line {line}: section {section} should hold {expected}, but {found:?} was found"
+    )]
     Number {
         /// The file.
         path: PathBuf,
@@ -57,7 +63,9 @@ pub enum PrmtopError {
         found: String,
     },
     /// Sections disagree.
-    #[error("{path:?}: section {section} holds {found} values where {expected} belong; the file may be cut off or edited")]
+    #[error(
+        "{path:?}: section {section} holds {found} values where {expected} belong; the file may be cut off or edited"
+    )]
     Count {
         /// The file.
         path: PathBuf,
@@ -97,7 +105,9 @@ pub enum PrmtopError {
         way_out: &'static str,
     },
     /// The file asks for something that is not computed here.
-    #[error("{path:?} has {feature} (section {section}, {found}), which this program does not compute; {way_out}")]
+    #[error(
+        "{path:?} has {feature} (section {section}, {found}), which this program does not compute; {way_out}"
+    )]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -135,7 +145,9 @@ pub enum PrmtopError {
 #[non_exhaustive]
 pub enum StructureError {
     /// Another number of atoms.
-    #[error("the structure has {found} atoms, but the topology {path:?} has {expected}; give the structure of the same molecule, hydrogens included")]
+    #[error(
+        "the structure has {found} atoms, but the topology {path:?} has {expected}; give the structure of the same molecule, hydrogens included"
+    )]
     Atoms {
         /// The topology file.
         path: PathBuf,
@@ -176,7 +188,15 @@ pub struct NameDifference {
 
 impl std::fmt::Display for NameDifference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { atom, structure, topology } = self;
-        write!(f, "atom {} is named {structure:?} in the structure, but {topology:?} in the topology", atom + 1)
+        let Self {
+            atom,
+            structure,
+            topology,
+        } = self;
+        write!(
+            f,
+            "atom {} is named {structure:?} in the structure, but {topology:?} in the topology",
+            atom + 1
+        )
     }
 }

@@ -39,7 +39,11 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Prmtop, PrmtopError> {
     let sections = Sections::new(text, path)?;
     refuse_foreign_sections(&sections, path)?;
     let pointers = pointers(&sections, path)?;
-    let reader = Reader { path: path.to_owned(), sections, pointers };
+    let reader = Reader {
+        path: path.to_owned(),
+        sections,
+        pointers,
+    };
     reader.refuse_other_terms()?;
     reader.prmtop()
 }
@@ -51,17 +55,32 @@ fn unsupported(
     found: String,
     way_out: &'static str,
 ) -> PrmtopError {
-    PrmtopError::Unsupported { path: path.to_owned(), section: section.to_owned(), feature, found, way_out }
+    PrmtopError::Unsupported {
+        path: path.to_owned(),
+        section: section.to_owned(),
+        feature,
+        found,
+        way_out,
+    }
 }
 
 const OTHER_FIELD: &str = "use a topology of an AMBER or GAFF force field without it";
 
 fn refuse_foreign_sections(sections: &Sections, path: &Path) -> Result<(), PrmtopError> {
-    for (prefix, feature) in
-        [("CTITLE", "terms of CHARMM"), ("CHARMM_", "terms of CHARMM"), ("CMAP_", "a CMAP correction"), ("AMOEBA_", "terms of AMOEBA")]
-    {
+    for (prefix, feature) in [
+        ("CTITLE", "terms of CHARMM"),
+        ("CHARMM_", "terms of CHARMM"),
+        ("CMAP_", "a CMAP correction"),
+        ("AMOEBA_", "terms of AMOEBA"),
+    ] {
         if let Some(section) = sections.starting_with(prefix) {
-            return Err(unsupported(path, section, feature, "present".into(), OTHER_FIELD));
+            return Err(unsupported(
+                path,
+                section,
+                feature,
+                "present".into(),
+                OTHER_FIELD,
+            ));
         }
     }
     Ok(())
@@ -71,12 +90,19 @@ fn pointers(sections: &Sections, path: &Path) -> Result<Pointers, PrmtopError> {
     const SECTION: &str = "POINTERS";
     let values = sections.all_integers(SECTION)?;
     if values.len() < 30 {
-        return Err(PrmtopError::Count { path: path.to_owned(), section: SECTION, expected: 30, found: values.len() });
+        return Err(PrmtopError::Count {
+            path: path.to_owned(),
+            section: SECTION,
+            expected: 30,
+            found: values.len(),
+        });
     }
     let mut counts = Vec::with_capacity(values.len());
     for (index, &value) in values.iter().enumerate() {
         // A bound that no count of a real file reaches keeps sums and products of counts representable.
-        let count = usize::try_from(value).ok().filter(|&count| count <= 100_000_000);
+        let count = usize::try_from(value)
+            .ok()
+            .filter(|&count| count <= 100_000_000);
         counts.push(count.ok_or_else(|| PrmtopError::Range {
             path: path.to_owned(),
             section: SECTION,
@@ -85,7 +111,8 @@ fn pointers(sections: &Sections, path: &Path) -> Result<Pointers, PrmtopError> {
             found: value as f64,
         })?);
     }
-    let vacuum = "strip the solvent and the box: only molecules in vacuum or implicit water are evaluated";
+    let vacuum =
+        "strip the solvent and the box: only molecules in vacuum or implicit water are evaluated";
     for (index, name, allowed, feature, way_out) in [
         (9, "NPARM", 1, "locally enhanced sampling", OTHER_FIELD),
         (20, "IFPERT", 0, "perturbed atoms", OTHER_FIELD),
@@ -95,13 +122,29 @@ fn pointers(sections: &Sections, path: &Path) -> Result<Pointers, PrmtopError> {
     ] {
         let found = counts.get(index).copied().unwrap_or(0);
         if found > allowed {
-            return Err(unsupported(path, SECTION, feature, format!("{name} = {found}"), way_out));
+            return Err(unsupported(
+                path,
+                SECTION,
+                feature,
+                format!("{name} = {found}"),
+                way_out,
+            ));
         }
     }
-    for (index, name) in [(0, "number of atoms"), (1, "number of Lennard-Jones types"), (11, "number of residues")] {
+    for (index, name) in [
+        (0, "number of atoms"),
+        (1, "number of Lennard-Jones types"),
+        (11, "number of residues"),
+    ] {
         if counts[index] == 0 {
             let expected = format!("at least 1, the {name}");
-            return Err(PrmtopError::Range { path: path.to_owned(), section: SECTION, index, expected, found: 0.0 });
+            return Err(PrmtopError::Range {
+                path: path.to_owned(),
+                section: SECTION,
+                index,
+                expected,
+                found: 0.0,
+            });
         }
     }
     Ok(Pointers {
@@ -122,7 +165,12 @@ fn pointers(sections: &Sections, path: &Path) -> Result<Pointers, PrmtopError> {
 impl Reader<'_> {
     fn prmtop(&self) -> Result<Prmtop, PrmtopError> {
         let atoms = self.pointers.atoms;
-        let charges = self.sections.reals("CHARGE", atoms)?.into_iter().map(|charge| charge / CHARGE).collect();
+        let charges = self
+            .sections
+            .reals("CHARGE", atoms)?
+            .into_iter()
+            .map(|charge| charge / CHARGE)
+            .collect();
         let masses = self.masses()?;
         let bonds = self.harmonics(
             ["BONDS_INC_HYDROGEN", "BONDS_WITHOUT_HYDROGEN"],
@@ -139,7 +187,12 @@ impl Reader<'_> {
         let (torsions, one_four) = self.torsions()?;
         let molecule = self.molecule(&masses, &bonds)?;
         let (types, lennard_jones) = self.lennard_jones()?;
-        let optional = |section| self.sections.has(section).then(|| self.sections.reals(section, atoms)).transpose();
+        let optional = |section| {
+            self.sections
+                .has(section)
+                .then(|| self.sections.reals(section, atoms))
+                .transpose()
+        };
         Ok(Prmtop {
             path: self.path.clone(),
             molecule,
@@ -159,8 +212,20 @@ impl Reader<'_> {
         })
     }
 
-    fn range(&self, section: &'static str, index: usize, expected: impl Into<String>, found: f64) -> PrmtopError {
-        PrmtopError::Range { path: self.path.clone(), section, index, expected: expected.into(), found }
+    fn range(
+        &self,
+        section: &'static str,
+        index: usize,
+        expected: impl Into<String>,
+        found: f64,
+    ) -> PrmtopError {
+        PrmtopError::Range {
+            path: self.path.clone(),
+            section,
+            index,
+            expected: expected.into(),
+            found,
+        }
     }
 
     fn masses(&self) -> Result<Vec<f64>, PrmtopError> {
@@ -172,18 +237,35 @@ impl Reader<'_> {
     }
 
     /// A number from 1 to `count`, as an index from 0.
-    fn index(&self, section: &'static str, index: usize, value: i64, count: usize) -> Result<usize, PrmtopError> {
-        let found = usize::try_from(value).ok().filter(|found| (1..=count).contains(found));
-        found.map(|found| found - 1).ok_or_else(|| self.range(section, index, format!("from 1 to {count}"), value as f64))
+    fn index(
+        &self,
+        section: &'static str,
+        index: usize,
+        value: i64,
+        count: usize,
+    ) -> Result<usize, PrmtopError> {
+        let found = usize::try_from(value)
+            .ok()
+            .filter(|found| (1..=count).contains(found));
+        found
+            .map(|found| found - 1)
+            .ok_or_else(|| self.range(section, index, format!("from 1 to {count}"), value as f64))
     }
 
     /// An offset into coordinates, three for each atom, as an atom.
     fn atom(&self, section: &'static str, index: usize, offset: i64) -> Result<usize, PrmtopError> {
         let largest = 3 * (self.pointers.atoms - 1);
-        let found = usize::try_from(offset).ok().filter(|offset| offset % 3 == 0 && *offset <= largest);
-        found
-            .map(|offset| offset / 3)
-            .ok_or_else(|| self.range(section, index, format!("a multiple of 3 from 0 to {largest}"), offset as f64))
+        let found = usize::try_from(offset)
+            .ok()
+            .filter(|offset| offset % 3 == 0 && *offset <= largest);
+        found.map(|offset| offset / 3).ok_or_else(|| {
+            self.range(
+                section,
+                index,
+                format!("a multiple of 3 from 0 to {largest}"),
+                offset as f64,
+            )
+        })
     }
 
     fn harmonics<const N: usize>(
@@ -206,13 +288,22 @@ impl Reader<'_> {
                 }
                 self.distinct(list, first, &atoms)?;
                 let kind = self.index(list, first + N, value[N], types)?;
-                terms.push(Harmonic { atoms, stiffness: stiffness[kind], equilibrium: equilibrium[kind] });
+                terms.push(Harmonic {
+                    atoms,
+                    stiffness: stiffness[kind],
+                    equilibrium: equilibrium[kind],
+                });
             }
         }
         Ok(terms)
     }
 
-    fn distinct(&self, section: &'static str, index: usize, atoms: &[usize]) -> Result<(), PrmtopError> {
+    fn distinct(
+        &self,
+        section: &'static str,
+        index: usize,
+        atoms: &[usize],
+    ) -> Result<(), PrmtopError> {
         for (place, atom) in atoms.iter().enumerate() {
             if atoms[..place].contains(atom) {
                 let expected = "an atom that this term does not have already";
@@ -230,7 +321,12 @@ impl Reader<'_> {
         let periodicities = self.sections.reals(PERIODICITIES, types)?;
         for (index, &found) in periodicities.iter().enumerate() {
             if found.fract() != 0.0 || !(0.0..=PERIODICITY).contains(&found) {
-                return Err(self.range(PERIODICITIES, index, format!("a whole number from 0 to {PERIODICITY}"), found));
+                return Err(self.range(
+                    PERIODICITIES,
+                    index,
+                    format!("a whole number from 0 to {PERIODICITY}"),
+                    found,
+                ));
             }
         }
         let coulomb = self.divisors("SCEE_SCALE_FACTOR", 1.2)?;
@@ -244,18 +340,31 @@ impl Reader<'_> {
                 // A negative third index: the ends are counted elsewhere. A negative fourth: an improper torsion.
                 let mut atoms = [0; 4];
                 for (place, atom) in atoms.iter_mut().enumerate() {
-                    let offset = if place < 2 { value[place] } else { value[place].saturating_abs() };
+                    let offset = if place < 2 {
+                        value[place]
+                    } else {
+                        value[place].saturating_abs()
+                    };
                     *atom = self.atom(list, first + place, offset)?;
                 }
                 self.distinct(list, first, &atoms)?;
                 let kind = self.index(list, first + 4, value[4], types)?;
                 let [barrier, phase] = [barriers[kind], phases[kind]];
-                terms.push(Cosine { atoms, barrier, periodicity: periodicities[kind] as usize, phase });
+                terms.push(Cosine {
+                    atoms,
+                    barrier,
+                    periodicity: periodicities[kind] as usize,
+                    phase,
+                });
                 if value[2] >= 0 && value[3] >= 0 {
                     one_four.push(OneFour {
                         atoms: [atoms[0], atoms[3]],
                         coulomb_divisor: self.divisor("SCEE_SCALE_FACTOR", &coulomb, kind)?,
-                        lennard_jones_divisor: self.divisor("SCNB_SCALE_FACTOR", &lennard_jones, kind)?,
+                        lennard_jones_divisor: self.divisor(
+                            "SCNB_SCALE_FACTOR",
+                            &lennard_jones,
+                            kind,
+                        )?,
                     });
                 }
             }
@@ -266,13 +375,31 @@ impl Reader<'_> {
     /// Scale factors of each type of torsion; files before 2009 have none.
     fn divisors(&self, section: &'static str, default: f64) -> Result<Vec<f64>, PrmtopError> {
         let types = self.pointers.torsion_types;
-        if self.sections.has(section) { self.sections.reals(section, types) } else { Ok(vec![default; types]) }
+        if self.sections.has(section) {
+            self.sections.reals(section, types)
+        } else {
+            Ok(vec![default; types])
+        }
     }
 
     /// The factor of a torsion that has a 1-4 pair.
-    fn divisor(&self, section: &'static str, divisors: &[f64], kind: usize) -> Result<f64, PrmtopError> {
+    fn divisor(
+        &self,
+        section: &'static str,
+        divisors: &[f64],
+        kind: usize,
+    ) -> Result<f64, PrmtopError> {
         let found = divisors[kind];
-        if found > 0.0 { Ok(found) } else { Err(self.range(section, kind, "above 0 where a torsion has a 1-4 pair", found)) }
+        if found > 0.0 {
+            Ok(found)
+        } else {
+            Err(self.range(
+                section,
+                kind,
+                "above 0 where a torsion has a 1-4 pair",
+                found,
+            ))
+        }
     }
 
     fn molecule(&self, masses: &[f64], bonds: &[Harmonic<2>]) -> Result<Molecule, PrmtopError> {
@@ -286,13 +413,22 @@ impl Reader<'_> {
             while residue + 1 < residues.len() && residues[residue + 1].0 <= index {
                 residue += 1;
             }
-            atoms.push(Atom { name, residue: Some(residue), ..Atom::new(element) });
+            atoms.push(Atom {
+                name,
+                residue: Some(residue),
+                ..Atom::new(element)
+            });
         }
         let residues = residues.into_iter().map(|(_, residue)| residue).collect();
-        let bonds = bonds.iter().map(|bond| Bond::new(bond.atoms[0], bond.atoms[1], BondOrder::Unknown)).collect();
+        let bonds = bonds
+            .iter()
+            .map(|bond| Bond::new(bond.atoms[0], bond.atoms[1], BondOrder::Unknown))
+            .collect();
         let title = self.sections.line("TITLE");
-        Molecule::new(title, atoms, bonds, residues)
-            .map_err(|source| PrmtopError::Molecule { path: self.path.clone(), source })
+        Molecule::new(title, atoms, bonds, residues).map_err(|source| PrmtopError::Molecule {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// The residues and their first atoms.
@@ -306,28 +442,57 @@ impl Reader<'_> {
             let first = self.index(SECTION, index, start, self.pointers.atoms)?;
             let after = residues.last().map_or(0, |(last, _)| last + 1);
             if (index == 0 && first != 0) || first < after {
-                let expected = if index == 0 { "1".to_owned() } else { format!("at least {}", after + 1) };
+                let expected = if index == 0 {
+                    "1".to_owned()
+                } else {
+                    format!("at least {}", after + 1)
+                };
                 return Err(self.range(SECTION, index, expected, start as f64));
             }
-            residues.push((first, Residue { name, number: index as i64 + 1, chain: String::new() }));
+            residues.push((
+                first,
+                Residue {
+                    name,
+                    number: index as i64 + 1,
+                    chain: String::new(),
+                },
+            ));
         }
         Ok(residues)
     }
 
     fn elements(&self, names: &[String], masses: &[f64]) -> Result<Vec<Element>, PrmtopError> {
         const SECTION: &str = "ATOMIC_NUMBER";
-        let numbers =
-            self.sections.has(SECTION).then(|| self.sections.integers(SECTION, self.pointers.atoms)).transpose()?;
+        let numbers = self
+            .sections
+            .has(SECTION)
+            .then(|| self.sections.integers(SECTION, self.pointers.atoms))
+            .transpose()?;
         let element = |atom: usize| {
             let (element, what, way_out) = if let Some(numbers) = &numbers {
-                let element = u8::try_from(numbers[atom]).ok().and_then(Element::from_number);
-                (element, format!("atomic number {}", numbers[atom]), "remove extra points")
+                let element = u8::try_from(numbers[atom])
+                    .ok()
+                    .and_then(Element::from_number);
+                (
+                    element,
+                    format!("atomic number {}", numbers[atom]),
+                    "remove extra points",
+                )
             } else {
                 let way_out = "add a section ATOMIC_NUMBER where masses were changed";
-                (Element::from_mass(masses[atom]), format!("mass {}", masses[atom]), way_out)
+                (
+                    Element::from_mass(masses[atom]),
+                    format!("mass {}", masses[atom]),
+                    way_out,
+                )
             };
-            let unknown =
-                || PrmtopError::Element { path: self.path.clone(), atom, name: names[atom].clone(), what, way_out };
+            let unknown = || PrmtopError::Element {
+                path: self.path.clone(),
+                atom,
+                name: names[atom].clone(),
+                what,
+                way_out,
+            };
             element.ok_or_else(unknown)
         };
         (0..self.pointers.atoms).map(element).collect()
@@ -357,7 +522,12 @@ impl Reader<'_> {
         }
         if next != list.len() {
             let (expected, found) = (next, list.len());
-            return Err(PrmtopError::Count { path: self.path.clone(), section: LIST, expected, found });
+            return Err(PrmtopError::Count {
+                path: self.path.clone(),
+                section: LIST,
+                expected,
+                found,
+            });
         }
         Ok(excluded)
     }
@@ -365,7 +535,9 @@ impl Reader<'_> {
     fn lennard_jones(&self) -> Result<(Vec<usize>, Vec<[f64; 2]>), PrmtopError> {
         const INDEX: &str = "NONBONDED_PARM_INDEX";
         let types = self.pointers.types;
-        let of_atoms = self.sections.integers("ATOM_TYPE_INDEX", self.pointers.atoms)?;
+        let of_atoms = self
+            .sections
+            .integers("ATOM_TYPE_INDEX", self.pointers.atoms)?;
         let of_atoms = of_atoms
             .into_iter()
             .enumerate()
@@ -379,13 +551,25 @@ impl Reader<'_> {
             // Negative ones are 10-12 potentials, all of them zero here.
             if value < 0 {
                 let known = value.unsigned_abs() as usize <= self.pointers.hydrogen_bond_types;
-                let expected = format!("from 1 to {count}, or from -{} to -1", self.pointers.hydrogen_bond_types);
-                return if known { Ok([0.0; 2]) } else { Err(self.range(INDEX, index, expected, value as f64)) };
+                let expected = format!(
+                    "from 1 to {count}, or from -{} to -1",
+                    self.pointers.hydrogen_bond_types
+                );
+                return if known {
+                    Ok([0.0; 2])
+                } else {
+                    Err(self.range(INDEX, index, expected, value as f64))
+                };
             }
             let place = self.index(INDEX, index, value, count)?;
             Ok([repulsion[place], dispersion[place]])
         };
-        let pairs: Vec<[f64; 2]> = indices.iter().copied().enumerate().map(pair).collect::<Result<_, _>>()?;
+        let pairs: Vec<[f64; 2]> = indices
+            .iter()
+            .copied()
+            .enumerate()
+            .map(pair)
+            .collect::<Result<_, _>>()?;
         for (index, value) in pairs.iter().enumerate() {
             let mirrored = index % types * types + index / types;
             if *value != pairs[mirrored] {
@@ -403,21 +587,37 @@ impl Reader<'_> {
         for (section, count, feature) in [
             ("HBOND_ACOEF", hydrogen_bonds, "10-12 hydrogen bonds"),
             ("HBOND_BCOEF", hydrogen_bonds, "10-12 hydrogen bonds"),
-            ("LENNARD_JONES_CCOEF", types * (types + 1) / 2, "12-6-4 potentials"),
+            (
+                "LENNARD_JONES_CCOEF",
+                types * (types + 1) / 2,
+                "12-6-4 potentials",
+            ),
         ] {
             if !self.sections.has(section) {
                 continue;
             }
             let values = self.sections.reals(section, count)?;
             if let Some(value) = values.iter().find(|value| **value != 0.0) {
-                return Err(unsupported(&self.path, section, feature, format!("a value of {value}"), OTHER_FIELD));
+                return Err(unsupported(
+                    &self.path,
+                    section,
+                    feature,
+                    format!("a value of {value}"),
+                    OTHER_FIELD,
+                ));
             }
         }
         if self.sections.has("IPOL")
             && let Some(&found) = self.sections.all_integers("IPOL")?.first()
             && found != 0
         {
-            return Err(unsupported(&self.path, "IPOL", "polarisable atoms", format!("IPOL = {found}"), OTHER_FIELD));
+            return Err(unsupported(
+                &self.path,
+                "IPOL",
+                "polarisable atoms",
+                format!("IPOL = {found}"),
+                OTHER_FIELD,
+            ));
         }
         Ok(())
     }

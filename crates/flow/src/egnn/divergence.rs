@@ -14,16 +14,21 @@ use burn::tensor::Tensor;
 
 use super::layer::{Layer, differences, squares};
 use super::{Egnn, pair_terms, without_mean};
+use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::divergence::identity_matrix;
 use crate::dual::Dual;
-use crate::bijection::{PerSample, Points};
 
 /// Tangents by `(a, sample)`, `k` and point: `[dims · batch, N, N, ·]`.
 type ByDirection = Tensor<4>;
 
 /// `v` and `∇·v`.
-pub(super) fn exact(field: &Egnn, t: Tensor<1>, x: Points, context: &Context) -> (Points, PerSample) {
+pub(super) fn exact(
+    field: &Egnn,
+    t: Tensor<1>,
+    x: Points,
+    context: &Context,
+) -> (Points, PerSample) {
     let [batch, points, dims] = x.dims();
     let frame = Frame::new(&x);
     let h = field.embed(t, context);
@@ -39,7 +44,10 @@ pub(super) fn exact(field: &Egnn, t: Tensor<1>, x: Points, context: &Context) ->
     }
     let (end, trace) = frame.last(last, y, h, pair_terms(last, context));
     debug_assert_eq!(trace.dims(), [batch]);
-    (without_mean(Dual::constant(end - x)).value, trace - (points * dims) as f64)
+    (
+        without_mean(Dual::constant(end - x)).value,
+        trace - (points * dims) as f64,
+    )
 }
 
 /// The directions of one batch.
@@ -57,8 +65,16 @@ impl Frame {
     fn new(x: &Points) -> Self {
         let [batch, points, dims] = x.dims();
         let identity = identity_matrix(points, x).reshape([1, points, points, 1]);
-        let units = identity_matrix(dims, x).reshape([dims, 1, dims]).repeat_dim(1, batch);
-        Self { batch, points, dims, identity, units: units.reshape([dims * batch, 1, 1, dims]) }
+        let units = identity_matrix(dims, x)
+            .reshape([dims, 1, dims])
+            .repeat_dim(1, batch);
+        Self {
+            batch,
+            points,
+            dims,
+            identity,
+            units: units.reshape([dims * batch, 1, 1, dims]),
+        }
     }
 
     /// `(a, k, sample)` by point to `(a, sample)`, `k`, point.
@@ -94,7 +110,13 @@ impl Frame {
     }
 
     /// The first layer, with the tangents of its results along all directions, `(a, k, sample)`.
-    fn first(&self, layer: &Layer, x: Points, h: Tensor<3>, pairs: Option<Tensor<4>>) -> (Dual<3>, Dual<3>) {
+    fn first(
+        &self,
+        layer: &Layer,
+        x: Points,
+        h: Tensor<3>,
+        pairs: Option<Tensor<4>>,
+    ) -> (Dual<3>, Dual<3>) {
         let difference = differences(Dual::constant(x.clone()));
         let square = squares(&difference);
         let square = Dual::new(square.value.clone(), square.value.ones_like());
@@ -125,7 +147,10 @@ impl Frame {
                 + twice.clone() * self.repeat(&(difference.clone() * slope.clone()))
         };
         let received = pull(&weight, &weight_slope).sum_dim(2);
-        let sent = pull(&weight.clone().swap_dims(1, 2), &weight_slope.swap_dims(1, 2));
+        let sent = pull(
+            &weight.clone().swap_dims(1, 2),
+            &weight_slope.swap_dims(1, 2),
+        );
         let positions = (received + self.units.clone()) * self.identity.clone() - sent;
 
         let y = x + (difference * weight).sum_dim(2).squeeze_dim(2);
@@ -143,19 +168,32 @@ impl Frame {
     }
 
     /// The last layer's points, and the trace of `∂x_ka/∂x⁽⁰⁾_ka` through all layers.
-    fn last(&self, layer: &Layer, x: Dual<3>, h: Dual<3>, pairs: Option<Tensor<4>>) -> (Points, PerSample) {
+    fn last(
+        &self,
+        layer: &Layer,
+        x: Dual<3>,
+        h: Dual<3>,
+        pairs: Option<Tensor<4>>,
+    ) -> (Points, PerSample) {
         let carried = "the layers before carry tangents";
         let moved = self.by_direction(x.tangents.expect(carried));
         let own = self.own(moved.clone());
-        let difference = Dual::new(differences(Dual::constant(x.value.clone())).value, own.clone() - moved);
+        let difference = Dual::new(
+            differences(Dual::constant(x.value.clone())).value,
+            own.clone() - moved,
+        );
         let square = squares(&difference);
 
         let features = self.by_direction(h.tangents.expect(carried));
-        let nodes = layer.receiver.matmul(self.own(features.clone())) + layer.sender.matmul(features);
+        let nodes =
+            layer.receiver.matmul(self.own(features.clone())) + layer.sender.matmul(features);
         let mut first = layer.from_distance(square.clone());
         first.tangents = first.tangents.map(|t| t + nodes);
         first.value = first.value
-            + layer.receiver.forward(h.value.clone()).unsqueeze_dim::<4>(2)
+            + layer
+                .receiver
+                .forward(h.value.clone())
+                .unsqueeze_dim::<4>(2)
             + layer.sender.forward(h.value).unsqueeze_dim(1);
         let (_, weight) = layer.head(first, square, pairs);
         let shift = difference.mul(weight).linear(|u| u.sum_dim(2));

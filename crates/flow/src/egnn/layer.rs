@@ -45,7 +45,10 @@ pub(super) struct NodeUpdate {
 
 impl NodeUpdate {
     pub fn forward(&self, h: Dual<3>, messages: Dual<3>) -> Dual<3> {
-        let hidden = h.clone().through(&self.node).add(messages.through(&self.message));
+        let hidden = h
+            .clone()
+            .through(&self.node)
+            .add(messages.through(&self.message));
         h.add(hidden.map(Function::Silu).through(&self.out))
     }
 }
@@ -76,11 +79,19 @@ impl Layer {
     pub fn forward(&self, x: Dual<3>, h: Dual<3>, pairs: Option<Tensor<4>>) -> (Dual<3>, Dual<3>) {
         let difference = differences(x.clone());
         let square = squares(&difference);
-        let receiver = h.clone().through(&self.receiver).linear(|h| h.unsqueeze_dim::<4>(2));
-        let sender = h.clone().through(&self.sender).linear(|h| h.unsqueeze_dim::<4>(1));
+        let receiver = h
+            .clone()
+            .through(&self.receiver)
+            .linear(|h| h.unsqueeze_dim::<4>(2));
+        let sender = h
+            .clone()
+            .through(&self.sender)
+            .linear(|h| h.unsqueeze_dim::<4>(1));
         let first = receiver.add(sender).add(self.from_distance(square.clone()));
         let (message, weight) = self.head(first, square, pairs);
-        let shift = difference.mul(weight).linear(|u| u.sum_dim(2).squeeze_dim(2));
+        let shift = difference
+            .mul(weight)
+            .linear(|u| u.sum_dim(2).squeeze_dim(2));
         (x.add(shift), self.updated(h, message))
     }
 
@@ -93,12 +104,23 @@ impl Layer {
     ///
     /// # Shapes
     /// `first` and the message `[batch, N, N, width]`, `square` and the weight `[batch, N, N, 1]`.
-    pub fn head(&self, mut first: Dual<4>, square: Dual<4>, pairs: Option<Tensor<4>>) -> (Dual<4>, Dual<4>) {
+    pub fn head(
+        &self,
+        mut first: Dual<4>,
+        square: Dual<4>,
+        pairs: Option<Tensor<4>>,
+    ) -> (Dual<4>, Dual<4>) {
         if let Some(pairs) = pairs {
             first.value = first.value + pairs;
         }
-        let message = first.map(Function::Silu).through(&self.message).map(Function::Silu);
-        let head = message.clone().through(&self.coordinate).map(Function::Silu);
+        let message = first
+            .map(Function::Silu)
+            .through(&self.message)
+            .map(Function::Silu);
+        let head = message
+            .clone()
+            .through(&self.coordinate)
+            .map(Function::Silu);
         let head = head.linear(|c| self.weight.matmul(c));
         (message, head.mul(inverse_distance(square)))
     }
@@ -107,7 +129,10 @@ impl Layer {
     pub fn updated(&self, h: Dual<3>, message: Dual<4>) -> Dual<3> {
         let Some(update) = &self.update else { return h };
         let points = h.value.dims()[1] as f64;
-        update.forward(h, message.linear(|m| m.sum_dim(2).squeeze_dim::<3>(2) / points))
+        update.forward(
+            h,
+            message.linear(|m| m.sum_dim(2).squeeze_dim::<3>(2) / points),
+        )
     }
 }
 
@@ -118,12 +143,17 @@ pub(super) fn differences(x: Dual<3>) -> Dual<4> {
 
 /// `d²_ij`, `[batch, N, N, 1]`.
 pub(super) fn squares(difference: &Dual<4>) -> Dual<4> {
-    difference.clone().mul(difference.clone()).linear(|d| d.sum_dim(3))
+    difference
+        .clone()
+        .mul(difference.clone())
+        .linear(|d| d.sum_dim(3))
 }
 
 /// `1/(√(d² + ε) + 1)` from `d²`.
 fn inverse_distance(square: Dual<4>) -> Dual<4> {
     let root = (square.value.clone() + SOFTENING).sqrt();
     let value = (root.clone() + 1.0).recip();
-    square.chain(value.clone(), || value.clone().square().neg() / (root * 2.0))
+    square.chain(value.clone(), || {
+        value.clone().square().neg() / (root * 2.0)
+    })
 }
