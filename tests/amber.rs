@@ -39,7 +39,7 @@ const OPENMM: [(&str, Implicit, f64); 5] = [
 
 /// Forces of the reference data: file, model, tolerance in kJ/mol/nm.
 ///
-/// They were made by an old OpenMM (the OBC ones with a cutoff, OBC2 also with salt), from which OpenMM 8.6.1 without either differs by
+/// The OBC ones were made with a cutoff, OBC2 also with salt; OpenMM 8.6.1 without either differs by
 /// 0.0213, 0.0212 and 0.414, the same as we do; `openmm-forces.toml` is the sharp test.
 const FORCES: [(&str, Implicit, f64); 3] = [
     ("HCT_NoCutoff.xml", Implicit::Hct, 0.022),

@@ -269,7 +269,10 @@ fn bad_input_is_refused_with_a_message() -> Result<(), Failed> {
             format!("generate {butane} --smiles CCCC -n 1 --checkpoint flow.safetensors -o x.sdf"),
             "another molecule",
         ),
-        (format!("energy {butane} --target dw4"), "is no NPZ file"),
+        (
+            format!("energy {butane} --target dw4"),
+            "is no usable npz file",
+        ),
         (
             "sample flow.safetensors -n 0 -o x.npz".into(),
             "-n 0 asks for no samples",

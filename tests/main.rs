@@ -2,11 +2,13 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::float_cmp,
+    clippy::unnecessary_wraps,
+    clippy::needless_pass_by_value,
     missing_docs,
-    reason = "a test that meets an error has failed"
+    reason = "a test that meets an error has failed, and all tests have one signature"
 )]
 
+mod amber;
 mod cli;
 mod data;
 mod dynamics;
@@ -21,6 +23,7 @@ use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {
     let trials = [
+        amber::trials(),
         cli::trials(),
         data::trials(),
         dynamics::trials(),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use boltzflow_chemio::AtomicFile;
 use boltzflow_flow::FlowError;
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, TensorView};
@@ -53,11 +54,12 @@ pub const FORMAT: u32 = 1;
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// It cannot be read or written.
-    #[error("cannot {action} the checkpoint {path:?}: {source}")]
-    Io {
-        /// `read` or `write`.
-        action: &'static str,
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] boltzflow_chemio::Error),
+    /// It cannot be read.
+    #[error("cannot read the checkpoint {path:?}: {source}")]
+    Read {
         /// Which file.
         path: PathBuf,
         /// Why.
@@ -108,8 +110,7 @@ struct Counters {
 impl Checkpoint {
     /// Reads and checks a file; nothing of a damaged one is used.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io {
-            action: "read",
+        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Read {
             path: path.into(),
             source,
         })?;
@@ -183,21 +184,7 @@ impl Checkpoint {
 
     /// Writes the file whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
-        let io = |source| CheckpointError::Io {
-            action: "write",
-            path: path.into(),
-            source,
-        };
-        let bytes = self.to_bytes();
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        std::io::Write::write_all(&mut file, &bytes).map_err(io)?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(path).map_err(|error| io(error.error))?;
-        Ok(())
+        Ok(AtomicFile::write_all_to(path, &self.to_bytes())?)
     }
 
     fn to_bytes(&self) -> Vec<u8> {

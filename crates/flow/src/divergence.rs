@@ -41,6 +41,7 @@ pub enum Noise {
 const PASS_VALUES: usize = 1 << 20;
 
 /// The directions in which one batch is differentiated, fixed for a whole path.
+#[expect(clippy::large_enum_variant, reason = "one lives for a whole solve")]
 #[derive(Clone, Debug)]
 pub enum Probes {
     /// All coordinates.

@@ -67,7 +67,7 @@ impl<const D: usize> Dual<D> {
     }
 
     /// A sum; a missing tangent counts as zero.
-    pub fn add(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         let tangents = match (self.tangents, other.tangents) {
             (Some(a), Some(b)) => Some(a + b),
             (a, b) => a.or(b),
@@ -79,7 +79,7 @@ impl<const D: usize> Dual<D> {
     }
 
     /// A product, elementwise with broadcasting of size-1 axes: `ẋ y + x ẏ`.
-    pub fn mul(self, other: Self) -> Self {
+    pub fn product(self, other: Self) -> Self {
         let left = self.tangents.map(|t| times(t, other.value.clone()));
         let right = other.tangents.map(|t| times(t, self.value.clone()));
         let tangents = match (left, right) {

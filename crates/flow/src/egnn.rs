@@ -117,7 +117,7 @@ impl VectorField for Egnn {
             let pairs = pair_terms(layer, context);
             layer.forward(x, h, pairs)
         });
-        without_mean(end.add(start.linear(Tensor::neg)))
+        without_mean(end.plus(start.linear(Tensor::neg)))
     }
 
     fn divergence_size(&self, points: usize, dims: usize) -> usize {

@@ -10,6 +10,7 @@ use crate::space::Space;
 use crate::{PerSample, Points};
 
 /// A link of a [`crate::Chain`].
+#[expect(clippy::large_enum_variant, reason = "a flow has a handful of them")]
 #[derive(Module, Debug)]
 pub enum Layer {
     /// See [`Affine`].

@@ -245,7 +245,7 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     fits(&model, &reference, &arguments.reference)?;
     let bar = report::progress(reference.len() as u64, "log-densities of the reference");
     let drawn = sampling::density(&model, &reference, 0, sampling::CHUNK, |done| {
-        bar.inc(done as u64)
+        bar.inc(done as u64);
     })?;
     bar.finish_and_clear();
     let fold = if system.is_chiral() {

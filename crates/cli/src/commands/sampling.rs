@@ -85,8 +85,10 @@ pub fn run(
         }
     }
     let folder = output.with_extension("chunks");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    if !folder.is_dir() {
+        std::fs::create_dir(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
     let bar = report::progress(expected.len() as u64, "samples");
     let shape = [model.points(), model.dims()];
     let files = chunks.par_iter().map(|&k| -> Result<SampleFile> {

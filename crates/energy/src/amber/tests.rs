@@ -1,3 +1,5 @@
+#![expect(clippy::float_cmp, reason = "lanes are compared bit for bit")]
+
 use std::path::Path;
 
 use approx::assert_relative_eq;

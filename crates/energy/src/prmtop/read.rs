@@ -572,7 +572,7 @@ impl Reader<'_> {
             .collect::<Result<_, _>>()?;
         for (index, value) in pairs.iter().enumerate() {
             let mirrored = index % types * types + index / types;
-            if *value != pairs[mirrored] {
+            if value.map(f64::to_bits) != pairs[mirrored].map(f64::to_bits) {
                 let expected = format!("that of value {}, for the same two types", mirrored + 1);
                 return Err(self.range(INDEX, index, expected, indices[index] as f64));
             }

@@ -1,3 +1,5 @@
+#![expect(clippy::float_cmp, reason = "what is read is compared bit for bit")]
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -9,15 +11,17 @@ use super::*;
 pub(crate) fn five_atoms() -> Vec<(&'static str, &'static str, String)> {
     let reals = |values: &[f64]| {
         values.chunks(5).fold(String::new(), |mut text, row| {
-            row.iter()
-                .for_each(|value| write!(text, "{value:16.8E}").unwrap());
+            for value in row {
+                write!(text, "{value:16.8E}").unwrap();
+            }
             text + "\n"
         })
     };
     let integers = |values: &[i64]| {
         values.chunks(10).fold(String::new(), |mut text, row| {
-            row.iter()
-                .for_each(|value| write!(text, "{value:8}").unwrap());
+            for value in row {
+                write!(text, "{value:8}").unwrap();
+            }
             text + "\n"
         })
     };
@@ -349,13 +353,11 @@ fn what_is_not_computed_is_refused() {
             .map(|value| value.parse().unwrap())
             .collect();
         values[place] = value;
-        let rows = values.chunks(10).map(|row| {
-            row.iter()
-                .map(|value| format!("{value:8}"))
-                .collect::<String>()
-                + "\n"
-        });
-        with("POINTERS", &rows.collect::<String>())
+        let mut text = String::new();
+        for (index, value) in values.iter().enumerate() {
+            write!(text, "{value:8}{}", if index % 10 == 9 { "\n" } else { "" }).unwrap();
+        }
+        with("POINTERS", &(text + "\n"))
     };
     for (place, value, message) in [
         (27, 1, "a periodic box (section POINTERS, IFBOX = 1)"),

@@ -123,7 +123,7 @@ impl Frame {
         let difference = difference.value;
         let nodes = layer.receiver.forward(h.clone()).unsqueeze_dim::<4>(2)
             + layer.sender.forward(h.clone()).unsqueeze_dim(1);
-        let mut first = layer.from_distance(square.clone());
+        let mut first = layer.distance_term(square.clone());
         first.value = first.value + nodes;
         let (message, weight) = layer.head(first, square, pairs);
         let by_square = "the square's tangent reaches every result";
@@ -187,7 +187,7 @@ impl Frame {
         let features = self.by_direction(h.tangents.expect(carried));
         let nodes =
             layer.receiver.matmul(self.own(features.clone())) + layer.sender.matmul(features);
-        let mut first = layer.from_distance(square.clone());
+        let mut first = layer.distance_term(square.clone());
         first.tangents = first.tangents.map(|t| t + nodes);
         first.value = first.value
             + layer
@@ -196,7 +196,7 @@ impl Frame {
                 .unsqueeze_dim::<4>(2)
             + layer.sender.forward(h.value).unsqueeze_dim(1);
         let (_, weight) = layer.head(first, square, pairs);
-        let shift = difference.mul(weight).linear(|u| u.sum_dim(2));
+        let shift = difference.product(weight).linear(|u| u.sum_dim(2));
         let trace = self.trace(own + shift.tangents.expect(carried));
         (x.value + shift.value.squeeze_dim(2), trace)
     }

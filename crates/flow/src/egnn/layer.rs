@@ -48,8 +48,8 @@ impl NodeUpdate {
         let hidden = h
             .clone()
             .through(&self.node)
-            .add(messages.through(&self.message));
-        h.add(hidden.map(Function::Silu).through(&self.out))
+            .plus(messages.through(&self.message));
+        h.plus(hidden.map(Function::Silu).through(&self.out))
     }
 }
 
@@ -87,16 +87,18 @@ impl Layer {
             .clone()
             .through(&self.sender)
             .linear(|h| h.unsqueeze_dim::<4>(1));
-        let first = receiver.add(sender).add(self.from_distance(square.clone()));
+        let first = receiver
+            .plus(sender)
+            .plus(self.distance_term(square.clone()));
         let (message, weight) = self.head(first, square, pairs);
         let shift = difference
-            .mul(weight)
+            .product(weight)
             .linear(|u| u.sum_dim(2).squeeze_dim(2));
-        (x.add(shift), self.updated(h, message))
+        (x.plus(shift), self.updated(h, message))
     }
 
     /// What distances add to the first edge layer, `w d²`.
-    pub fn from_distance(&self, square: Dual<4>) -> Dual<4> {
+    pub fn distance_term(&self, square: Dual<4>) -> Dual<4> {
         square.linear(|s| s * self.distance.val().unsqueeze::<4>())
     }
 
@@ -122,7 +124,7 @@ impl Layer {
             .through(&self.coordinate)
             .map(Function::Silu);
         let head = head.linear(|c| self.weight.matmul(c));
-        (message, head.mul(inverse_distance(square)))
+        (message, head.product(inverse_distance(square)))
     }
 
     /// Node features after the messages have come in.
@@ -145,7 +147,7 @@ pub(super) fn differences(x: Dual<3>) -> Dual<4> {
 pub(super) fn squares(difference: &Dual<4>) -> Dual<4> {
     difference
         .clone()
-        .mul(difference.clone())
+        .product(difference.clone())
         .linear(|d| d.sum_dim(3))
 }
 
