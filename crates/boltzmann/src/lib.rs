@@ -33,7 +33,7 @@ pub use pareto::Tail;
 pub use report::{Cost, Counts, Population, Summary};
 pub use store::{Fingerprint, SampleFile, StoreError, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
-pub use training::{Progress, Step, Training, natural_scale, parameter_count};
+pub use training::{Progress, Step, Training, natural_scale};
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 
 /// Tells the allocator to keep its pages: fresh ones cost as much as the arithmetic done in them. Without effect where the C library is

@@ -106,21 +106,21 @@ impl SampleFile {
         let n = self.numbers.len();
         let cloud = [n, points, dims];
         let meta = serde_json::to_string(&self.fingerprint).expect("a fingerprint is valid JSON");
-        let arrays = [
-            (
-                "positions",
-                Array::new(&cloud, self.drawn.positions.clone()),
-            ),
-            ("latents", Array::new(&cloud, self.drawn.latents.clone())),
-            ("log_prior", Array::new(&[n], self.drawn.log_prior.clone())),
-            ("log_det", Array::new(&[n], self.drawn.log_det.clone())),
-            ("log_q", Array::new(&[n], self.drawn.log_q())),
-            ("sample", Array::new(&[n], self.numbers.clone())),
-            ("fingerprint", Array::text(&meta)),
-        ];
-        let views: Vec<(&str, &Array)> =
-            arrays.iter().map(|(name, array)| (*name, array)).collect();
-        Ok(Npz::write(path, &views)?)
+        Ok(Npz::write(
+            path,
+            &[
+                (
+                    "positions",
+                    &Array::new(&cloud, self.drawn.positions.clone()),
+                ),
+                ("latents", &Array::new(&cloud, self.drawn.latents.clone())),
+                ("log_prior", &Array::new(&[n], self.drawn.log_prior.clone())),
+                ("log_det", &Array::new(&[n], self.drawn.log_det.clone())),
+                ("log_q", &Array::new(&[n], self.drawn.log_q())),
+                ("sample", &Array::new(&[n], self.numbers.clone())),
+                ("fingerprint", &Array::text(&meta)),
+            ],
+        )?)
     }
 
     /// Reads and checks a file.

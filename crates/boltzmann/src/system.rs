@@ -277,11 +277,10 @@ impl System {
         let mut zero = BTreeMap::new();
         let mut wrong = vec![false; conformers.len()];
         let mut reflected = 0;
-        if self.is_chiral()
-            || self
-                .molecule
-                .as_ref()
-                .is_some_and(|reference| !reference.stereo.is_empty())
+        if self
+            .molecule
+            .as_ref()
+            .is_some_and(|reference| !reference.stereo.is_empty())
         {
             for index in 0..conformers.len() {
                 let found = self.stereo_match(conformers.get(index));

@@ -6,9 +6,9 @@
 //! A step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated on one
 //! thread, and their gradients are added in order: the same bits at any number of threads.
 
-use boltzflow_flow::parameters::{flatten, gradients};
+use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_flow::{Dual, Prior, VectorField, host};
+use boltzflow_flow::{Dual, Prior, Samples, VectorField, host};
 use boltzflow_molecule::{Conformers, Reflections};
 use burn::tensor::{DType, Tensor, TensorData};
 use rand::RngExt;
@@ -182,9 +182,10 @@ impl<'a> Training<'a> {
             .collect();
         let noise_seed: u64 = random.random();
         let offset: f64 = random.random();
-        let noise: Vec<f64> = (0..count as u64)
-            .flat_map(|number| self.model.prior().draw(noise_seed, number))
-            .collect();
+        let noise = self
+            .model
+            .prior()
+            .sample(&Samples::consecutive(noise_seed, 0..count as u64));
         let data = data.select(&chosen);
         let copies = Copies {
             points: data.points(),
@@ -279,9 +280,4 @@ pub fn natural_scale(data: &Conformers) -> f64 {
     centred.center();
     let degrees = (data.dims() * (data.points() - 1) * data.len()) as f64;
     (centred.positions().iter().map(|x| x * x).sum::<f64>() / degrees).sqrt()
-}
-
-/// How many parameters a model has.
-pub fn parameter_count(model: &Model) -> usize {
-    flatten(&model.continuous().field).len()
 }

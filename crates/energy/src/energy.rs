@@ -39,6 +39,17 @@ pub enum EnergyError {
     },
 }
 
+impl EnergyError {
+    /// [`Self::Size`] for every configuration of a batch of `numbers` coordinates, `found` in each.
+    pub(crate) fn size_of_each(
+        expected: usize,
+        found: usize,
+        numbers: usize,
+    ) -> Vec<Result<f64, Self>> {
+        vec![Err(Self::Size { expected, found }); numbers / found.max(1)]
+    }
+}
+
 /// A potential energy `U(x)` of a cloud of points.
 pub trait Energy: Sync {
     /// Points of a configuration.

@@ -4,8 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::bijection::{Bijection, FlowError};
-use crate::bijection::{PerSample, Points};
+use crate::bijection::{Bijection, FlowError, PerSample, Points};
 use crate::context::Context;
 use crate::divergence::{Divergence, times_of};
 use crate::dual::Dual;
@@ -92,11 +91,15 @@ impl State for Path {
             let x = path.x.clone().reshape([batch, points * dims]);
             Tensor::cat(vec![x, path.log_det.clone().reshape([batch, 1])], 1)
         };
-        let allowed = columns(scale).abs() * tolerance.relative + tolerance.absolute;
-        let ratio = columns(self) / allowed;
-        let worst = ratio.square().mean_dim(1).sqrt().max();
-        worst.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+        worst_sample(columns(self), columns(scale), tolerance)
     }
+}
+
+/// The root mean square of an error over what is allowed, the worst sample's, both `[batch, components]`.
+fn worst_sample(error: Tensor<2>, scale: Tensor<2>, tolerance: Tolerance) -> f64 {
+    let allowed = scale.abs() * tolerance.relative + tolerance.absolute;
+    let worst = (error / allowed).square().mean_dim(1).sqrt().max();
+    worst.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
 }
 
 impl Continuous {
@@ -145,11 +148,9 @@ impl Continuous {
                 Self(self.0 + k.0.clone() * h)
             }
             fn error_norm(&self, scale: &Self, tolerance: Tolerance) -> f64 {
-                let allowed = scale.0.clone().abs() * tolerance.relative + tolerance.absolute;
                 let [batch, points, dims] = self.0.dims();
-                let ratio = (self.0.clone() / allowed).reshape([batch, points * dims]);
-                let worst = ratio.square().mean_dim(1).sqrt().max();
-                worst.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+                let columns = |cloud: &Self| cloud.0.clone().reshape([batch, points * dims]);
+                worst_sample(columns(self), columns(scale), tolerance)
             }
         }
         let slope = |t: f64, at: &Cloud| {

@@ -108,14 +108,15 @@ pub fn density(arguments: &Density) -> Result<()> {
     let n = conformers.len();
     let cloud = [n, model.points(), model.dims()];
     let log_q = drawn.log_q();
-    let arrays = [
-        ("latents", Array::new(&cloud, drawn.latents)),
-        ("log_prior", Array::new(&[n], drawn.log_prior)),
-        ("log_det", Array::new(&[n], drawn.log_det)),
-        ("log_q", Array::new(&[n], log_q)),
-    ];
-    let views: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
-    Npz::write(&arguments.output, &views)?;
+    Npz::write(
+        &arguments.output,
+        &[
+            ("latents", &Array::new(&cloud, drawn.latents)),
+            ("log_prior", &Array::new(&[n], drawn.log_prior)),
+            ("log_det", &Array::new(&[n], drawn.log_det)),
+            ("log_q", &Array::new(&[n], log_q)),
+        ],
+    )?;
     say(format_args!(
         "{n} log-densities in {}",
         arguments.output.display()

@@ -82,8 +82,8 @@ fn learn(arguments: &Generate, system: &System) -> Result<Checkpoint> {
         seed: arguments.seed,
     };
     let replicas = settings.replicas() as u64;
-    let rounds = settings.burn_in + FRAMES / settings.ladders as u64 * settings.stride;
-    let calls = rounds * replicas * settings.evaluations_per_round() as u64;
+    let calls =
+        simulation::rounds(&settings, FRAMES) * replicas * settings.evaluations_per_round() as u64;
     eprintln!(
         "plan: {calls} energy calls of replica exchange, {} training steps of {} pairs, {} samples with exact log-density",
         config.training.steps, config.training.batch, arguments.count

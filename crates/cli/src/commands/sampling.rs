@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{Checkpoint, Drawn, Fingerprint, Model, SampleFile, sampling};
 use boltzflow_flow::ode::Steps;
-use boltzflow_flow::{Divergence, Solver, simd::Level};
+use boltzflow_flow::{Divergence, Samples, Solver, simd::Level};
 use burn::tensor::Device;
 use rayon::prelude::*;
 
@@ -94,20 +94,21 @@ pub fn run(
     let files = chunks.par_iter().map(|&k| -> Result<SampleFile> {
         interrupt::check()?;
         let path = folder.join(format!("chunk-{k}.npz"));
-        let numbers = range(k);
-        let length = numbers.end - numbers.start;
+        let numbers: Vec<u64> = range(k).collect();
+        let length = numbers.len() as u64;
         if let Ok(old) = SampleFile::read(&path)
             && old.fingerprint == fingerprint
-            && old.numbers == numbers.clone().collect::<Vec<_>>()
+            && old.numbers == numbers
         {
             bar.inc(length);
             return Ok(old);
         }
-        let drawn = sampling::sample(model, seed, numbers.clone(), sampling::CHUNK, |_| {})?;
+        let samples = Samples { seed, numbers };
+        let drawn = model.sample(&samples)?;
         let file = SampleFile {
             fingerprint: fingerprint.clone(),
             shape,
-            numbers: numbers.collect(),
+            numbers: samples.numbers,
             drawn,
         };
         file.write(&path)?;

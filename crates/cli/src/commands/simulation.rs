@@ -61,16 +61,17 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
     let frames = run(&system, settings, arguments.count, Some(&state_path))?;
     let (points, dims) = (frames.conformers.points(), frames.conformers.dims());
     let n = frames.conformers.len();
-    let arrays = [
-        (
-            "positions",
-            Array::new(&[n, points, dims], frames.conformers.into_positions()),
-        ),
-        ("energies", Array::new(&[n], frames.energies)),
-        ("system", Array::text(&system.name)),
-    ];
-    let views: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
-    Npz::write(&arguments.output, &views)?;
+    Npz::write(
+        &arguments.output,
+        &[
+            (
+                "positions",
+                &Array::new(&[n, points, dims], frames.conformers.into_positions()),
+            ),
+            ("energies", &Array::new(&[n], frames.energies)),
+            ("system", &Array::text(&system.name)),
+        ],
+    )?;
     if state_path.exists() {
         std::fs::remove_file(&state_path)?;
     }
@@ -81,7 +82,7 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
     ))
 }
 
-/// How a system's replicas move: by Hamiltonian Monte Carlo, which is exact; its step is adapted in the burn-in.
+/// How a system's replicas move: exact Hamiltonian Monte Carlo for toys, Langevin dynamics with 1 fs for molecules.
 pub fn propagator(system: &System) -> Propagator {
     match system.units() {
         Units::Reduced => Propagator::Hmc {
@@ -97,6 +98,11 @@ pub fn propagator(system: &System) -> Propagator {
     }
 }
 
+/// Rounds until the lowest temperature has given `count` frames.
+pub fn rounds(settings: &Settings, count: u64) -> u64 {
+    settings.burn_in + count.div_ceil(settings.ladders as u64) * settings.stride
+}
+
 /// Runs until `count` frames of the lowest temperature are there; saves on the way where a path is given.
 pub fn run(system: &System, settings: Settings, count: u64, save: Option<&Path>) -> Result<Frames> {
     let (points, dims) = (system.energy.points(), system.energy.dims());
@@ -106,8 +112,7 @@ pub fn run(system: &System, settings: Settings, count: u64, save: Option<&Path>)
         conformers: Conformers::empty(points, dims),
         energies: Vec::new(),
     };
-    let per_report = settings.ladders as u64;
-    let rounds = settings.burn_in + count.div_ceil(per_report) * settings.stride;
+    let rounds = rounds(&settings, count);
     let exchange = match saved {
         Some(saved) if saved.system == system.name && *saved.state.settings() == settings => {
             let numbers = |bits: Vec<u64>| bits.into_iter().map(f64::from_bits).collect::<Vec<_>>();

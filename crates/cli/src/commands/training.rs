@@ -5,10 +5,9 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::System;
 use boltzflow_boltzmann::{
-    Architecture, Checkpoint, Config, Description, FORMAT, Model, Training, digest, natural_scale,
-    parameter_count, read_positions,
+    Architecture, Checkpoint, Config, Description, FORMAT, Model, System, Training, digest,
+    natural_scale, read_positions,
 };
 use boltzflow_molecule::Conformers;
 use burn::tensor::Device;
@@ -83,7 +82,7 @@ pub fn run(
         architecture: architecture.clone(),
     };
     let model = Model::new(architecture, config.training.seed, &Device::flex())?;
-    let parameters = parameter_count(&model);
+    let parameters = model.parameters().len();
     let mut training = Training::new(
         model,
         &config.training,

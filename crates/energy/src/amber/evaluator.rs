@@ -51,13 +51,7 @@ impl<W: Kernel, S: Kernel> Evaluator for Lanes<'_, W, S> {
     ) -> Vec<Result<f64, EnergyError>> {
         let expected = 3 * self.tables.atoms;
         if size != expected {
-            return vec![
-                Err(EnergyError::Size {
-                    expected,
-                    found: size
-                });
-                x.len() / size.max(1)
-            ];
+            return EnergyError::size_of_each(expected, size, x.len());
         }
         let mut outcomes = Vec::with_capacity(x.len() / size);
         for (x, gradients) in x

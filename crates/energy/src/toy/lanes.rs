@@ -66,13 +66,7 @@ impl<P: Pairwise, const D: usize> Evaluator for Lanes<P, D> {
     ) -> Vec<Result<f64, EnergyError>> {
         let expected = self.x.len();
         if size != expected {
-            return vec![
-                Err(EnergyError::Size {
-                    expected,
-                    found: size
-                });
-                x.len() / size.max(1)
-            ];
+            return EnergyError::size_of_each(expected, size, x.len());
         }
         let mut outcomes = Vec::with_capacity(x.len() / size);
         let mut blocks = x.chunks_exact(size * LANES);

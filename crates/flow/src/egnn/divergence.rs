@@ -121,10 +121,8 @@ impl Frame {
         let square = squares(&difference);
         let square = Dual::new(square.value.clone(), square.value.ones_like());
         let difference = difference.value;
-        let nodes = layer.receiver.forward(h.clone()).unsqueeze_dim::<4>(2)
-            + layer.sender.forward(h.clone()).unsqueeze_dim(1);
         let mut first = layer.distance_term(square.clone());
-        first.value = first.value + nodes;
+        first.value = first.value + layer.node_terms(Dual::constant(h.clone())).value;
         let (message, weight) = layer.head(first, square, pairs);
         let by_square = "the square's tangent reaches every result";
         let (message, message_slope) = (message.value, message.tangents.expect(by_square));
@@ -155,16 +153,8 @@ impl Frame {
 
         let y = x + (difference * weight).sum_dim(2).squeeze_dim(2);
         let y = Dual::new(y, self.stacked(positions));
-        let h = match &layer.update {
-            Some(update) => {
-                let count = self.points as f64;
-                let sum: Tensor<3> = message.sum_dim(2).squeeze_dim(2);
-                let messages = Dual::new(sum / count, self.stacked(messages) / count);
-                update.forward(Dual::constant(h), messages)
-            }
-            None => Dual::constant(h),
-        };
-        (y, h)
+        let messages = Dual::new(message.sum_dim(2).squeeze_dim(2), self.stacked(messages));
+        (y, layer.updated(Dual::constant(h), messages))
     }
 
     /// The last layer's points, and the trace of `∂x_ka/∂x⁽⁰⁾_ka` through all layers.
@@ -189,12 +179,7 @@ impl Frame {
             layer.receiver.matmul(self.own(features.clone())) + layer.sender.matmul(features);
         let mut first = layer.distance_term(square.clone());
         first.tangents = first.tangents.map(|t| t + nodes);
-        first.value = first.value
-            + layer
-                .receiver
-                .forward(h.value.clone())
-                .unsqueeze_dim::<4>(2)
-            + layer.sender.forward(h.value).unsqueeze_dim(1);
+        first.value = first.value + layer.node_terms(Dual::constant(h.value)).value;
         let (_, weight) = layer.head(first, square, pairs);
         let shift = difference.product(weight).linear(|u| u.sum_dim(2));
         let trace = self.trace(own + shift.tangents.expect(carried));

@@ -79,22 +79,24 @@ impl Layer {
     pub fn forward(&self, x: Dual<3>, h: Dual<3>, pairs: Option<Tensor<4>>) -> (Dual<3>, Dual<3>) {
         let difference = differences(x.clone());
         let square = squares(&difference);
-        let receiver = h
-            .clone()
-            .through(&self.receiver)
-            .linear(|h| h.unsqueeze_dim::<4>(2));
-        let sender = h
-            .clone()
-            .through(&self.sender)
-            .linear(|h| h.unsqueeze_dim::<4>(1));
-        let first = receiver
-            .plus(sender)
+        let first = self
+            .node_terms(h.clone())
             .plus(self.distance_term(square.clone()));
         let (message, weight) = self.head(first, square, pairs);
         let shift = difference
             .product(weight)
             .linear(|u| u.sum_dim(2).squeeze_dim(2));
-        (x.plus(shift), self.updated(h, message))
+        let messages = message.linear(|m| m.sum_dim(2).squeeze_dim(2));
+        (x.plus(shift), self.updated(h, messages))
+    }
+
+    /// What the two ends add to the first edge layer, `W_r h_i + W_s h_j`.
+    pub fn node_terms(&self, h: Dual<3>) -> Dual<4> {
+        let receiver = h.clone().through(&self.receiver);
+        let sender = h.through(&self.sender);
+        receiver
+            .linear(|h| h.unsqueeze_dim::<4>(2))
+            .plus(sender.linear(|h| h.unsqueeze_dim::<4>(1)))
     }
 
     /// What distances add to the first edge layer, `w d²`.
@@ -127,14 +129,11 @@ impl Layer {
         (message, head.product(inverse_distance(square)))
     }
 
-    /// Node features after the messages have come in.
-    pub fn updated(&self, h: Dual<3>, message: Dual<4>) -> Dual<3> {
+    /// Node features after the messages, summed over senders, have come in.
+    pub fn updated(&self, h: Dual<3>, messages: Dual<3>) -> Dual<3> {
         let Some(update) = &self.update else { return h };
         let points = h.value.dims()[1] as f64;
-        update.forward(
-            h,
-            message.linear(|m| m.sum_dim(2).squeeze_dim::<3>(2) / points),
-        )
+        update.forward(h, messages.linear(|m| m / points))
     }
 }
 
