@@ -50,6 +50,8 @@ const CONFIG: &str = r#"
 [model]
 width = 16
 layers = 2
+schedule = 3.0
+alike = "attached"
 [solver]
 method = "rk4"
 divergence = "exact"

@@ -5,12 +5,16 @@ use boltzflow_flow::{
     Affine, Bijection, Chain, Context, Continuous, Egnn, EgnnConfig, Field, FlowError, Initializer,
     Layer, MeanFreeGaussian, Prior, Samples, Solver, Space, host,
 };
+use boltzflow_molecule::Conformers;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModelConfig;
+use crate::config::{Config, ModelConfig};
+use crate::distances::PairStatistics;
 use crate::features::Features;
+use crate::system::System;
+use crate::training::natural_scale;
 
 /// What a model is made from: with the parameters, all of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +28,23 @@ pub struct Architecture {
     pub scale: f64,
     /// What it is conditioned on.
     pub features: Features,
+    /// What distances are like in the data.
+    pub distances: PairStatistics,
+}
+
+impl Architecture {
+    /// What is made of a config, a system and data to learn from.
+    pub fn new(config: &Config, system: &System, data: &Conformers) -> Self {
+        let scale = natural_scale(data);
+        let symmetry = system.symmetry(config.model.alike);
+        Self {
+            model: config.model,
+            solver: config.solver,
+            scale,
+            features: system.features(config.model.alike),
+            distances: PairStatistics::of(data, scale, &symmetry),
+        }
+    }
 }
 
 /// A normalizing flow with its prior and its molecule.
@@ -88,6 +109,7 @@ impl Model {
             node_features: features.node_features(),
             pair_features: features.pair_features(),
             global_features: 0,
+            schedule: architecture.model.schedule,
         };
         let field = Field::Egnn(Egnn::new(&config, &mut make));
         let continuous = Continuous {
@@ -97,7 +119,7 @@ impl Model {
         };
         let scale = Affine::new(space, architecture.scale)?;
         let chain = Chain::new(vec![Layer::Continuous(continuous), Layer::Affine(scale)])?;
-        let context = features.context(device);
+        let context = features.context(&architecture.distances, device);
         let prior = MeanFreeGaussian { points, dims };
         Ok(Self {
             architecture,

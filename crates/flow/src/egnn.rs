@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
+use crate::distances::Standard;
 use crate::dual::Dual;
 use crate::field::VectorField;
 use crate::linear::{Initializer, Linear};
+use crate::schedule::Schedule;
 use layer::Layer;
 
 /// The size of an [`Egnn`], and of the features it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgnnConfig {
     /// Width of every hidden layer.
@@ -28,18 +30,21 @@ pub struct EgnnConfig {
     pub pair_features: usize,
     /// Features of the whole (temperature, …).
     pub global_features: usize,
+    /// How noise turns into data along the paths that it is trained on.
+    pub schedule: Schedule,
 }
 
 /// Functions of time that the network sees: `t` and two octaves of sine and cosine.
 const TIME_FEATURES: usize = 5;
 
-/// The field `v(t, x) = x⁽ᴸ⁾ − x⁽⁰⁾` less its mean, from layers that move points along their differences:
+/// The field `v(t, x) = α'(t) (x⁽ᴸ⁾ − x⁽⁰⁾)` less its mean, `α` the [`Schedule`], from layers that move points along their differences:
 ///
-/// `m_ij = φ(W₂ φ(W_r h_i + W_s h_j + W_p p_ij + w d²_ij))`, `x_i ← x_i + Σ_j (x_i − x_j) c(m_ij)/(d_ij + 1)`,
+/// `m_ij = φ(W₂ φ(W_r h_i + W_s h_j + W_p p_ij + w z_ij))`, `x_i ← x_i + Σ_j (x_i − x_j) c(m_ij)/(d_ij + 1)`,
 /// `h_i ← h_i + W φ(W_h h_i + W_m Σ_j m_ij/N)` with `φ` = SiLU, every affine map with a bias where it needs one.
 ///
 /// The first edge layer is split, so that pairs are never concatenated; the sum includes `j = i`, whose message depends on `h_i`
-/// alone. The last layer has no node update.
+/// alone. The last layer has no node update. `z_ij` is `d²_ij`, less its mean and over its standard deviation at that time where the
+/// context has [`Distances`](crate::Distances): stiff bonds then show in full width how far they are from their length.
 #[derive(Module, Debug)]
 pub struct Egnn {
     /// Node features to hidden ones.
@@ -48,6 +53,9 @@ pub struct Egnn {
     global: Linear,
     /// Message passing.
     layers: Vec<Layer>,
+    /// `α`.
+    #[module(skip)]
+    schedule: Schedule,
 }
 
 impl Egnn {
@@ -65,14 +73,15 @@ impl Egnn {
                 make,
             ),
             layers,
+            schedule: config.schedule,
         }
     }
 
     /// Hidden features of the points before the first message, `[batch, points, width]`.
     fn embed(&self, t: Tensor<1>, context: &Context) -> Tensor<3> {
         let batch = t.dims()[0];
+        let mut features = vec![t.clone().reshape([batch, 1])];
         let t = t.reshape([batch, 1]) * std::f64::consts::PI;
-        let mut features = vec![t.clone().div_scalar(std::f64::consts::PI)];
         for octave in [1.0, 2.0] {
             features.push(t.clone().mul_scalar(octave).sin());
             features.push(t.clone().mul_scalar(octave).cos());
@@ -90,6 +99,14 @@ impl Egnn {
             .forward(Tensor::cat(features, 1))
             .unsqueeze_dim(1);
         self.nodes.forward(context.nodes.clone()) + global
+    }
+}
+
+impl Egnn {
+    /// What distances are like at these times, where the context says.
+    fn standard(&self, t: &Tensor<1>, x: &Points, context: &Context) -> Option<Standard> {
+        let distances = context.distances.as_ref()?;
+        Some(distances.at(t, self.schedule, x))
     }
 }
 
@@ -112,12 +129,15 @@ fn without_mean(v: Dual<3>) -> Dual<3> {
 impl VectorField for Egnn {
     fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
         let start = x.clone();
-        let h = Dual::constant(self.embed(t, context));
+        let standard = self.standard(&t, &x.value, context);
+        let h = Dual::constant(self.embed(t.clone(), context));
         let (end, _) = self.layers.iter().fold((x, h), |(x, h), layer| {
             let pairs = pair_terms(layer, context);
-            layer.forward(x, h, pairs)
+            layer.forward(x, h, standard.as_ref(), pairs)
         });
-        without_mean(end.plus(start.linear(Tensor::neg)))
+        let shift = without_mean(end.plus(start.linear(Tensor::neg)));
+        let speed = self.schedule.speeds(t).reshape([-1, 1, 1]);
+        shift.product(Dual::constant(speed))
     }
 
     fn divergence_size(&self, points: usize, dims: usize) -> usize {

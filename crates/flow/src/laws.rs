@@ -31,8 +31,26 @@ fn context(pair_features: bool, batch: usize) -> Context {
     Context {
         nodes: divergence::tensor(ramp(POINTS * 2), [1, POINTS, 2], &device, DType::F64),
         pairs,
+        distances: pair_features.then(distances),
         global: None,
         samples: Samples::consecutive(3, 0..batch as u64),
+    }
+}
+
+/// Symmetric in the two points of a pair, as distances are.
+fn distances() -> Distances {
+    let values = |least: f64| -> Vec<f64> {
+        (0..POINTS * POINTS)
+            .map(|pair| least + ((pair % POINTS + pair / POINTS) as f64 * 0.6).sin().powi(2))
+            .collect()
+    };
+    let of = |least| {
+        let shape = [1, POINTS, POINTS, 1];
+        divergence::tensor(values(least), shape, &Device::flex(), DType::F64)
+    };
+    Distances {
+        mean: of(1.0),
+        variance: of(0.1),
     }
 }
 
@@ -55,6 +73,7 @@ fn shaken(layers: usize, pair_features: usize, noise: f32) -> Egnn {
         node_features: 2,
         pair_features,
         global_features: 0,
+        schedule: Schedule { rate: 1.5 },
     };
     let egnn = Egnn::new(&config, &mut make);
     let values: Vec<f32> = flatten(&egnn)
@@ -260,6 +279,7 @@ fn a_density_integrates_to_one() {
         node_features: 1,
         pair_features: 0,
         global_features: 0,
+        schedule: Schedule::default(),
     };
     let egnn = Egnn::new(&config, &mut make);
     let values: Vec<f32> = flatten(&egnn).iter().map(|w| w * 1.2).collect();
@@ -277,6 +297,7 @@ fn a_density_integrates_to_one() {
     let context = Context {
         nodes: Tensor::ones([1, 2, 1], (&device, DType::F64)),
         pairs: None,
+        distances: None,
         global: None,
         samples: Samples::consecutive(0, 0..2000),
     };

@@ -1,10 +1,12 @@
 //! `generate`: from one file to weighted conformers.
 
 use anyhow::{Result, bail};
-use boltzflow_boltzmann::{Checkpoint, Config, ModelConfig, Pairing, System, TrainingConfig};
+use boltzflow_boltzmann::{
+    Alike, Checkpoint, Config, ModelConfig, Pairing, System, TrainingConfig,
+};
 use boltzflow_energy::{Settings, geometric_ladder};
 use boltzflow_flow::ode::Steps;
-use boltzflow_flow::{Divergence, Method, Solver};
+use boltzflow_flow::{Divergence, Method, Schedule, Solver};
 use burn::tensor::Device;
 
 use super::{sampling, simulation, training, write_structures};
@@ -29,7 +31,8 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let checkpoint = match &arguments.checkpoint {
         Some(path) => {
             let checkpoint = Checkpoint::read(path)?;
-            if checkpoint.description.architecture.features != system.features() {
+            let architecture = &checkpoint.description.architecture;
+            if architecture.features != system.features(architecture.model.alike) {
                 bail!(
                     "{} is a flow of another molecule or atom order ({})",
                     path.display(),
@@ -106,6 +109,8 @@ fn built_in(seed: u64) -> Config {
         model: ModelConfig {
             width: 32,
             layers: 2,
+            schedule: Schedule { rate: 3.0 },
+            alike: Alike::Attached,
         },
         solver: Solver {
             method: Method::Rk4,

@@ -82,7 +82,7 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
     ))
 }
 
-/// How a system's replicas move: exact Hamiltonian Monte Carlo for toys, Langevin dynamics with 1 fs for molecules.
+/// How a system's replicas move: by Hamiltonian Monte Carlo, which is exact; its step is adapted in the burn-in.
 pub fn propagator(system: &System) -> Propagator {
     match system.units() {
         Units::Reduced => Propagator::Hmc {
@@ -90,10 +90,10 @@ pub fn propagator(system: &System) -> Propagator {
             leapfrog: 10,
             trajectories: 1,
         },
-        Units::Molecular => Propagator::Langevin {
-            time_step: 1.0,
-            friction: 2.0,
-            steps: 25,
+        Units::Molecular => Propagator::Hmc {
+            time_step: 0.7,
+            leapfrog: 40,
+            trajectories: 1,
         },
     }
 }

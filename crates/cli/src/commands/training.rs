@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
     Architecture, Checkpoint, Config, Description, FORMAT, Model, System, Training, digest,
-    natural_scale, read_positions,
+    read_positions,
 };
 use boltzflow_molecule::Conformers;
 use burn::tensor::Device;
@@ -59,12 +59,7 @@ pub fn run(
     if data.len() < 2 {
         bail!("{} configurations are too few to learn from", data.len());
     }
-    let architecture = Architecture {
-        model: config.model,
-        solver: config.solver,
-        scale: natural_scale(data),
-        features: system.features(),
-    };
+    let architecture = Architecture::new(config, system, data);
     let description = Description {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -87,7 +82,7 @@ pub fn run(
         model,
         &config.training,
         data,
-        system.symmetry(),
+        system.symmetry(config.model.alike),
         system.reflections(),
     );
     if path.exists() {

@@ -16,6 +16,7 @@ use super::layer::{Layer, differences, squares};
 use super::{Egnn, pair_terms, without_mean};
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
+use crate::distances::Standard;
 use crate::divergence::identity_matrix;
 use crate::dual::Dual;
 
@@ -31,23 +32,28 @@ pub(super) fn exact(
 ) -> (Points, PerSample) {
     let [batch, points, dims] = x.dims();
     let frame = Frame::new(&x);
+    let standard = field.standard(&t, &x, context);
+    let standard = standard.as_ref();
+    let speed = field.schedule.speeds(t.clone());
+    let scaled = |shift: Points, trace: PerSample| {
+        let velocity = without_mean(Dual::constant(shift)).value;
+        (
+            velocity * speed.clone().reshape([batch, 1, 1]),
+            (trace - (points * dims) as f64) * speed.clone(),
+        )
+    };
     let h = field.embed(t, context);
     let (first, rest) = field.layers.split_first().expect("a network has layers");
-    let (mut y, mut h) = frame.first(first, x.clone(), h, pair_terms(first, context));
+    let (mut y, mut h) = frame.first(first, x.clone(), h, standard, pair_terms(first, context));
     let Some((last, middle)) = rest.split_last() else {
         let own = frame.own(frame.by_direction(y.tangents.expect("tangents of the first layer")));
-        let trace = frame.trace(own) - (points * dims) as f64;
-        return (without_mean(Dual::constant(y.value - x)).value, trace);
+        return scaled(y.value - x, frame.trace(own));
     };
     for layer in middle {
-        (y, h) = layer.forward(y, h, pair_terms(layer, context));
+        (y, h) = layer.forward(y, h, standard, pair_terms(layer, context));
     }
-    let (end, trace) = frame.last(last, y, h, pair_terms(last, context));
-    debug_assert_eq!(trace.dims(), [batch]);
-    (
-        without_mean(Dual::constant(end - x)).value,
-        trace - (points * dims) as f64,
-    )
+    let (end, trace) = frame.last(last, y, h, standard, pair_terms(last, context));
+    scaled(end - x, trace)
 }
 
 /// The directions of one batch.
@@ -115,13 +121,14 @@ impl Frame {
         layer: &Layer,
         x: Points,
         h: Tensor<3>,
+        standard: Option<&Standard>,
         pairs: Option<Tensor<4>>,
     ) -> (Dual<3>, Dual<3>) {
         let difference = differences(Dual::constant(x.clone()));
         let square = squares(&difference);
         let square = Dual::new(square.value.clone(), square.value.ones_like());
         let difference = difference.value;
-        let mut first = layer.distance_term(square.clone());
+        let mut first = layer.distance_term(square.clone(), standard);
         first.value = first.value + layer.node_terms(Dual::constant(h.clone())).value;
         let (message, weight) = layer.head(first, square, pairs);
         let by_square = "the square's tangent reaches every result";
@@ -163,6 +170,7 @@ impl Frame {
         layer: &Layer,
         x: Dual<3>,
         h: Dual<3>,
+        standard: Option<&Standard>,
         pairs: Option<Tensor<4>>,
     ) -> (Points, PerSample) {
         let carried = "the layers before carry tangents";
@@ -177,7 +185,7 @@ impl Frame {
         let features = self.by_direction(h.tangents.expect(carried));
         let nodes =
             layer.receiver.matmul(self.own(features.clone())) + layer.sender.matmul(features);
-        let mut first = layer.distance_term(square.clone());
+        let mut first = layer.distance_term(square.clone(), standard);
         first.tangents = first.tangents.map(|t| t + nodes);
         first.value = first.value + layer.node_terms(Dual::constant(h.value)).value;
         let (_, weight) = layer.head(first, square, pairs);

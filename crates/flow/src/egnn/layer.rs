@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::EgnnConfig;
+use crate::distances::Standard;
 use crate::dual::Dual;
 use crate::linear::{Initializer, Linear};
 use crate::simd::Function;
@@ -76,12 +77,18 @@ impl Layer {
     }
 
     /// The layer's new points and features.
-    pub fn forward(&self, x: Dual<3>, h: Dual<3>, pairs: Option<Tensor<4>>) -> (Dual<3>, Dual<3>) {
+    pub fn forward(
+        &self,
+        x: Dual<3>,
+        h: Dual<3>,
+        standard: Option<&Standard>,
+        pairs: Option<Tensor<4>>,
+    ) -> (Dual<3>, Dual<3>) {
         let difference = differences(x.clone());
         let square = squares(&difference);
         let first = self
             .node_terms(h.clone())
-            .plus(self.distance_term(square.clone()));
+            .plus(self.distance_term(square.clone(), standard));
         let (message, weight) = self.head(first, square, pairs);
         let shift = difference
             .product(weight)
@@ -99,9 +106,13 @@ impl Layer {
             .plus(sender.linear(|h| h.unsqueeze_dim::<4>(1)))
     }
 
-    /// What distances add to the first edge layer, `w d²`.
-    pub fn distance_term(&self, square: Dual<4>) -> Dual<4> {
-        square.linear(|s| s * self.distance.val().unsqueeze::<4>())
+    /// What distances add to the first edge layer, `w z`.
+    pub fn distance_term(&self, square: Dual<4>, standard: Option<&Standard>) -> Dual<4> {
+        let z = match standard {
+            Some(standard) => standard.of(square),
+            None => square,
+        };
+        z.linear(|s| s * self.distance.val().unsqueeze::<4>())
     }
 
     /// The message `m` and the weight `c(m)/(d + 1)` of every edge, from the first edge layer before its pair term and activation.
