@@ -50,6 +50,7 @@ const CONFIG: &str = r#"
 [model]
 width = 16
 layers = 2
+edges = "initial"
 schedule = 3.0
 alike = "attached"
 [solver]

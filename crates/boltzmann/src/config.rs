@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use boltzflow_flow::{Schedule, Solver};
+use boltzflow_flow::{Edges, Schedule, Solver};
 use serde::{Deserialize, Serialize};
 
 /// Everything that training a flow is told. Every field is written out: the file alone determines the result.
@@ -23,8 +23,11 @@ pub struct Config {
 pub struct ModelConfig {
     /// Width of its hidden layers.
     pub width: usize,
-    /// Layers of message passing. Two have their exact divergence far cheaper than three.
+    /// Layers of message passing.
     pub layers: usize,
+    /// Which node features the edges of its layers see: those that the layer before has updated, or the initial ones, for which exact
+    /// divergences of deep networks are far cheaper.
+    pub edges: Edges,
     /// How fast noise turns into data: 0 for straight lines at constant speed, 2 to 4 for molecules.
     pub schedule: Schedule,
     /// Which atoms of a molecule it cannot tell apart; the points of a toy are all alike.

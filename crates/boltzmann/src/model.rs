@@ -109,6 +109,7 @@ impl Model {
             node_features: features.node_features(),
             pair_features: features.pair_features(),
             global_features: 0,
+            edges: architecture.model.edges,
             schedule: architecture.model.schedule,
         };
         let field = Field::Egnn(Egnn::new(&config, &mut make));

@@ -41,7 +41,7 @@ pub use continuous::{Continuous, Method, Solver};
 pub use distances::Distances;
 pub use divergence::{Divergence, Noise, Probes, by_coordinates};
 pub use dual::Dual;
-pub use egnn::{Egnn, EgnnConfig};
+pub use egnn::{Edges, Egnn, EgnnConfig};
 pub use field::{Field, VectorField};
 pub use layer::Layer;
 pub use linear::{Initializer, Linear};

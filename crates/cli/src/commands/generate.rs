@@ -6,7 +6,7 @@ use boltzflow_boltzmann::{
 };
 use boltzflow_energy::{Settings, geometric_ladder};
 use boltzflow_flow::ode::Steps;
-use boltzflow_flow::{Divergence, Method, Schedule, Solver};
+use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
 use burn::tensor::Device;
 
 use super::{sampling, simulation, training, write_structures};
@@ -108,7 +108,8 @@ fn built_in(seed: u64) -> Config {
     Config {
         model: ModelConfig {
             width: 32,
-            layers: 2,
+            layers: 4,
+            edges: Edges::Initial,
             schedule: Schedule { rate: 3.0 },
             alike: Alike::Attached,
         },

@@ -29,7 +29,7 @@ pub(super) struct Layer {
     pub coordinate: Linear,
     /// Last map of the coordinate head, `width → 1`.
     pub weight: Linear,
-    /// The node update; the last layer has none.
+    /// The node update, where the layer has one.
     pub update: Option<NodeUpdate>,
 }
 
@@ -55,7 +55,7 @@ impl NodeUpdate {
 }
 
 impl Layer {
-    pub fn new(config: &EgnnConfig, last: bool, make: &mut Initializer) -> Self {
+    pub fn new(config: &EgnnConfig, updates: bool, make: &mut Initializer) -> Self {
         let width = config.width;
         // Three terms share the first edge layer, so each gets a third of its variance.
         let gain = (1.0_f64 / 3.0).sqrt();
@@ -68,7 +68,7 @@ impl Layer {
             message: Linear::new(width, width, 1.0, make),
             coordinate: Linear::new(width, width, 1.0, make),
             weight: Linear::without_bias(width, 1, 1e-2, make),
-            update: (!last).then(|| NodeUpdate {
+            update: updates.then(|| NodeUpdate {
                 node: Linear::new(width, width, 1.0, make),
                 message: Linear::without_bias(width, width, 1.0, make),
                 out: Linear::new(width, width, 0.5, make),
@@ -76,7 +76,7 @@ impl Layer {
         }
     }
 
-    /// The layer's new points and features.
+    /// The layer's new points, and the messages that each has received.
     pub fn forward(
         &self,
         x: Dual<3>,
@@ -87,14 +87,14 @@ impl Layer {
         let difference = differences(x.clone());
         let square = squares(&difference);
         let first = self
-            .node_terms(h.clone())
+            .node_terms(h)
             .plus(self.distance_term(square.clone(), standard));
         let (message, weight) = self.head(first, square, pairs);
         let shift = difference
             .product(weight)
             .linear(|u| u.sum_dim(2).squeeze_dim(2));
         let messages = message.linear(|m| m.sum_dim(2).squeeze_dim(2));
-        (x.plus(shift), self.updated(h, messages))
+        (x.plus(shift), messages)
     }
 
     /// What the two ends add to the first edge layer, `W_r h_i + W_s h_j`.
