@@ -119,7 +119,12 @@ impl Model {
             solver: architecture.solver,
         };
         let scale = Affine::new(space, architecture.scale)?;
-        let chain = Chain::new(vec![Layer::Continuous(continuous), Layer::Affine(scale)])?;
+        let mixing = architecture.distances.mixing(points, dims)?;
+        let chain = Chain::new(vec![
+            Layer::Mixing(mixing),
+            Layer::Continuous(continuous),
+            Layer::Affine(scale),
+        ])?;
         let context = features.context(&architecture.distances, device);
         let prior = MeanFreeGaussian { points, dims };
         Ok(Self {
@@ -184,9 +189,21 @@ impl Model {
             .iter()
             .find_map(|layer| match layer {
                 Layer::Continuous(continuous) => Some(continuous),
-                Layer::Affine(_) => None,
+                Layer::Mixing(_) | Layer::Affine(_) => None,
             })
             .expect("every model has a continuous map")
+    }
+
+    /// Noise as the continuous map meets it: latents of these samples after the maps before it.
+    pub fn noise(&self, samples: &Samples) -> Result<Vec<f64>, FlowError> {
+        let latents = self.batch(&self.prior.sample(samples));
+        let before = self.chain.layers().iter();
+        let before = before.take_while(|layer| !matches!(layer, Layer::Continuous(_)));
+        let (x, context) = (latents, &self.context);
+        before
+            .into_iter()
+            .try_fold(x, |x, layer| Ok(layer.forward(x, context)?.0))
+            .map(host)
     }
 
     /// A copy of the field whose parameters carry gradients, with leaves of its own.

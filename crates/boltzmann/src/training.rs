@@ -8,7 +8,7 @@
 
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_flow::{Dual, Prior, Samples, VectorField, host};
+use boltzflow_flow::{Dual, Samples, VectorField, host};
 use boltzflow_molecule::{Conformers, Reflections};
 use burn::tensor::{DType, Tensor, TensorData};
 use rand::RngExt;
@@ -184,8 +184,8 @@ impl<'a> Training<'a> {
         let offset: f64 = random.random();
         let noise = self
             .model
-            .prior()
-            .sample(&Samples::consecutive(noise_seed, 0..count as u64));
+            .noise(&Samples::consecutive(noise_seed, 0..count as u64))
+            .expect("noise has the model's shape");
         let data = data.select(&chosen);
         let copies = Copies {
             points: data.points(),

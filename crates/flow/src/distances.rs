@@ -6,7 +6,8 @@ use crate::bijection::Points;
 use crate::dual::Dual;
 use crate::schedule::Schedule;
 
-/// Mean and variance of the squared distance of every pair in the data, in latent units.
+/// Mean and variance of the squared distance of every pair in the data, in latent units. Noise is expected to have the same mean, which
+/// [`Mixing`](crate::Mixing) by the root of the data's covariance gives it.
 ///
 /// # Shapes
 /// Both `[batch or 1, points, points, 1]`; the diagonal is not read.
@@ -32,19 +33,17 @@ pub(crate) struct Standard {
 const LEAST_VARIANCE: f64 = 1e-8;
 
 impl Distances {
-    /// Mean and standard deviation along `x_t = (1 − α) x₀ + α x₁` of standard normal `x₀` and independent data `x₁`. With
-    /// `u = x_i − x_j` the mean is `2D (1 − α)² + α² E|u₁|²`, the variance `8D (1 − α)⁴ + 8 α² (1 − α)² E|u₁|² + α⁴ Var|u₁|²`.
+    /// Mean and standard deviation along `x_t = (1 − α) x₀ + α x₁` of normal `x₀` and independent data `x₁`. With `u = x_i − x_j` and
+    /// `m = E|u₁|² = E|u₀|²` the mean is `((1 − α)² + α²) m`, the variance `(2/D) (1 − α)⁴ m² + (4/D) α² (1 − α)² m² + α⁴ Var|u₁|²`.
     pub(crate) fn at(&self, t: &Tensor<1>, schedule: Schedule, x: &Points) -> Standard {
         let [batch, points, dims] = x.dims();
-        let dims = dims as f64;
+        let per_axis = self.mean.clone().square() * (2.0 / dims as f64);
         let data = schedule.fractions(t.clone()).reshape([batch, 1, 1, 1]);
         let noise = data.clone().neg() + 1.0;
         let (data, noise) = (data.square(), noise.square());
-        let both = data.clone() * noise.clone() * 8.0;
-        let mean = noise.clone() * (2.0 * dims) + data.clone() * self.mean.clone();
-        let variance = noise.square() * (8.0 * dims)
-            + both * self.mean.clone()
-            + data.square() * (self.variance.clone() + LEAST_VARIANCE);
+        let mean = (noise.clone() + data.clone()) * self.mean.clone();
+        let normal = noise.clone() * (noise + data.clone() * 2.0);
+        let variance = normal * per_axis + data.square() * (self.variance.clone() + LEAST_VARIANCE);
         let others = Tensor::ones([points, points], (&x.device(), x.dtype()))
             - crate::divergence::identity_matrix(points, x);
         Standard {
