@@ -7,6 +7,7 @@ use boltzflow_energy::{
 use boltzflow_molecule::Conformers;
 use libtest_mimic::{Failed, Trial};
 
+use crate::reference::{DW4, LJ13, Moments};
 use crate::support::trial;
 
 /// The tests of this file.
@@ -28,16 +29,7 @@ pub fn trials() -> Vec<Trial> {
                     stride: 1,
                     seed: 2,
                 };
-                check(
-                    "dw4",
-                    settings,
-                    15_000,
-                    Published {
-                        energy: (-22.535, 0.007),
-                        spread: 1.908,
-                        virial: 6.0,
-                    },
-                )
+                check("dw4", settings, 15_000, DW4)
             },
         ),
         trial(
@@ -56,29 +48,13 @@ pub fn trials() -> Vec<Trial> {
                     stride: 1,
                     seed: 2,
                 };
-                check(
-                    "lj:13,2,1",
-                    settings,
-                    50_000,
-                    Published {
-                        energy: (-42.964, 0.022),
-                        spread: 6.905,
-                        virial: 36.0,
-                    },
-                )
+                check("lj:13,2,1", settings, 50_000, LJ13)
             },
         ),
     ]
 }
 
-/// Mean and standard error of the energy, its standard deviation, and `⟨x · ∇U⟩`, which is `D (N − 1)` exactly.
-struct Published {
-    energy: (f64, f64),
-    spread: f64,
-    virial: f64,
-}
-
-fn check(name: &str, settings: Settings, rounds: u64, published: Published) -> Result<(), Failed> {
+fn check(name: &str, settings: Settings, rounds: u64, published: Moments) -> Result<(), Failed> {
     let target: Target = name.parse()?;
     let (points, dims) = (target.points(), target.dims());
     let ladders = settings.ladders as f64;
