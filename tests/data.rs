@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use boltzflow_chemio::{ReadOptions, Record, read};
-use boltzflow_energy::{AmberEnergy, Energy, Implicit, Prmtop, Stream};
+use boltzflow_energy::{AmberEnergy, Energy, Prmtop, Stream};
 use boltzflow_molecule::geometry::dihedral;
 use boltzflow_molecule::{Molecule, assign_bonds, signed_chirality};
 use libtest_mimic::{Failed, Trial};
