@@ -56,7 +56,7 @@ fn expected_acceptance(line: Line, [cold, hot]: [f64; 2]) -> f64 {
 
 /// Exchanges of a pair of replicas by the bins of their energies: from (cold, hot) to (hot, cold).
 fn exchanges(
-    line: &Line,
+    line: Line,
     temperatures: [f64; 2],
     edges: &[f64],
     rounds: u64,
@@ -67,7 +67,7 @@ fn exchanges(
     };
     let start = Conformers::new(2, 1, vec![0.0, 0.5]);
     let burn_in = settings.burn_in;
-    let mut simulation = ReplicaExchange::new(line, Masses::unit(2, 1), settings, &start).unwrap();
+    let mut simulation = ReplicaExchange::new(&line, Masses::unit(2, 1), settings, &start).unwrap();
     simulation.advance(burn_in, |_| ()).unwrap();
     let bins = edges.len() + 1;
     let mut counts = vec![vec![0.0; bins]; bins];
@@ -92,7 +92,7 @@ fn exchanges(
 fn exchanges_there_and_back_are_equally_many_as_detailed_balance_wants() {
     let temperatures = [0.5, 2.0];
     let edges = [0.1, 0.3, 0.8];
-    let (counts, acceptance) = exchanges(&HARMONIC, temperatures, &edges, 200_000);
+    let (counts, acceptance) = exchanges(HARMONIC, temperatures, &edges, 200_000);
     for (i, row) in counts.iter().enumerate() {
         for (j, there) in row.iter().enumerate().skip(i + 1) {
             let back = counts[j][i];
