@@ -19,7 +19,8 @@ pub struct Distances {
     pub variance: Tensor<4>,
 }
 
-/// `z = (d² − m) r`: the squared distance less its mean at some time, over its standard deviation; 0 on the diagonal.
+/// `z = arsinh((d² − m) r)`: the squared distance less its mean at some time, over its standard deviation; 0 on the diagonal. It grows
+/// like a logarithm where a distance is far from what it should be: a field that grew like `d²` would have paths that run off.
 ///
 /// # Shapes
 /// Both `[batch, points, points, 1]`.
@@ -56,7 +57,10 @@ impl Distances {
 impl Standard {
     /// `z` of these squared distances.
     pub(crate) fn of(&self, square: Dual<4>) -> Dual<4> {
-        let value = (square.value.clone() - self.shift.clone()) * self.scale.clone();
-        square.chain(value, || self.scale.clone())
+        let standard = (square.value.clone() - self.shift.clone()) * self.scale.clone();
+        let root = (standard.clone().square() + 1.0).sqrt();
+        // Of the magnitude, because z + √(z² + 1) cancels for negative z.
+        let value = (standard.clone().abs() + root.clone()).log() * standard.sign();
+        square.chain(value, || self.scale.clone() / root)
     }
 }

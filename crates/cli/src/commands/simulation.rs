@@ -91,8 +91,8 @@ pub fn propagator(system: &System) -> Propagator {
             trajectories: 1,
         },
         Units::Molecular => Propagator::Hmc {
-            time_step: 0.7,
-            leapfrog: 40,
+            time_step: 1.0,
+            leapfrog: 20,
             trajectories: 1,
         },
     }
