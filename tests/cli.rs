@@ -225,6 +225,14 @@ fn a_flow_of_dw4_is_weighted_and_evaluated() -> Result<(), Failed> {
     assert_eq!(evaluation["verdict"], summary["verdict"]);
     assert_eq!(evaluation["efficiency"], summary["efficiency"]);
     assert_eq!(evaluation["tail"], summary["tail"]);
+    // At the reference's own number of energy calls, its method has all of its effective samples.
+    let equal = "evaluate flow.safetensors --target dw4 --reference data.npz --samples samples.npz --reference-calls 1200 --training-calls 700 --json";
+    let equal = serde_json::from_str::<serde_json::Value>(&succeed(at, equal))?;
+    let equal = &equal["equal_cost"];
+    assert_eq!(equal["energy_calls"], 1200);
+    let [time, exchange] =
+        ["autocorrelation_time", "reference"].map(|name| equal[name].as_f64().unwrap());
+    assert!(time >= 1.0 && (exchange - 600.0 / time).abs() < 1e-9);
     // The density of a sample is the one it was drawn with.
     succeed(at, "density flow.safetensors samples.npz -o density.npz");
     let read = |name: &str| {
