@@ -15,6 +15,7 @@ mod dynamics;
 mod files;
 mod molecule;
 mod reference;
+mod report;
 mod support;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         files::trials(),
         molecule::trials(),
         reference::trials(),
+        report::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     run(&Arguments::from_args(), trials).exit_code()

@@ -1,17 +1,19 @@
 //! `generate`: from one file to weighted conformers.
 
+use std::time::Instant;
+
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Alike, Checkpoint, Config, ModelConfig, Pairing, System, TrainingConfig,
+    Alike, Checkpoint, Config, Cost, ModelConfig, Pairing, Part, Spent, System, TrainingConfig,
 };
 use boltzflow_energy::{Settings, geometric_ladder};
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
 use burn::tensor::Device;
 
-use super::{sampling, simulation, training, write_structures};
+use super::{Weighted, sampling, simulation, training};
 use crate::arguments::{Generate, Shard};
-use crate::report::Summary;
+use crate::report;
 
 /// Frames to learn from.
 const FRAMES: u64 = 8000;
@@ -31,8 +33,7 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let checkpoint = match &arguments.checkpoint {
         Some(path) => {
             let checkpoint = Checkpoint::read(path)?;
-            let architecture = &checkpoint.description.architecture;
-            if architecture.features != system.features(architecture.model.alike) {
+            if !checkpoint.description.architecture.is_of(&system) {
                 bail!(
                     "{} is a flow of another molecule or atom order ({})",
                     path.display(),
@@ -46,6 +47,8 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let model = checkpoint.model(&Device::flex())?;
     let samples = output.with_extension("samples.npz");
     let whole = Shard { index: 0, count: 1 };
+    let is_fresh = !samples.exists() && !samples.with_extension("chunks").exists();
+    let started = Instant::now();
     let file = sampling::run(
         &model,
         &checkpoint,
@@ -55,19 +58,20 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
         &samples,
         arguments.overwrite,
     )?;
-    let ensemble = system.reweight(&file.drawn)?;
-    let summary = Summary::new(&system, &ensemble, arguments.seed)?;
+    let sampling = Spent {
+        part: Part::Sampling,
+        energy_calls: 0,
+        seconds: is_fresh.then(|| started.elapsed().as_secs_f64()),
+    };
+    let cost = Cost {
+        threads: rayon::current_num_threads(),
+        parts: vec![sampling],
+    };
+    let weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
     if system.molecule.is_some() {
-        write_structures(
-            output,
-            &system,
-            &ensemble,
-            &file.numbers,
-            arguments.seed,
-            summary.trusted,
-        )?;
+        weighted.write(output)?;
     }
-    summary.print(json)
+    report::print(&weighted.summary, json)
 }
 
 /// Simulates and trains, or goes on where an earlier run of the same command stopped.
