@@ -45,11 +45,12 @@ impl Distances {
         let mean = (noise.clone() + data.clone()) * self.mean.clone();
         let normal = noise.clone() * (noise + data.clone() * 2.0);
         let variance = normal * per_axis + data.square() * (self.variance.clone() + LEAST_VARIANCE);
-        let others = Tensor::ones([points, points], (&x.device(), x.dtype()))
-            - crate::divergence::identity_matrix(points, x);
+        let diagonal = crate::divergence::identity_matrix(points, x);
+        let others = diagonal.ones_like() - diagonal.clone();
+        let shape = [1, points, points, 1];
         Standard {
             shift: mean,
-            scale: others.reshape([1, points, points, 1]) / variance.sqrt(),
+            scale: others.reshape(shape) / (variance + diagonal.reshape(shape)).sqrt(),
         }
     }
 }

@@ -41,7 +41,14 @@ fn context(pair_features: bool, batch: usize) -> Context {
 fn distances() -> Distances {
     let values = |least: f64| -> Vec<f64> {
         (0..POINTS * POINTS)
-            .map(|pair| least + ((pair % POINTS + pair / POINTS) as f64 * 0.6).sin().powi(2))
+            .map(|pair| (pair % POINTS, pair / POINTS))
+            .map(|(i, j)| {
+                if i == j {
+                    0.0
+                } else {
+                    least + ((i + j) as f64 * 0.6).sin().powi(2)
+                }
+            })
             .collect()
     };
     let of = |least| {
