@@ -1,13 +1,55 @@
 //! What each verb does.
 
 mod data;
+mod estimate;
 mod generate;
+mod plan;
 mod sampling;
 mod simulation;
 mod training;
+
+use std::path::Path;
+
+use anyhow::Result;
+use boltzflow_chemio::AtomicFile;
 
 pub use data::{density, energy, evaluate, info, reweight, write_structures};
 pub use generate::generate;
 pub use sampling::{merge, sample};
 pub use simulation::simulate;
 pub use training::train;
+
+/// What to do with an output of another run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it and say so.
+    Refuse,
+    /// Put the new one in its place.
+    Replace,
+}
+
+impl Existing {
+    /// As `--overwrite` says.
+    pub fn from_flag(overwrite: bool) -> Self {
+        if overwrite {
+            Self::Replace
+        } else {
+            Self::Refuse
+        }
+    }
+}
+
+/// Refuses an output that cannot be written, before any work is done for it.
+fn check_writable(path: &Path) -> Result<()> {
+    // It is dropped, so nothing stays.
+    AtomicFile::create(path)?;
+    Ok(())
+}
+
+/// Removes a file that may not be there.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -9,21 +9,7 @@ use boltzflow_boltzmann::{
     populations,
 };
 use boltzflow_molecule::geometry::dihedral;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-
-/// A bar on a terminal, nothing but the message elsewhere.
-pub fn progress(length: u64, message: &str) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {eta}")
-        .expect("a fixed template");
-    bar.set_style(style.progress_chars("=> "));
-    bar.set_message(message.to_owned());
-    if bar.is_hidden() {
-        eprintln!("{message}: {length}");
-    }
-    bar
-}
 
 /// A number with its bootstrap error.
 fn shown(estimate: &Estimate) -> String {

@@ -13,10 +13,11 @@ use boltzflow_chemio::{
 };
 use boltzflow_energy::energies;
 use boltzflow_molecule::Conformers;
-use burn::tensor::Device;
 
 use crate::arguments::{Density, Energy, Evaluate, Info, Reweight};
-use crate::report::{self, Summary, say};
+use crate::device;
+use crate::progress::Progress;
+use crate::report::{Summary, say};
 
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension()
@@ -93,10 +94,10 @@ pub fn energy(arguments: &Energy, json: bool) -> Result<()> {
 
 pub fn density(arguments: &Density) -> Result<()> {
     let checkpoint = Checkpoint::read(&arguments.checkpoint)?;
-    let model = checkpoint.model(&Device::flex())?;
+    let model = checkpoint.model(&device::current())?;
     let conformers = read_positions(&arguments.input)?;
     fits(&model, &conformers, &arguments.input)?;
-    let bar = report::progress(conformers.len() as u64, "log-densities");
+    let bar = Progress::new(conformers.len() as u64, 0, "log-densities");
     let drawn = sampling::density(
         &model,
         &conformers,
@@ -232,7 +233,7 @@ pub fn write_structures(
 pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     let system = arguments.system.system(None)?;
     let checkpoint = Checkpoint::read(&arguments.checkpoint)?;
-    let model = checkpoint.model(&Device::flex())?;
+    let model = checkpoint.model(&device::current())?;
     let mut reference = reference_positions(&arguments.reference, &model)?;
     if let Some(count) = arguments
         .reference_count
@@ -244,7 +245,7 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
         reference = reference.select(&chosen);
     }
     fits(&model, &reference, &arguments.reference)?;
-    let bar = report::progress(reference.len() as u64, "log-densities of the reference");
+    let bar = Progress::new(reference.len() as u64, 0, "log-densities of the reference");
     let drawn = sampling::density(&model, &reference, 0, sampling::CHUNK, |done| {
         bar.inc(done as u64);
     })?;
