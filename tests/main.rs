@@ -15,6 +15,8 @@ mod dynamics;
 mod files;
 mod mmff;
 mod molecule;
+mod refusals;
+mod resumption;
 mod support;
 
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         files::trials(),
         mmff::trials(),
         molecule::trials(),
+        refusals::trials(),
+        resumption::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     run(&Arguments::from_args(), trials).exit_code()

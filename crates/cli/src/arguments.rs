@@ -301,3 +301,39 @@ pub struct Generate {
     #[command(flatten)]
     pub limit: TimeLimit,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_example_of_every_verb_is_understood_and_its_files_are_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let examples: Vec<&str> = help
+                .lines()
+                .map(str::trim)
+                .filter(|line| line.starts_with("boltzflow "))
+                .collect();
+            assert!(!examples.is_empty(), "{} has no example", verb.get_name());
+            for example in examples {
+                let words = example.split_whitespace();
+                assert!(
+                    Cli::try_parse_from(words.clone()).is_ok(),
+                    "{example} is refused"
+                );
+                for file in
+                    words.filter(|word| word.starts_with("data/") || word.starts_with("configs/"))
+                {
+                    assert!(root.join(file).exists(), "{file} of {example} is missing");
+                }
+            }
+        }
+    }
+}

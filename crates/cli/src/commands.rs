@@ -39,11 +39,11 @@ impl Existing {
     }
 }
 
-/// Refuses an output that cannot be written, before any work is done for it.
-fn check_writable(path: &Path) -> Result<()> {
+/// Refuses an output that cannot be written, before any work is done for it, and removes what a killed run has left of it half written.
+fn prepare(path: &Path) -> Result<()> {
     // It is dropped, so nothing stays.
     AtomicFile::create(path)?;
-    Ok(())
+    Ok(AtomicFile::sweep(path)?)
 }
 
 /// Removes a file that may not be there.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 /// What is kept free at the end of a time limit for saving: a tenth of it, at most this.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 static SIGNALLED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static END: OnceLock<Instant> = OnceLock::new();
@@ -40,7 +40,7 @@ pub fn watch() -> std::io::Result<()> {
 /// Stops in time to be done within `limit` from now. The first limit of a process counts.
 pub fn stop_within(limit: Option<Duration>) {
     if let Some(limit) = limit
-        && let Some(end) = Instant::now().checked_add(limit - MARGIN.min(limit / 10))
+        && let Some(end) = Instant::now().checked_add(limit.saturating_sub(MARGIN.min(limit / 10)))
     {
         END.get_or_init(|| end);
     }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// The first log line comes after this; each further one when twice as much time has passed.
 const FIRST: Duration = Duration::from_secs(10);
 /// There is never longer silence than this between two pieces of work.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// Work that is under way.
 pub struct Progress {

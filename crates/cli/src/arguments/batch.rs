@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use boltzflow_boltzmann::sampling;
 use clap::Args;
 
 /// When to stop.
@@ -99,6 +100,15 @@ impl Shard {
             );
         }
         Ok(shard)
+    }
+
+    /// How many of `count` samples a shard draws, at most.
+    pub fn share(self, count: u64) -> u64 {
+        let chunks = count.div_ceil(sampling::CHUNK as u64);
+        (chunks
+            .div_ceil(self.count)
+            .saturating_mul(sampling::CHUNK as u64))
+        .min(count)
     }
 
     fn of_slurm() -> Result<Self> {

@@ -72,8 +72,8 @@ impl Rates {
         }
     }
 
-    /// Of a whole run, whose network has its initial parameters.
-    pub fn of_run(system: &System, settings: &Settings, config: &Config) -> Result<Self> {
+    /// Of a whole run; with its network, which has its initial parameters.
+    pub fn of_run(system: &System, settings: &Settings, config: &Config) -> Result<(Self, Model)> {
         let (round, frames) = simulation(system, settings)?;
         let model = Model::new(
             Architecture {
@@ -85,12 +85,13 @@ impl Rates {
             config.training.seed,
             &device::current(),
         )?;
-        Ok(Self {
+        let rates = Self {
             round,
             step: training(system, &config.training, &model, &frames),
             sample: sample(&model)?,
             energy: energy(system, &frames)?,
-        })
+        };
+        Ok((rates, model))
     }
 
     /// Of a run from a trained flow.

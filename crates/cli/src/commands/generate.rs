@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Checkpoint, Config, Model, ModelConfig, Pairing, System, TrainingConfig, sampling::CHUNK,
+    Checkpoint, Config, ModelConfig, Pairing, System, TrainingConfig, sampling::CHUNK,
 };
 use boltzflow_energy::Settings;
 use boltzflow_flow::ode::Steps;
@@ -13,7 +13,7 @@ use boltzflow_flow::{Divergence, Method, Solver};
 
 use super::estimate::Rates;
 use super::plan::{Found, Learning, Plan, Request};
-use super::{Existing, check_writable, remove, sampling, simulation, training, write_structures};
+use super::{Existing, prepare, remove, sampling, simulation, training, write_structures};
 use crate::arguments::{Generate, Shard};
 use crate::memory::Need;
 use crate::report::Summary;
@@ -51,7 +51,9 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let shard = Shard::parse(arguments.shard.as_deref())?;
     let files = Files::beside(&arguments.output);
     let existing = Existing::from_flag(arguments.overwrite);
-    check_writable(&files.output)?;
+    for path in [&files.output, &files.plan, &files.state, &files.checkpoint] {
+        prepare(path)?;
+    }
     let system = arguments.system.system(arguments.input.as_ref())?;
     let given = arguments
         .checkpoint
@@ -152,22 +154,21 @@ fn settle(
         simulation: ladders(system, arguments.seed),
         experiment: config.unwrap_or_else(|| built_in(arguments.seed)),
     });
-    let rates = match (&learning, given) {
+    let (rates, model) = match (&learning, given) {
+        (None, Some(checkpoint)) => {
+            let model = checkpoint.model(&device::current())?;
+            (Rates::of_model(system, &model)?, model)
+        }
         (Some(learning), _) => {
             let (frames, experiment) = (learning.frames, &learning.experiment);
             Need::simulation(frames, system.start.size()).check()?;
             Need::training(experiment, &system.features(), frames).check()?;
             Rates::of_run(system, &learning.simulation, experiment)?
         }
-        (None, given) => {
-            let model: Option<Model> = given
-                .map(|checkpoint| checkpoint.model(&device::current()))
-                .transpose()?;
-            let model = model.expect("a run without learning has a flow");
-            Rates::of_model(system, &model)?
-        }
+        (None, None) => unreachable!("there is learning where no flow was given"),
     };
     let plan = Plan::new(request, learning, &rates)?;
+    Need::sampling(&model, shard.share(plan.samples)).check()?;
     // What another run has left would be taken for this one's.
     for path in [&files.output, &files.samples, &files.state] {
         remove(path)?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::estimate::{Counts, Rates, Seconds, full_load};
 use super::simulation;
+use crate::arguments::Shard;
 use crate::device;
 
 /// Part of a budget that is kept for starting, validating, statistics and writing.
@@ -193,13 +194,14 @@ impl Plan {
                 (samples, learning)
             }
         };
-        let [_, shards] = request.shard;
+        let [index, count] = request.shard;
+        let shard = Shard { index, count };
         let counts = Counts {
             rounds: learning.as_ref().map_or(0, Learning::rounds),
             steps: learning
                 .as_ref()
                 .map_or(0, |learning| learning.experiment.training.steps),
-            samples: full_load(samples.div_ceil(shards)),
+            samples: full_load(shard.share(samples)),
         };
         Ok(Self {
             seconds: rates.seconds(counts),

@@ -8,7 +8,7 @@ use boltzflow_flow::ode::Steps;
 use boltzflow_flow::{Divergence, Samples, Solver, simd::Level};
 use rayon::prelude::*;
 
-use super::{Existing, check_writable};
+use super::{Existing, prepare};
 use crate::arguments::{Merge, Sample, Shard};
 use crate::interrupt::Interrupted;
 use crate::memory::Need;
@@ -77,9 +77,8 @@ impl Job<'_> {
                 "warning: the divergence is estimated, so log q is noisy and no basis for weights"
             );
         }
-        check_writable(self.output)?;
-        let share = self.count / self.shard.count + sampling::CHUNK as u64;
-        Need::sampling(self.model, share.min(self.count)).check()?;
+        prepare(self.output)?;
+        Need::sampling(self.model, self.shard.share(self.count)).check()?;
         let fingerprint = self.fingerprint()?;
         let chunks: Vec<u64> = (0..self.count.div_ceil(sampling::CHUNK as u64))
             .filter(|k| k % self.shard.count == self.shard.index)

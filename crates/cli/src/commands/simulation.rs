@@ -13,7 +13,7 @@ use boltzflow_flow::simd::Level;
 use boltzflow_molecule::Conformers;
 use serde::{Deserialize, Serialize};
 
-use super::{Existing, check_writable, remove};
+use super::{Existing, prepare, remove};
 use crate::arguments::Simulate;
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -81,7 +81,7 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
     }
     let system = arguments.system.system(None)?;
     let output = &arguments.output;
-    check_writable(output)?;
+    prepare(output)?;
     let existing = Existing::from_flag(arguments.overwrite);
     let settings = Settings {
         temperatures: ladder(system.temperature, arguments.hottest, arguments.replicas),
@@ -93,10 +93,11 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
     };
     let fingerprint = format!("{} n={}", fingerprint(&system, &settings)?, arguments.count);
     let state_path = output.with_extension("state.json");
+    prepare(&state_path)?;
     if output.exists() {
         let old = Npz::read(output).ok();
         let old = old.as_ref().and_then(|npz| npz.array("fingerprint"));
-        if old.and_then(Array::as_text).as_deref() == Some(&fingerprint) {
+        if old.and_then(Array::as_text) == Some(&fingerprint[..]) {
             // An earlier run may have been killed before it removed this.
             remove(&state_path)?;
             return report::say(format_args!("{} is complete already", output.display()));

@@ -13,7 +13,7 @@ use boltzflow_boltzmann::{
 use boltzflow_chemio::AtomicFile;
 use boltzflow_molecule::Conformers;
 
-use super::{Existing, check_writable};
+use super::{Existing, prepare};
 use crate::arguments::Train;
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -22,7 +22,7 @@ use crate::{device, interrupt, report};
 /// Steps between log lines.
 const LOG_EVERY: u64 = 100;
 /// Time between checkpoints, if that comes before the config's number of steps.
-const SAVE_AFTER: Duration = Duration::from_secs(60);
+const SAVE_AFTER: Duration = Duration::from_mins(1);
 
 /// What is to be trained, and where to.
 #[derive(Clone, Copy)]
@@ -43,7 +43,7 @@ pub fn train(arguments: &Train) -> Result<()> {
     interrupt::stop_within(arguments.limit.get());
     let system = arguments.system.system(None)?;
     let config = Config::read(&arguments.config)?;
-    check_writable(&arguments.output)?;
+    prepare(&arguments.output)?;
     let data = read_positions(&arguments.data)?;
     if data.points() != system.energy.points() || data.dims() != system.energy.dims() {
         bail!(
@@ -194,6 +194,7 @@ impl Job<'_> {
     /// The log, without the lines of steps that will be done again.
     fn log(&self, step: u64) -> Result<File> {
         let path = self.path.with_extension("log.jsonl");
+        prepare(&path)?;
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let is_done = |line: &&str| {
             let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
