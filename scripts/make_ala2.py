@@ -141,15 +141,22 @@ def energies(prmtop, positions):
     return found
 
 
+def superposed(x, target):
+    """x turned and shifted onto target (Kabsch 1976)."""
+    x, target = x - x.mean(axis=0), target - target.mean(axis=0)
+    u, _, v = np.linalg.svd(x.T @ target)
+    return x @ u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ v))]) @ v
+
+
 def minimised(prmtop, positions):
-    """The nearest minimum (angstrom) in ff96 with OBC1."""
+    """The nearest minimum (angstrom) in ff96 with OBC1, turned onto where it came from: how far the minimiser turns it depends on the machine."""
     prmtop = app.AmberPrmtopFile(str(prmtop))
     system = prmtop.createSystem(nonbondedMethod=app.NoCutoff, implicitSolvent=app.OBC1, constraints=None)
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     context.setPositions(positions * 0.1)
     openmm.LocalEnergyMinimizer.minimize(context, tolerance=0.001)
     x = context.getState(getPositions=True).getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-    return x - x.mean(axis=0)
+    return superposed(x, positions)
 
 
 def assert_left_handed(x):

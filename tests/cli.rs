@@ -46,6 +46,9 @@ pub const CONFIG: &str = r#"
 [model]
 width = 16
 layers = 2
+edges = "initial"
+schedule = 3.0
+alike = "attached"
 [solver]
 method = "rk4"
 divergence = "exact"

@@ -1,30 +1,19 @@
-//! Files of others and broken files: what is read from them, and what is said of them.
+//! Files of others: what is read from them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use boltzflow_chemio::{
     ReadOptions, Record, SdfVersion, Source, Structure, read, read_npy, read_records,
     read_trajectory, write_extxyz, write_sdf,
 };
-use boltzflow_molecule::{BondOrder, Element, Molecule};
+use boltzflow_molecule::BondOrder;
 use libtest_mimic::{Failed, Trial};
 
-use crate::support::{reference, trial};
+use crate::support::{carbons, reference, trial};
 
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(
-            "each_broken_file_of_ours_gives_the_message_that_is_expected",
-            false,
-            broken_files_of_ours,
-        ),
-        trial(
-            "each_broken_file_of_the_reference_set_gives_the_message_that_is_expected",
-            true,
-            broken_reference_files,
-        ),
         trial(
             "crest_conformers_are_read_and_written_without_losing_a_bit",
             true,
@@ -57,92 +46,6 @@ pub fn trials() -> Vec<Trial> {
         ),
         trial("the_toy_samples_are_read", true, toy_samples),
     ]
-}
-
-/// The folder of broken files.
-fn broken() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/broken")
-}
-
-/// The messages of one section of `expected.toml`, by file and frame.
-fn expected(section: &str) -> Result<BTreeMap<String, String>, Failed> {
-    let text = std::fs::read_to_string(broken().join("expected.toml"))?;
-    let mut sections: BTreeMap<String, BTreeMap<String, String>> = toml::from_str(&text)?;
-    sections
-        .remove(section)
-        .ok_or_else(|| format!("expected.toml has no section {section:?}").into())
-}
-
-/// A molecule of as many carbon atoms.
-fn carbons(count: usize) -> Molecule {
-    Molecule::from_elements(std::iter::repeat_n(
-        Element::from_number(6).expect("carbon"),
-        count,
-    ))
-}
-
-/// Checks what reading one file says; `name#frame` means that frame alone.
-fn check(
-    directory: &Path,
-    name: &str,
-    words: &str,
-    options: &ReadOptions<'_>,
-) -> Result<(), Failed> {
-    let (file, frame) = match name.split_once('#') {
-        Some((file, frame)) => (file, Some(frame.parse::<usize>()?)),
-        None => (name, None),
-    };
-    let path = directory.join(file);
-    let error = match frame {
-        None => read(&path, options).err(),
-        Some(frame) => Source::open(&path, options)?
-            .frames()
-            .nth(frame - 1)
-            .ok_or("too few frames")?
-            .err(),
-    };
-    let message = error
-        .ok_or_else(|| format!("{name} is read without an error"))?
-        .to_string();
-    if message.contains(words) && message.contains(file) {
-        Ok(())
-    } else {
-        Err(format!("{name}: {message:?} does not say {words:?}").into())
-    }
-}
-
-fn broken_files_of_ours() -> Result<(), Failed> {
-    let molecule = carbons(22);
-    let options = ReadOptions {
-        molecule: Some(&molecule),
-        format: None,
-    };
-    let expected = expected("chemio")?;
-    for (name, words) in &expected {
-        check(&broken(), name, words, &options)?;
-    }
-    let named: BTreeSet<&str> = expected
-        .keys()
-        .map(|name| name.split('#').next().unwrap_or(name))
-        .collect();
-    for entry in std::fs::read_dir(broken())? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let ours = [".pdb", ".xyz", ".extxyz", ".sdf", ".xtc", ".rst7"]
-            .iter()
-            .any(|extension| name.ends_with(extension));
-        if ours && !named.contains(name.as_str()) {
-            return Err(format!("expected.toml does not say what {name} is to give").into());
-        }
-    }
-    Ok(())
-}
-
-fn broken_reference_files() -> Result<(), Failed> {
-    let directory = data("broken-files")?;
-    for (name, words) in expected("reference")? {
-        check(&directory, &name, &words, &ReadOptions::default())?;
-    }
-    Ok(())
 }
 
 /// A file of the reference set.

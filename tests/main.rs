@@ -8,13 +8,13 @@
     reason = "a test that meets an error has failed, and all tests have one signature"
 )]
 
-mod amber;
+mod broken;
 mod cli;
 mod data;
 mod dynamics;
 mod files;
-mod mmff;
 mod molecule;
+mod reference;
 mod refusals;
 mod resumption;
 mod support;
@@ -25,13 +25,13 @@ use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {
     let trials = [
-        amber::trials(),
+        broken::trials(),
         cli::trials(),
         data::trials(),
         dynamics::trials(),
         files::trials(),
-        mmff::trials(),
         molecule::trials(),
+        reference::trials(),
         refusals::trials(),
         resumption::trials(),
     ];

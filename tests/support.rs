@@ -1,7 +1,8 @@
-//! Where reference data are, and how a test without them is reported.
+//! What several areas need: where reference data are, how a test without them is reported, a molecule of any size.
 
 use std::path::{Path, PathBuf};
 
+use boltzflow_molecule::{Element, Molecule};
 use libtest_mimic::{Failed, Trial};
 
 /// The repository's root.
@@ -25,4 +26,12 @@ pub fn trial(
 ) -> Trial {
     let skipped = needs_reference && reference("README.md").is_none();
     Trial::test(name, test).with_ignored_flag(skipped)
+}
+
+/// A molecule of as many carbon atoms.
+pub fn carbons(count: usize) -> Molecule {
+    Molecule::from_elements(std::iter::repeat_n(
+        Element::from_number(6).expect("carbon"),
+        count,
+    ))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use boltzflow_flow::Solver;
+use boltzflow_flow::{Edges, Schedule, Solver};
 use serde::{Deserialize, Serialize};
 
 /// Everything that training a flow is told. Every field is written out: the file alone determines the result.
@@ -18,13 +18,32 @@ pub struct Config {
 }
 
 /// The field's network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// Width of its hidden layers.
     pub width: usize,
-    /// Layers of message passing. Two have their exact divergence far cheaper than three.
+    /// Layers of message passing.
     pub layers: usize,
+    /// Which node features the edges of its layers see: those that the layer before has updated, or the initial ones, for which exact
+    /// divergences of deep networks are far cheaper.
+    pub edges: Edges,
+    /// How fast noise turns into data: 0 for straight lines at constant speed, 2 to 4 for molecules.
+    pub schedule: Schedule,
+    /// Which atoms of a molecule it cannot tell apart; the points of a toy are all alike.
+    pub alike: Alike,
+}
+
+/// Which atoms of a molecule are alike to the network. Relabellings that exchange only these are symmetries of the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alike {
+    /// Those that an automorphism of the bond graph exchanges.
+    Symmetric,
+    /// Hydrogens of one atom.
+    Attached,
+    /// None.
+    None,
 }
 
 /// Conditional flow matching (Lipman et al. 2023) with minibatch optimal transport (Tong et al. 2024; Klein, Krämer, Noé 2023).
@@ -145,6 +164,13 @@ impl Config {
                 "a whole number of at least 1, and not absurdly large",
             )?;
         }
+        within(
+            "model.schedule",
+            self.model.schedule.rate,
+            0.0,
+            20.0,
+            "between 0 and 20",
+        )?;
         let tiny = f64::MIN_POSITIVE;
         within(
             "training.learning_rate",

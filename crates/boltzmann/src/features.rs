@@ -1,8 +1,10 @@
 //! What a model knows of its molecule: invariant features of points and pairs, and which relabellings are symmetries.
 
-use boltzflow_flow::{Context, Samples};
+use boltzflow_flow::{Context, Distances, Samples};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+
+use crate::distances::PairStatistics;
 
 /// Graph distances are told apart up to this; farther ones are alike.
 const FARTHEST: usize = 4;
@@ -19,7 +21,7 @@ pub struct Features {
     pub elements: Vec<u8>,
     /// Bonds between atoms.
     pub bonds: Vec<[usize; 2]>,
-    /// Which symmetry class of the bond graph each atom is of; empty for a toy.
+    /// Which class of atoms that are alike to the network each is of; empty for a toy.
     pub classes: Vec<usize>,
 }
 
@@ -76,14 +78,26 @@ impl Features {
         distances
     }
 
-    /// The features as tensors.
-    pub fn context(&self, device: &Device) -> Context {
+    /// The features as tensors, with what distances are like in the data.
+    pub fn context(&self, statistics: &PairStatistics, device: &Device) -> Context {
+        let square = |values: &[f64]| -> Tensor<4> {
+            let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+            let data = TensorData::new(values, [1, self.points, self.points, 1]);
+            Tensor::from_data(data, (device, DType::F32))
+        };
+        let distances = Some(Distances {
+            mean: square(&statistics.mean),
+            variance: square(&statistics.variance),
+        });
         let samples = Samples {
             seed: 0,
             numbers: Vec::new(),
         };
         if self.is_cluster() {
-            return Context::alike(self.points, samples, device, DType::F32);
+            return Context {
+                distances,
+                ..Context::alike(self.points, samples, device, DType::F32)
+            };
         }
         let classes = self.node_features();
         let mut nodes = vec![0_f32; self.points * classes];
@@ -102,6 +116,7 @@ impl Features {
         Context {
             nodes: Tensor::from_data(node_data, (device, DType::F32)),
             pairs: Some(Tensor::from_data(pair_data, (device, DType::F32))),
+            distances,
             global: None,
             samples,
         }

@@ -6,6 +6,7 @@ mod assignment;
 mod bootstrap;
 mod checkpoint;
 mod config;
+mod distances;
 mod features;
 mod free_energy;
 mod histogram;
@@ -23,7 +24,8 @@ mod weights;
 
 pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
-pub use config::{Config, ConfigError, ModelConfig, Pairing, TrainingConfig};
+pub use config::{Alike, Config, ConfigError, ModelConfig, Pairing, TrainingConfig};
+pub use distances::PairStatistics;
 pub use features::Features;
 pub use free_energy::{average, forward_efficiency, free_energy_difference, log_z, populations};
 pub use histogram::Histogram;

@@ -5,12 +5,16 @@ use boltzflow_flow::{
     Affine, Bijection, Chain, Context, Continuous, Egnn, EgnnConfig, Field, FlowError, Initializer,
     Layer, MeanFreeGaussian, Prior, Samples, Solver, Space, host,
 };
+use boltzflow_molecule::Conformers;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModelConfig;
+use crate::config::{Config, ModelConfig};
+use crate::distances::PairStatistics;
 use crate::features::Features;
+use crate::system::System;
+use crate::training::natural_scale;
 
 /// What a model is made from: with the parameters, all of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +28,23 @@ pub struct Architecture {
     pub scale: f64,
     /// What it is conditioned on.
     pub features: Features,
+    /// What distances are like in the data.
+    pub distances: PairStatistics,
+}
+
+impl Architecture {
+    /// What is made of a config, a system and data to learn from.
+    pub fn new(config: &Config, system: &System, data: &Conformers) -> Self {
+        let scale = natural_scale(data);
+        let symmetry = system.symmetry(config.model.alike);
+        Self {
+            model: config.model,
+            solver: config.solver,
+            scale,
+            features: system.features(config.model.alike),
+            distances: PairStatistics::of(data, scale, &symmetry),
+        }
+    }
 }
 
 /// A normalizing flow with its prior and its molecule.
@@ -88,6 +109,8 @@ impl Model {
             node_features: features.node_features(),
             pair_features: features.pair_features(),
             global_features: 0,
+            edges: architecture.model.edges,
+            schedule: architecture.model.schedule,
         };
         let field = Field::Egnn(Egnn::new(&config, &mut make));
         let continuous = Continuous {
@@ -96,8 +119,13 @@ impl Model {
             solver: architecture.solver,
         };
         let scale = Affine::new(space, architecture.scale)?;
-        let chain = Chain::new(vec![Layer::Continuous(continuous), Layer::Affine(scale)])?;
-        let context = features.context(device);
+        let mixing = architecture.distances.mixing(points, dims)?;
+        let chain = Chain::new(vec![
+            Layer::Mixing(mixing),
+            Layer::Continuous(continuous),
+            Layer::Affine(scale),
+        ])?;
+        let context = features.context(&architecture.distances, device);
         let prior = MeanFreeGaussian { points, dims };
         Ok(Self {
             architecture,
@@ -161,9 +189,21 @@ impl Model {
             .iter()
             .find_map(|layer| match layer {
                 Layer::Continuous(continuous) => Some(continuous),
-                Layer::Affine(_) => None,
+                Layer::Mixing(_) | Layer::Affine(_) => None,
             })
             .expect("every model has a continuous map")
+    }
+
+    /// Noise as the continuous map meets it: latents of these samples after the maps before it.
+    pub fn noise(&self, samples: &Samples) -> Result<Vec<f64>, FlowError> {
+        let latents = self.batch(&self.prior.sample(samples));
+        let before = self.chain.layers().iter();
+        let before = before.take_while(|layer| !matches!(layer, Layer::Continuous(_)));
+        let (x, context) = (latents, &self.context);
+        before
+            .into_iter()
+            .try_fold(x, |x, layer| Ok(layer.forward(x, context)?.0))
+            .map(host)
     }
 
     /// A copy of the field whose parameters carry gradients, with leaves of its own.

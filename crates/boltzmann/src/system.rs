@@ -7,10 +7,11 @@ use boltzflow_energy::{
     StructureError, Target, Units, Variant, energies,
 };
 use boltzflow_molecule::{
-    Conformers, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, automorphisms, compare,
-    geometry, orbits, rotatable_torsions, stereo_of,
+    Conformers, Element, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, automorphisms,
+    compare, geometry, orbits, rotatable_torsions, stereo_of,
 };
 
+use crate::config::Alike;
 use crate::features::Features;
 use crate::model::Drawn;
 use crate::pairing::Symmetry;
@@ -110,6 +111,29 @@ pub struct Ensemble {
     pub reflected: usize,
 }
 
+/// For each atom the first of those that are alike.
+fn leaders(molecule: &Molecule, alike: Alike) -> Vec<usize> {
+    let all = 0..molecule.len();
+    match alike {
+        Alike::Symmetric => orbits(molecule),
+        Alike::None => all.collect(),
+        Alike::Attached => {
+            let neighbours = molecule.neighbours();
+            let attached = |atom: usize| match neighbours[atom][..] {
+                [parent] if molecule.atoms[atom].element == Element::HYDROGEN => Some(parent),
+                _ => None,
+            };
+            all.clone()
+                .map(|atom| {
+                    let parent = attached(atom);
+                    let like = |other: &usize| parent.is_some() && attached(*other) == parent;
+                    all.clone().find(like).unwrap_or(atom)
+                })
+                .collect()
+        }
+    }
+}
+
 impl System {
     /// A toy at `kT`.
     pub fn toy(target: Target, kt: f64) -> Result<Self, SystemError> {
@@ -194,15 +218,15 @@ impl System {
     }
 
     /// What a network is told of it.
-    pub fn features(&self) -> Features {
+    pub fn features(&self, alike: Alike) -> Features {
         let Some(Reference { molecule, .. }) = &self.molecule else {
             return Features::cluster(self.energy.points(), self.energy.dims());
         };
-        let orbits = orbits(molecule);
-        let mut first: Vec<usize> = orbits.clone();
+        let leaders = leaders(molecule, alike);
+        let mut first: Vec<usize> = leaders.clone();
         first.sort_unstable();
         first.dedup();
-        let class = |orbit: &usize| first.binary_search(orbit).unwrap_or(0);
+        let class = |leader: &usize| first.binary_search(leader).unwrap_or(0);
         Features {
             points: molecule.len(),
             dims: 3,
@@ -211,18 +235,25 @@ impl System {
                 .map(boltzflow_molecule::Element::number)
                 .collect(),
             bonds: molecule.bonds.iter().map(|bond| bond.atoms).collect(),
-            classes: orbits.iter().map(class).collect(),
+            classes: leaders.iter().map(class).collect(),
         }
     }
 
-    /// Which relabellings leave it unchanged.
-    pub fn symmetry(&self) -> Symmetry {
+    /// Which relabellings of atoms that are alike leave it unchanged.
+    pub fn symmetry(&self, alike: Alike) -> Symmetry {
         match &self.molecule {
             None => Symmetry::Any,
             Some(Reference { molecule, stereo }) => {
                 let mut permutations = automorphisms(molecule, MOST_RELABELLINGS).permutations;
-                // Some would exchange an R and an S centre.
-                permutations.retain(|permutation| stereo.is_kept_by(permutation));
+                let leaders = leaders(molecule, alike);
+                permutations.retain(|permutation| {
+                    let kept = permutation.iter().zip(&leaders);
+                    // Some would exchange an R and an S centre.
+                    stereo.is_kept_by(permutation)
+                        && kept
+                            .into_iter()
+                            .all(|(&from, leader)| leaders[from] == *leader)
+                });
                 Symmetry::List(permutations)
             }
         }

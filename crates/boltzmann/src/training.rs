@@ -1,14 +1,14 @@
 //! Conditional flow matching.
 //!
-//! Latents `x₀` and data `x₁` are joined by straight lines, `x_t = (1 − t) x₀ + t x₁`, and the field learns their direction:
-//! `min E |v(t, x_t) − (x₁ − x₀)|²` (Lipman et al. 2023; Tong et al. 2024).
+//! Latents `x₀` and data `x₁` are joined by straight lines, `x_t = (1 − α) x₀ + α x₁` with the schedule `α(t)`, and the field learns
+//! their direction: `min E |v(t, x_t)/α' − (x₁ − x₀)|²` (Lipman et al. 2023; Tong et al. 2024).
 //!
 //! A step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated on one
 //! thread, and their gradients are added in order: the same bits at any number of threads.
 
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_flow::{Dual, Prior, Samples, VectorField, host};
+use boltzflow_flow::{Dual, Samples, VectorField, host};
 use boltzflow_molecule::{Conformers, Reflections};
 use burn::tensor::{DType, Tensor, TensorData};
 use rand::RngExt;
@@ -184,8 +184,8 @@ impl<'a> Training<'a> {
         let offset: f64 = random.random();
         let noise = self
             .model
-            .prior()
-            .sample(&Samples::consecutive(noise_seed, 0..count as u64));
+            .noise(&Samples::consecutive(noise_seed, 0..count as u64))
+            .expect("noise has the model's shape");
         let data = data.select(&chosen);
         let copies = Copies {
             points: data.points(),
@@ -251,7 +251,7 @@ impl Batch {
 }
 
 impl Piece<'_> {
-    /// `Σ |v(t, x_t) − (x₁ − x₀)|²`.
+    /// `Σ |v(t, x_t)/α'(t) − (x₁ − x₀)|²`.
     fn error(&self, field: &dyn VectorField, model: &Model) -> Tensor<1> {
         let size = model.points() * model.dims();
         let along = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
@@ -264,13 +264,18 @@ impl Piece<'_> {
                 .flat_map(|((a, b), &t)| a.iter().zip(b).map(move |(&a, &b)| f(a, b, t)))
                 .collect()
         };
-        let x = model.batch(&along(&|a, b, t| (1.0 - t) * a + t * b));
+        let schedule = model.architecture().model.schedule;
+        let x = model.batch(&along(&|a, b, t| {
+            let fraction = schedule.fraction(t);
+            (1.0 - fraction) * a + fraction * b
+        }));
         let target = model.batch(&along(&|a, b, _| b - a));
         let times: Vec<f32> = self.times.iter().map(|t| *t as f32).collect();
         let count = times.len();
         let t = Tensor::from_data(TensorData::new(times, [count]), (&x.device(), DType::F32));
-        let velocity = field.velocity(t, Dual::constant(x), model.context()).value;
-        (velocity - target).square().sum()
+        let velocity = field.velocity(t.clone(), Dual::constant(x), model.context());
+        let speed = schedule.speeds(t).reshape([-1, 1, 1]);
+        (velocity.value / speed - target).square().sum()
     }
 }
 

@@ -5,6 +5,8 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::distances::Distances;
+
 /// What a map is conditioned on: the molecule it acts on, and which samples these are. Cheap to clone (tensor handles).
 ///
 /// # Shapes
@@ -15,6 +17,8 @@ pub struct Context {
     pub nodes: Tensor<3>,
     /// Those of pairs: bond order, graph distance, …, `[batch or 1, points, points, features]`.
     pub pairs: Option<Tensor<4>>,
+    /// What distances are like in the data; without them networks see `d²` as it is.
+    pub distances: Option<Distances>,
     /// Those of the whole: temperature, …, `[batch or 1, features]`.
     pub global: Option<Tensor<2>>,
     /// Which samples these are.
@@ -55,6 +59,7 @@ impl Context {
         Self {
             nodes: Tensor::ones([1, points, 1], (device, dtype)),
             pairs: None,
+            distances: None,
             global: None,
             samples,
         }
@@ -65,6 +70,10 @@ impl Context {
         Self {
             nodes: some_rows(&self.nodes, &rows),
             pairs: self.pairs.as_ref().map(|pairs| some_rows(pairs, &rows)),
+            distances: self.distances.as_ref().map(|distances| Distances {
+                mean: some_rows(&distances.mean, &rows),
+                variance: some_rows(&distances.variance, &rows),
+            }),
             global: self.global.as_ref().map(|global| some_rows(global, &rows)),
             samples: self.samples.rows(rows),
         }

@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
+use crate::distances::Standard;
 use crate::dual::Dual;
 use crate::field::VectorField;
 use crate::linear::{Initializer, Linear};
+use crate::schedule::Schedule;
 use layer::Layer;
 
 /// The size of an [`Egnn`], and of the features it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgnnConfig {
     /// Width of every hidden layer.
@@ -28,18 +30,37 @@ pub struct EgnnConfig {
     pub pair_features: usize,
     /// Features of the whole (temperature, …).
     pub global_features: usize,
+    /// What its edges see of their ends.
+    pub edges: Edges,
+    /// How noise turns into data along the paths that it is trained on.
+    pub schedule: Schedule,
+}
+
+/// Which node features the edges of the layers before the last see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edges {
+    /// Those that the layer before has updated, as published. The exact divergence carries a tangent for every coordinate through every
+    /// edge network between the first layer and the last.
+    #[default]
+    Updated,
+    /// The initial ones, which do not depend on positions: an edge then knows time, its ends' kinds and their present distance, and one
+    /// tangent `∂/∂d²` serves all directions in every layer but the last. Messages of all layers come together in one node update before
+    /// the last. A deep network has its exact divergence for a few forward passes.
+    Initial,
 }
 
 /// Functions of time that the network sees: `t` and two octaves of sine and cosine.
 const TIME_FEATURES: usize = 5;
 
-/// The field `v(t, x) = x⁽ᴸ⁾ − x⁽⁰⁾` less its mean, from layers that move points along their differences:
+/// The field `v(t, x) = α'(t) (x⁽ᴸ⁾ − x⁽⁰⁾)` less its mean, `α` the [`Schedule`], from layers that move points along their differences:
 ///
-/// `m_ij = φ(W₂ φ(W_r h_i + W_s h_j + W_p p_ij + w d²_ij))`, `x_i ← x_i + Σ_j (x_i − x_j) c(m_ij)/(d_ij + 1)`,
+/// `m_ij = φ(W₂ φ(W_r h_i + W_s h_j + W_p p_ij + w z_ij))`, `x_i ← x_i + Σ_j (x_i − x_j) c(m_ij)/(d_ij + 1)`,
 /// `h_i ← h_i + W φ(W_h h_i + W_m Σ_j m_ij/N)` with `φ` = SiLU, every affine map with a bias where it needs one.
 ///
 /// The first edge layer is split, so that pairs are never concatenated; the sum includes `j = i`, whose message depends on `h_i`
-/// alone. The last layer has no node update.
+/// alone. The last layer has no node update; see [`Edges`] for where the others have theirs. `z_ij` is `d²_ij`, less its mean and over its standard deviation at that time where the
+/// context has [`Distances`](crate::Distances): stiff bonds then show in full width how far they are from their length.
 #[derive(Module, Debug)]
 pub struct Egnn {
     /// Node features to hidden ones.
@@ -48,13 +69,25 @@ pub struct Egnn {
     global: Linear,
     /// Message passing.
     layers: Vec<Layer>,
+    /// What edges see.
+    #[module(skip)]
+    edges: Edges,
+    /// `α`.
+    #[module(skip)]
+    schedule: Schedule,
 }
 
 impl Egnn {
     /// A network that starts near the zero field.
     pub fn new(config: &EgnnConfig, make: &mut Initializer) -> Self {
         let layers = (0..config.layers)
-            .map(|index| Layer::new(config, index + 1 == config.layers, make))
+            .map(|index| {
+                let updates = match config.edges {
+                    Edges::Updated => index + 1 < config.layers,
+                    Edges::Initial => index + 2 == config.layers,
+                };
+                Layer::new(config, updates, make)
+            })
             .collect();
         Self {
             nodes: Linear::new(config.node_features, config.width, 1.0, make),
@@ -65,14 +98,16 @@ impl Egnn {
                 make,
             ),
             layers,
+            edges: config.edges,
+            schedule: config.schedule,
         }
     }
 
     /// Hidden features of the points before the first message, `[batch, points, width]`.
     fn embed(&self, t: Tensor<1>, context: &Context) -> Tensor<3> {
         let batch = t.dims()[0];
+        let mut features = vec![t.clone().reshape([batch, 1])];
         let t = t.reshape([batch, 1]) * std::f64::consts::PI;
-        let mut features = vec![t.clone().div_scalar(std::f64::consts::PI)];
         for octave in [1.0, 2.0] {
             features.push(t.clone().mul_scalar(octave).sin());
             features.push(t.clone().mul_scalar(octave).cos());
@@ -93,11 +128,27 @@ impl Egnn {
     }
 }
 
+impl Egnn {
+    /// What distances are like at these times, where the context says.
+    fn standard(&self, t: &Tensor<1>, x: &Points, context: &Context) -> Option<Standard> {
+        let distances = context.distances.as_ref()?;
+        Some(distances.at(t, self.schedule, x))
+    }
+}
+
 /// `W_p p` for each layer is the same for all samples of a molecule; this is what a layer adds for it, `[batch or 1, N, N, width]`.
 fn pair_terms(layer: &Layer, context: &Context) -> Option<Tensor<4>> {
     match (&layer.pairs, &context.pairs) {
         (Some(linear), Some(pairs)) => Some(linear.matmul(pairs.clone())),
         _ => None,
+    }
+}
+
+/// Messages of one layer with those of the layers before.
+fn gathered(before: Option<Dual<3>>, received: Dual<3>) -> Dual<3> {
+    match before {
+        Some(before) => before.plus(received),
+        None => received,
     }
 }
 
@@ -112,18 +163,37 @@ fn without_mean(v: Dual<3>) -> Dual<3> {
 impl VectorField for Egnn {
     fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
         let start = x.clone();
-        let h = Dual::constant(self.embed(t, context));
-        let (end, _) = self.layers.iter().fold((x, h), |(x, h), layer| {
-            let pairs = pair_terms(layer, context);
-            layer.forward(x, h, pairs)
-        });
-        without_mean(end.plus(start.linear(Tensor::neg)))
+        let standard = self.standard(&t, &x.value, context);
+        let h = Dual::constant(self.embed(t.clone(), context));
+        let standard = standard.as_ref();
+        let (last, before) = self.layers.split_last().expect("a network has layers");
+        let (mut x, mut h, mut messages) = (x, h, None);
+        for layer in before {
+            let (moved, received) =
+                layer.forward(x, h.clone(), standard, pair_terms(layer, context));
+            x = moved;
+            let received = gathered(messages, received);
+            match self.edges {
+                Edges::Updated => {
+                    h = layer.updated(h, received);
+                    messages = None;
+                }
+                Edges::Initial => {
+                    h = layer.updated(h, received.clone());
+                    messages = Some(received);
+                }
+            }
+        }
+        let (end, _) = last.forward(x, h, standard, pair_terms(last, context));
+        let shift = without_mean(end.plus(start.linear(Tensor::neg)));
+        let speed = self.schedule.speeds(t).reshape([-1, 1, 1]);
+        shift.product(Dual::constant(speed))
     }
 
     fn divergence_size(&self, points: usize, dims: usize) -> usize {
         let width = self.nodes.weight.dims()[1];
-        // Tangents of the layers between live on all edges, those of the first and last on one row of edges a direction.
-        let edges = if self.layers.len() > 2 {
+        // Tangents of updated edges live on all of them, those of the last layer on one row of edges a direction.
+        let edges = if self.layers.len() > 2 && self.edges == Edges::Updated {
             points * points
         } else {
             points

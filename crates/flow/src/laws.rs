@@ -31,17 +31,35 @@ fn context(pair_features: bool, batch: usize) -> Context {
     Context {
         nodes: divergence::tensor(ramp(POINTS * 2), [1, POINTS, 2], &device, DType::F64),
         pairs,
+        distances: pair_features.then(distances),
         global: None,
         samples: Samples::consecutive(3, 0..batch as u64),
     }
 }
 
-fn network(layers: usize, pair_features: usize) -> Egnn {
-    shaken(layers, pair_features, 0.3)
+/// Symmetric in the two points of a pair, as distances are.
+fn distances() -> Distances {
+    let values = |least: f64| -> Vec<f64> {
+        (0..POINTS * POINTS)
+            .map(|pair| least + ((pair % POINTS + pair / POINTS) as f64 * 0.6).sin().powi(2))
+            .collect()
+    };
+    let of = |least| {
+        let shape = [1, POINTS, POINTS, 1];
+        divergence::tensor(values(least), shape, &Device::flex(), DType::F64)
+    };
+    Distances {
+        mean: of(1.0),
+        variance: of(0.1),
+    }
+}
+
+fn network(layers: usize, pair_features: usize, edges: Edges) -> Egnn {
+    shaken(layers, pair_features, edges, 0.3)
 }
 
 /// A network whose initial weights are moved by normal noise: away from the start near zero, so that every path through it counts.
-fn shaken(layers: usize, pair_features: usize, noise: f32) -> Egnn {
+fn shaken(layers: usize, pair_features: usize, edges: Edges, noise: f32) -> Egnn {
     let mut random = stream(11, Purpose::Parameters, layers as u64);
     let device = Device::flex();
     let mut make = Initializer {
@@ -55,6 +73,8 @@ fn shaken(layers: usize, pair_features: usize, noise: f32) -> Egnn {
         node_features: 2,
         pair_features,
         global_features: 0,
+        edges,
+        schedule: Schedule { rate: 1.5 },
     };
     let egnn = Egnn::new(&config, &mut make);
     let values: Vec<f32> = flatten(&egnn)
@@ -86,7 +106,7 @@ fn flow(dims: usize, divergence: Divergence, count: usize) -> Chain<Layer> {
         steps: Steps::Fixed { count },
         divergence,
     };
-    let field = Field::Egnn(shaken(3, 1, 0.05));
+    let field = Field::Egnn(shaken(3, 1, Edges::Initial, 0.05));
     let continuous = Continuous {
         field,
         space: space(dims),
@@ -103,9 +123,11 @@ fn apart(a: Points, b: Points) -> f64 {
 
 #[test]
 fn the_structured_divergence_is_the_trace_of_the_jacobian() {
-    for layers in 1..=4 {
-        for dims in [2, 3] {
-            let (egnn, x, context) = (network(layers, 1), points(3, dims), context(true, 3));
+    let sizes = (1..=4).flat_map(|layers| [(layers, 2), (layers, 3)]);
+    for (layers, dims) in sizes {
+        for edges in [Edges::Updated, Edges::Initial] {
+            let (egnn, x) = (network(layers, 1, edges), points(3, dims));
+            let context = context(true, 3);
             let t = Tensor::full([3], 0.4, (&Device::flex(), DType::F64));
             let (v, exact) = egnn
                 .structured_divergence(t.clone(), x.clone(), &context)
@@ -113,7 +135,10 @@ fn the_structured_divergence_is_the_trace_of_the_jacobian() {
             let (w, trace) = by_coordinates(&egnn, t, &x, &context);
             assert!(apart(v, w) < 1e-12);
             let off = largest(exact - trace.clone()) / largest(trace).max(1.0);
-            assert!(off < 1e-12, "{layers} layers, {dims} dimensions: {off:e}");
+            assert!(
+                off < 1e-12,
+                "{layers} layers, {dims} dimensions, {edges:?}: {off:e}"
+            );
         }
     }
 }
@@ -133,7 +158,11 @@ fn a_continuous_flow_is_lawful_and_equivariant() {
 
 #[test]
 fn rotations_and_reflections_commute_with_the_field() {
-    let (egnn, x, context) = (network(3, 1), points(2, 3), context(true, 2));
+    let (egnn, x, context) = (
+        network(3, 1, Edges::Initial),
+        points(2, 3),
+        context(true, 2),
+    );
     let t = || Tensor::full([2], 0.7, (&Device::flex(), DType::F64));
     let (s, c) = 0.8_f64.sin_cos();
     let rotation = [c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0];
@@ -156,7 +185,11 @@ fn rotations_and_reflections_commute_with_the_field() {
 
 #[test]
 fn translations_leave_the_field_unchanged_and_mean_free() {
-    let (egnn, x, context) = (network(3, 1), points(2, 3), context(true, 2));
+    let (egnn, x, context) = (
+        network(3, 1, Edges::Initial),
+        points(2, 3),
+        context(true, 2),
+    );
     let t = || Tensor::full([2], 0.7, (&Device::flex(), DType::F64));
     let v = egnn
         .velocity(t(), Dual::constant(x.clone()), &context)
@@ -168,7 +201,7 @@ fn translations_leave_the_field_unchanged_and_mean_free() {
 
 #[test]
 fn like_points_may_change_places() {
-    let (egnn, x) = (network(3, 0), points(2, 3));
+    let (egnn, x) = (network(3, 0, Edges::Updated), points(2, 3));
     let mut context = context(false, 2);
     context.nodes = context.nodes.ones_like();
     let t = || Tensor::full([2], 0.7, (&Device::flex(), DType::F64));
@@ -184,7 +217,11 @@ fn like_points_may_change_places() {
 
 #[test]
 fn hutchinson_is_unbiased_and_fixed_by_sample_number() {
-    let (egnn, x, context) = (network(2, 1), points(1, 3), context(true, 1));
+    let (egnn, x, context) = (
+        network(2, 1, Edges::Updated),
+        points(1, 3),
+        context(true, 1),
+    );
     let exact = host(Probes::Coordinates.evaluate(&egnn, 0.3, &x, &context).1)[0];
     for noise in [Noise::Rademacher, Noise::Gaussian] {
         let estimate = |number: u64, probes| {
@@ -219,7 +256,7 @@ fn gradients_are_differences_also_where_points_coincide() {
         let v = egnn.velocity(t, Dual::new(x.clone(), directions.clone()), &context);
         v.value.square().sum() + (v.tangents.unwrap() * directions.clone()).sum()
     };
-    let plain = network(2, 1);
+    let plain = network(2, 1, Edges::Updated);
     let flat = flatten(&plain);
     let model = burn::module::Module::train(plain.clone());
     let found = gradients(&model, &loss(&model).backward());
@@ -260,6 +297,8 @@ fn a_density_integrates_to_one() {
         node_features: 1,
         pair_features: 0,
         global_features: 0,
+        edges: Edges::Initial,
+        schedule: Schedule::default(),
     };
     let egnn = Egnn::new(&config, &mut make);
     let values: Vec<f32> = flatten(&egnn).iter().map(|w| w * 1.2).collect();
@@ -277,6 +316,7 @@ fn a_density_integrates_to_one() {
     let context = Context {
         nodes: Tensor::ones([1, 2, 1], (&device, DType::F64)),
         pairs: None,
+        distances: None,
         global: None,
         samples: Samples::consecutive(0, 0..2000),
     };

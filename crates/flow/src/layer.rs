@@ -6,6 +6,7 @@ use crate::affine::Affine;
 use crate::bijection::{Bijection, FlowError};
 use crate::context::Context;
 use crate::continuous::Continuous;
+use crate::mixing::Mixing;
 use crate::space::Space;
 use crate::{PerSample, Points};
 
@@ -15,6 +16,8 @@ use crate::{PerSample, Points};
 pub enum Layer {
     /// See [`Affine`].
     Affine(Affine),
+    /// See [`Mixing`].
+    Mixing(Mixing),
     /// See [`Continuous`].
     Continuous(Continuous),
 }
@@ -24,6 +27,7 @@ macro_rules! each {
     ($layer:expr, $map:ident => $call:expr) => {
         match $layer {
             Layer::Affine($map) => $call,
+            Layer::Mixing($map) => $call,
             Layer::Continuous($map) => $call,
         }
     };

@@ -12,6 +12,7 @@ use rand_distr::StandardNormal;
 
 use crate::bijection::{Bijection, FlowError, host};
 use crate::context::{Context, Samples};
+use crate::distances::Distances;
 use crate::random::{Purpose, stream};
 use crate::space::Space;
 use crate::{PerSample, Points};
@@ -189,7 +190,7 @@ pub fn permuted(x: &Points, order: &[usize]) -> Points {
 
 /// A context whose points are in another order, as in [`permuted`].
 pub fn permuted_context(context: &Context, order: &[usize]) -> Context {
-    let pairs = context.pairs.as_ref().map(|pairs| {
+    let both = |pairs: &Tensor<4>| {
         let [batch, points, _, features] = pairs.dims();
         // First the rows, then, with the axes swapped, the columns.
         let rows = |pairs: Tensor<4>| {
@@ -199,10 +200,14 @@ pub fn permuted_context(context: &Context, order: &[usize]) -> Context {
                 .swap_dims(1, 2)
         };
         rows(rows(pairs.clone()))
-    });
+    };
     Context {
         nodes: permuted(&context.nodes, order),
-        pairs,
+        pairs: context.pairs.as_ref().map(both),
+        distances: context.distances.as_ref().map(|distances| Distances {
+            mean: both(&distances.mean),
+            variance: both(&distances.variance),
+        }),
         ..context.clone()
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use boltzflow_boltzmann::{
-    Architecture, Config, Model, System, Training, TrainingConfig, natural_scale, sampling,
+    Architecture, Config, Model, System, Training, TrainingConfig, sampling,
 };
 use boltzflow_energy::{ReplicaExchange, Settings, energies};
 use boltzflow_flow::ode::Steps;
@@ -76,12 +76,7 @@ impl Rates {
     pub fn of_run(system: &System, settings: &Settings, config: &Config) -> Result<(Self, Model)> {
         let (round, frames) = simulation(system, settings)?;
         let model = Model::new(
-            Architecture {
-                model: config.model,
-                solver: config.solver,
-                scale: natural_scale(&frames),
-                features: system.features(),
-            },
+            Architecture::new(config, system, &frames),
             config.training.seed,
             &device::current(),
         )?;
@@ -176,7 +171,7 @@ fn training(system: &System, config: &TrainingConfig, model: &Model, frames: &Co
         model.clone(),
         &config,
         frames,
-        system.symmetry(),
+        system.symmetry(model.architecture().model.alike),
         system.reflections(),
     );
     time(1, || {

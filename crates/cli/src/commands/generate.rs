@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Checkpoint, Config, ModelConfig, Pairing, System, TrainingConfig, sampling::CHUNK,
+    Alike, Checkpoint, Config, ModelConfig, Pairing, System, TrainingConfig, sampling::CHUNK,
 };
 use boltzflow_energy::Settings;
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::simd::Level;
-use boltzflow_flow::{Divergence, Method, Solver};
+use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
 
 use super::estimate::Rates;
 use super::plan::{Found, Learning, Plan, Request};
@@ -104,7 +104,8 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
 /// The trained flow that was given, if it is of this molecule.
 fn given(path: &Path, system: &System) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::read(path)?;
-    if checkpoint.description.architecture.features != system.features() {
+    let architecture = &checkpoint.description.architecture;
+    if architecture.features != system.features(architecture.model.alike) {
         bail!(
             "{} is a flow of another molecule or atom order ({})",
             path.display(),
@@ -162,7 +163,7 @@ fn settle(
         (Some(learning), _) => {
             let (frames, experiment) = (learning.frames, &learning.experiment);
             Need::simulation(frames, system.start.size()).check()?;
-            Need::training(experiment, &system.features(), frames).check()?;
+            Need::training(experiment, &system.features(experiment.model.alike), frames).check()?;
             Rates::of_run(system, &learning.simulation, experiment)?
         }
         (None, None) => unreachable!("there is learning where no flow was given"),
@@ -216,7 +217,10 @@ pub(super) fn built_in(seed: u64) -> Config {
     Config {
         model: ModelConfig {
             width: 32,
-            layers: 2,
+            layers: 4,
+            edges: Edges::Initial,
+            schedule: Schedule { rate: 3.0 },
+            alike: Alike::Attached,
         },
         solver: Solver {
             method: Method::Rk4,

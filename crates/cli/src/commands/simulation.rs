@@ -148,7 +148,7 @@ pub fn ladder(lowest: f64, hottest: f64, count: usize) -> Vec<f64> {
     temperatures
 }
 
-/// How a system's replicas move: exact Hamiltonian Monte Carlo for toys, Langevin dynamics with 1 fs for molecules.
+/// How a system's replicas move: by Hamiltonian Monte Carlo, which is exact; its step is adapted in the burn-in.
 pub fn propagator(system: &System) -> Propagator {
     match system.units() {
         Units::Reduced => Propagator::Hmc {
@@ -156,10 +156,10 @@ pub fn propagator(system: &System) -> Propagator {
             leapfrog: 10,
             trajectories: 1,
         },
-        Units::Molecular => Propagator::Langevin {
+        Units::Molecular => Propagator::Hmc {
             time_step: 1.0,
-            friction: 2.0,
-            steps: 25,
+            leapfrog: 20,
+            trajectories: 1,
         },
     }
 }

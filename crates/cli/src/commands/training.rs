@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
     Architecture, Checkpoint, Config, Description, FORMAT, Model, System, Training, digest,
-    natural_scale, read_positions,
+    read_positions,
 };
 use boltzflow_chemio::AtomicFile;
 use boltzflow_molecule::Conformers;
@@ -79,7 +79,7 @@ impl Job<'_> {
         if data.len() < 2 {
             bail!("{} configurations are too few to learn from", data.len());
         }
-        let features = self.system.features();
+        let features = self.system.features(config.model.alike);
         Need::training(config, &features, data.len() as u64).check()?;
         let description = self.description();
         let model = Model::new(
@@ -92,7 +92,7 @@ impl Job<'_> {
             model,
             &config.training,
             data,
-            self.system.symmetry(),
+            self.system.symmetry(config.model.alike),
             self.system.reflections(),
         );
         if let Some(old) = self.earlier(&description)? {
@@ -154,12 +154,6 @@ impl Job<'_> {
 
     /// Everything about this training but its numbers.
     fn description(&self) -> Description {
-        let architecture = Architecture {
-            model: self.config.model,
-            solver: self.config.solver,
-            scale: natural_scale(self.data),
-            features: self.system.features(),
-        };
         let names = self.system.molecule.as_ref().map(|reference| {
             let atoms = reference.molecule.atoms.iter();
             atoms.map(|atom| atom.name.clone()).collect()
@@ -171,7 +165,7 @@ impl Job<'_> {
             target: self.system.name.clone(),
             atoms: names.unwrap_or_default(),
             config: self.config.clone(),
-            architecture,
+            architecture: Architecture::new(self.config, self.system, self.data),
         }
     }
 

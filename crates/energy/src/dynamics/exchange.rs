@@ -1,10 +1,13 @@
 //! Temperature replica exchange.
 
+mod saved;
+mod swap;
+
 use boltzflow_molecule::Conformers;
 use rayon::prelude::*;
 
 use super::group::{GROUP, Group, Phase, Replica, Shared};
-use super::state::{LadderState, ReplicaState, State, Walker};
+use super::state::Walker;
 use super::{
     DynamicsError, Masses, PairStatistics, ReplicaStatistics, Settings, Statistics, center,
 };
@@ -135,70 +138,6 @@ impl<'a> ReplicaExchange<'a> {
         Ok(simulation)
     }
 
-    /// Goes on where [`Self::state`] was taken, bit for bit.
-    ///
-    /// # Errors
-    /// A state of other settings or of another size.
-    pub fn resume(
-        energy: &'a dyn Energy,
-        masses: Masses,
-        settings: Settings,
-        state: &State,
-    ) -> Result<Self, DynamicsError> {
-        let mut simulation = Self::empty(energy, masses, settings)?;
-        let foreign = |what| Err(DynamicsError::ForeignState { what });
-        if state.settings != simulation.settings {
-            return foreign("settings");
-        }
-        let size = simulation.shared.size;
-        let fits = |replica: &ReplicaState| {
-            [&replica.x, &replica.momenta, &replica.gradient]
-                .iter()
-                .all(|values| values.len() == size)
-                && replica.scalars.len() == 2
-        };
-        if !state.replicas.iter().all(fits) {
-            return foreign("coordinates");
-        }
-        let (rungs, ladders) = (
-            simulation.settings.temperatures.len(),
-            simulation.settings.ladders,
-        );
-        if state.replicas.len() != rungs * ladders
-            || state.ladders.len() != ladders
-            || state
-                .ladders
-                .iter()
-                .any(|ladder| ladder.walkers.len() != rungs)
-            || state.statistics.pairs.len() + 1 != rungs
-        {
-            return foreign("replicas");
-        }
-        for (index, saved) in state.replicas.iter().enumerate() {
-            let (group, lane) = (&mut simulation.groups[index / GROUP], index % GROUP);
-            let range = lane * size..(lane + 1) * size;
-            group.x[range.clone()].copy_from_slice(&saved.x);
-            group.momenta[range.clone()].copy_from_slice(&saved.momenta);
-            group.gradient[range].copy_from_slice(&saved.gradient);
-            group.energies[lane] = saved.scalars[0];
-            let replica = &mut group.replicas[lane];
-            replica.time_step = saved.scalars[1];
-            replica.stream = Stream::resume(saved.stream);
-            replica.counts = saved.counts;
-        }
-        simulation.ladders = state
-            .ladders
-            .iter()
-            .map(|ladder| Ladder {
-                stream: Stream::resume(ladder.stream),
-                walkers: ladder.walkers.clone(),
-            })
-            .collect();
-        simulation.round = state.round;
-        simulation.statistics = state.statistics.clone();
-        Ok(simulation)
-    }
-
     /// A simulation whose replicas are at the origin.
     fn empty(
         energy: &'a dyn Energy,
@@ -318,39 +257,6 @@ impl<'a> ReplicaExchange<'a> {
         }
     }
 
-    /// Everything an exact continuation needs.
-    pub fn state(&self) -> State {
-        let size = self.shared.size;
-        let replicas = self.groups.iter().flat_map(|group| {
-            group
-                .replicas
-                .iter()
-                .enumerate()
-                .map(move |(lane, replica)| {
-                    let range = lane * size..(lane + 1) * size;
-                    ReplicaState {
-                        x: group.x[range.clone()].to_vec(),
-                        momenta: group.momenta[range.clone()].to_vec(),
-                        gradient: group.gradient[range].to_vec(),
-                        scalars: vec![group.energies[lane], replica.time_step],
-                        stream: replica.stream.state(),
-                        counts: replica.counts,
-                    }
-                })
-        });
-        let ladders = self.ladders.iter().map(|ladder| LadderState {
-            stream: ladder.stream.state(),
-            walkers: ladder.walkers.clone(),
-        });
-        State {
-            settings: self.settings.clone(),
-            round: self.round,
-            replicas: replicas.collect(),
-            ladders: ladders.collect(),
-            statistics: self.statistics.clone(),
-        }
-    }
-
     /// Does `rounds` rounds. `record` gets every replica after each `stride`-th round that follows the burn-in, ladder by ladder and from
     /// the lowest temperature.
     ///
@@ -394,79 +300,6 @@ impl<'a> ReplicaExchange<'a> {
         Ok(())
     }
 
-    /// Attempts to exchange every other pair of neighbours of one ladder.
-    fn exchange(&mut self, ladder: usize, phase: Phase) {
-        let rungs = self.settings.temperatures.len();
-        let first = usize::from(!phase.round.is_multiple_of(2));
-        for rung in (first..rungs.saturating_sub(1)).step_by(2) {
-            let (cold, hot) = (ladder * rungs + rung, ladder * rungs + rung + 1);
-            let beta = |index: usize| 1.0 / self.groups[index / GROUP].replicas[index % GROUP].kt;
-            let energy = |index: usize| self.groups[index / GROUP].energies[index % GROUP];
-            let log_ratio = (beta(cold) - beta(hot)) * (energy(cold) - energy(hot));
-            let Ladder { stream, walkers } = &mut self.ladders[ladder];
-            let accepted = stream.uniform() < log_ratio.exp();
-            if !phase.burn_in {
-                self.statistics.pairs[rung].attempts += 1;
-                self.statistics.pairs[rung].accepted += u64::from(accepted);
-            }
-            if accepted {
-                walkers.swap(rung, rung + 1);
-                self.swap(cold, hot);
-            }
-        }
-        if phase.burn_in || rungs < 2 {
-            return;
-        }
-        let walkers = &mut self.ladders[ladder].walkers;
-        if walkers[0] == Walker::Down {
-            self.statistics.round_trips += 1;
-        }
-        walkers[0] = Walker::Up;
-        if walkers[rungs - 1] == Walker::Up {
-            walkers[rungs - 1] = Walker::Down;
-        }
-    }
-
-    /// Exchanges two replicas' configurations; momenta are rescaled to the new temperatures.
-    fn swap(&mut self, cold: usize, hot: usize) {
-        let size = self.shared.size;
-        let lane = |index: usize| index % GROUP * size..(index % GROUP + 1) * size;
-        let kt = |index: usize| self.groups[index / GROUP].replicas[index % GROUP].kt;
-        let scale = (kt(cold) / kt(hot)).sqrt();
-        for index in 0..size {
-            let (i, j) = (lane(cold).start + index, lane(hot).start + index);
-            exchange_entries(
-                &mut self.groups,
-                |group| &mut group.x,
-                (cold, i),
-                (hot, j),
-                1.0,
-            );
-            exchange_entries(
-                &mut self.groups,
-                |group| &mut group.gradient,
-                (cold, i),
-                (hot, j),
-                1.0,
-            );
-            exchange_entries(
-                &mut self.groups,
-                |group| &mut group.momenta,
-                (cold, i),
-                (hot, j),
-                scale,
-            );
-        }
-        let (i, j) = (cold % GROUP, hot % GROUP);
-        exchange_entries(
-            &mut self.groups,
-            |group| &mut group.energies,
-            (cold, i),
-            (hot, j),
-            1.0,
-        );
-    }
-
     /// Shows every replica to `record`.
     fn report(&self, record: &mut impl FnMut(Frame<'_>)) {
         let (size, rungs) = (self.shared.size, self.settings.temperatures.len());
@@ -484,17 +317,4 @@ impl<'a> ReplicaExchange<'a> {
             });
         }
     }
-}
-
-/// Exchanges one number of two replicas; what goes to the first is multiplied by `scale`, what goes to the second divided.
-fn exchange_entries(
-    groups: &mut [Group<'_>],
-    field: impl for<'g> Fn(&'g mut Group<'_>) -> &'g mut Vec<f64>,
-    (first, i): (usize, usize),
-    (second, j): (usize, usize),
-    scale: f64,
-) {
-    let a = field(&mut groups[first / GROUP])[i];
-    let b = std::mem::replace(&mut field(&mut groups[second / GROUP])[j], a / scale);
-    field(&mut groups[first / GROUP])[i] = b * scale;
 }

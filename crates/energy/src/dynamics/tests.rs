@@ -1,5 +1,7 @@
 //! The samplers against distributions that are known exactly.
 
+mod exchange;
+
 use boltzflow_molecule::Conformers;
 
 use super::*;
@@ -174,42 +176,6 @@ fn halving_the_step_of_langevin_dynamics_divides_their_error_by_four() {
     assert!(
         (ratio - 4.0).abs() < 0.8 + 3.0 * error,
         "{coarse} / {fine} = {ratio} ± {error}"
-    );
-}
-
-#[test]
-fn exchange_leaves_the_distribution_at_each_temperature_as_it_is() {
-    let temperatures = geometric_ladder(0.5, 4.0, 4);
-    let settings = settings(&temperatures, HMC);
-    let (series, statistics) = observe(&DOUBLE_WELL, &settings, 40_000, squared_distance);
-    for (temperature, series) in temperatures.iter().zip(&series) {
-        let exact = DOUBLE_WELL.average(*temperature, |r| r * r);
-        let (mean, error) = mean_and_error(series);
-        assert!(
-            (mean - exact).abs() < 4.0 * error,
-            "{mean} ± {error} for {exact} at {temperature}"
-        );
-        assert!(error < 0.01 * exact);
-    }
-    assert!(
-        statistics
-            .pairs
-            .iter()
-            .all(|pair| pair.acceptance() > 0.3 && pair.attempts == 80_000)
-    );
-    assert!(statistics.round_trips > 1000);
-}
-
-#[test]
-fn exchange_equilibrates_wells_that_a_cold_replica_does_not_leave() {
-    let settings = settings(&geometric_ladder(0.25, 8.0, 6), HMC);
-    let (series, _) = observe(&DOUBLE_WELL, &settings, 40_000, |x| {
-        f64::from(u8::from(x[1] > x[0]))
-    });
-    let (mean, error) = mean_and_error(&series[0]);
-    assert!(
-        (mean - 0.5).abs() < 4.0 * error && error < 0.02,
-        "{mean} ± {error}"
     );
 }
 

@@ -1,21 +1,22 @@
 //! The exact divergence of an [`Egnn`], without the arithmetic that is known to be zero.
 //!
-//! Along coordinate `a` of point `k`, written `(k, a)`:
-//! - In the first layer features do not depend on positions, so an edge's message and weight depend on its `d²` alone: **one**
-//!   tangent, `∂/∂d²`, serves all directions, and only edges at `k` change.
-//! - In the last layer the divergence asks only for the motion of `k` itself along `(k, a)`: only edges received by `k` count, which
-//!   is `dims` tangents in all instead of `dims · N`.
-//! - Layers between carry all `dims · N` tangents.
+//! - Where the features that an edge sees do not depend on positions (the first layer; with [`Edges::Initial`] every layer but the last),
+//!   its message and weight depend on its `d²` alone: **one** tangent, `∂/∂d²`, serves all directions, and the layer's Jacobian is
+//!   put together from these slopes.
+//! - In the last layer the divergence asks only for the motion of point `k` along its own coordinates: only edges received by `k` count,
+//!   which is `dims` tangents in all instead of `dims · N`.
+//! - Other layers between carry all `dims · N` tangents.
 //!
-//! So a network of two layers has its exact divergence at about the price of `2 · dims` forward passes. The trace over all coordinates
-//! equals that over the mean-free subspace, because the field is translation-invariant and free of net translation.
+//! The trace over all coordinates equals that over the mean-free subspace, because the field is translation-invariant and free of net
+//! translation.
 
 use burn::tensor::Tensor;
 
 use super::layer::{Layer, differences, squares};
-use super::{Egnn, pair_terms, without_mean};
+use super::{Edges, Egnn, pair_terms, without_mean};
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
+use crate::distances::Standard;
 use crate::divergence::identity_matrix;
 use crate::dual::Dual;
 
@@ -31,23 +32,55 @@ pub(super) fn exact(
 ) -> (Points, PerSample) {
     let [batch, points, dims] = x.dims();
     let frame = Frame::new(&x);
-    let h = field.embed(t, context);
-    let (first, rest) = field.layers.split_first().expect("a network has layers");
-    let (mut y, mut h) = frame.first(first, x.clone(), h, pair_terms(first, context));
-    let Some((last, middle)) = rest.split_last() else {
-        let own = frame.own(frame.by_direction(y.tangents.expect("tangents of the first layer")));
-        let trace = frame.trace(own) - (points * dims) as f64;
-        return (without_mean(Dual::constant(y.value - x)).value, trace);
+    let standard = field.standard(&t, &x, context);
+    let standard = standard.as_ref();
+    let speed = field.schedule.speeds(t.clone());
+    let scaled = |shift: Points, trace: PerSample| {
+        let velocity = without_mean(Dual::constant(shift)).value;
+        (
+            velocity * speed.clone().reshape([batch, 1, 1]),
+            (trace - (points * dims) as f64) * speed.clone(),
+        )
     };
+    let h = field.embed(t, context);
+    let (last, before) = field.layers.split_last().expect("a network has layers");
+    let Some((first, middle)) = before.split_first() else {
+        let (y, trace) = frame.last(
+            last,
+            frame.start(x.clone()),
+            Dual::new(h.clone(), frame.stacked(frame.none(&h))),
+            standard,
+            pair_terms(last, context),
+        );
+        return scaled(y - x, trace);
+    };
+    let (mut y, received) = frame.static_layer(
+        first,
+        frame.start(x.clone()),
+        &h,
+        standard,
+        pair_terms(first, context),
+    );
+    let (mut features, mut messages) = (
+        first.updated(Dual::constant(h.clone()), received.clone()),
+        received,
+    );
     for layer in middle {
-        (y, h) = layer.forward(y, h, pair_terms(layer, context));
+        let pairs = pair_terms(layer, context);
+        (y, features) = match field.edges {
+            Edges::Updated => {
+                let (moved, received) = layer.forward(y, features.clone(), standard, pairs);
+                (moved, layer.updated(features, received))
+            }
+            Edges::Initial => {
+                let (moved, received) = frame.static_layer(layer, y, &h, standard, pairs);
+                messages = messages.plus(received);
+                (moved, layer.updated(features, messages.clone()))
+            }
+        };
     }
-    let (end, trace) = frame.last(last, y, h, pair_terms(last, context));
-    debug_assert_eq!(trace.dims(), [batch]);
-    (
-        without_mean(Dual::constant(end - x)).value,
-        trace - (points * dims) as f64,
-    )
+    let (end, trace) = frame.last(last, y, features, standard, pair_terms(last, context));
+    scaled(end - x, trace)
 }
 
 /// The directions of one batch.
@@ -109,52 +142,90 @@ impl Frame {
             .reshape([self.batch])
     }
 
-    /// The first layer, with the tangents of its results along all directions, `(a, k, sample)`.
-    fn first(
+    /// Points with the tangents of the identity map.
+    fn start(&self, x: Points) -> Dual<3> {
+        let tangents = self.units.clone() * self.identity.clone();
+        Dual::new(x, self.stacked(tangents))
+    }
+
+    /// Tangents of features that do not depend on positions.
+    fn none(&self, h: &Tensor<3>) -> ByDirection {
+        let shape = [
+            self.dims * self.batch,
+            self.points,
+            self.points,
+            h.dims()[2],
+        ];
+        Tensor::zeros(shape, (&h.device(), h.dtype()))
+    }
+
+    /// A layer whose edges see features `h` that do not depend on positions: its points and messages, with tangents.
+    ///
+    /// Along every direction `ẋ`, with `ṡ_ij = 2 (x_i − x_j)·(ẋ_i − ẋ_j)`, messages change by `Σ_j ∂m_ij/∂d² ṡ_ij`, and points by
+    /// `Σ_j w_ij (ẋ_i − ẋ_j) + ∂w_ij/∂d² (x_i − x_j) ṡ_ij`.
+    fn static_layer(
         &self,
         layer: &Layer,
-        x: Points,
-        h: Tensor<3>,
+        x: Dual<3>,
+        h: &Tensor<3>,
+        standard: Option<&Standard>,
         pairs: Option<Tensor<4>>,
     ) -> (Dual<3>, Dual<3>) {
-        let difference = differences(Dual::constant(x.clone()));
+        let (batch, points, dims) = (self.batch, self.points, self.dims);
+        let directions = dims * points;
+        let difference = differences(Dual::constant(x.value.clone()));
         let square = squares(&difference);
         let square = Dual::new(square.value.clone(), square.value.ones_like());
         let difference = difference.value;
-        let mut first = layer.distance_term(square.clone());
+        let mut first = layer.distance_term(square.clone(), standard);
         first.value = first.value + layer.node_terms(Dual::constant(h.clone())).value;
         let (message, weight) = layer.head(first, square, pairs);
         let by_square = "the square's tangent reaches every result";
         let (message, message_slope) = (message.value, message.tangents.expect(by_square));
         let (weight, weight_slope) = (weight.value, weight.tangents.expect(by_square));
 
-        // ∂d²_kj/∂x_ka = 2 d_kj,a, by (a, sample).
-        let twice = difference.clone().permute([3, 0, 1, 2]).reshape([
-            self.dims * self.batch,
-            self.points,
-            self.points,
-            1,
-        ]) * 2.0;
-        // Edges received by k, summed over senders; edges sent by k, one for each receiver i (transposed: row k, column i).
-        let received = twice.clone() * self.repeat(&message_slope);
-        let sent = twice.clone() * self.repeat(&message_slope.swap_dims(1, 2));
-        let messages = sent + received.sum_dim(2) * self.identity.clone();
+        // Rows are coordinates, columns directions (a, k): [batch, N, dims, directions].
+        let moved = x.tangents.expect("points carry tangents");
+        let moved = moved
+            .reshape([directions, batch, points * dims])
+            .permute([1, 2, 0])
+            .reshape([batch, points, dims, directions]);
+        let apart = moved.clone().unsqueeze_dim::<5>(2) - moved.clone().unsqueeze_dim(1);
+        let stretch = (apart * difference.clone().unsqueeze_dim(4)).sum_dim(3) * 2.0;
+        let stretch = stretch.reshape([batch * points, points, directions]);
 
-        let pull = |weight: &Tensor<4>, slope: &Tensor<4>| {
-            self.units.clone() * self.repeat(weight)
-                + twice.clone() * self.repeat(&(difference.clone() * slope.clone()))
+        // Sums over senders are products of matrices, one for each receiver.
+        let by_receiver = |slope: Tensor<4>| {
+            let last = slope.dims()[3];
+            let slope = slope.reshape([batch * points, points, last]);
+            slope.swap_dims(1, 2).matmul(stretch.clone())
         };
-        let received = pull(&weight, &weight_slope).sum_dim(2);
-        let sent = pull(
-            &weight.clone().swap_dims(1, 2),
-            &weight_slope.swap_dims(1, 2),
-        );
-        let positions = (received + self.units.clone()) * self.identity.clone() - sent;
+        let messages = by_receiver(message_slope);
+        let pulled = by_receiver(difference.clone() * weight_slope);
+        let pulled = pulled.reshape([batch, points, dims, directions]);
+        let weights = weight.clone().reshape([batch, points, points]);
+        let others = weights
+            .clone()
+            .matmul(moved.clone().reshape([batch, points, dims * directions]))
+            .reshape([batch, points, dims, directions]);
+        let own = moved.clone() * (weights.sum_dim(2).reshape([batch, points, 1, 1]) + 1.0);
+        let tangents = own - others + pulled;
 
-        let y = x + (difference * weight).sum_dim(2).squeeze_dim(2);
-        let y = Dual::new(y, self.stacked(positions));
-        let messages = Dual::new(message.sum_dim(2).squeeze_dim(2), self.stacked(messages));
-        (y, layer.updated(Dual::constant(h), messages))
+        let stacked = |matrix: Tensor<3>, last: usize| {
+            matrix
+                .reshape([batch, points * last, directions])
+                .permute([2, 0, 1])
+                .reshape([directions * batch, points, last])
+        };
+        let width = message.dims()[3];
+        let y = x.value + (difference * weight).sum_dim(2).squeeze_dim(2);
+        (
+            Dual::new(
+                y,
+                stacked(tangents.reshape([batch * points, dims, directions]), dims),
+            ),
+            Dual::new(message.sum_dim(2).squeeze_dim(2), stacked(messages, width)),
+        )
     }
 
     /// The last layer's points, and the trace of `∂x_ka/∂x⁽⁰⁾_ka` through all layers.
@@ -163,6 +234,7 @@ impl Frame {
         layer: &Layer,
         x: Dual<3>,
         h: Dual<3>,
+        standard: Option<&Standard>,
         pairs: Option<Tensor<4>>,
     ) -> (Points, PerSample) {
         let carried = "the layers before carry tangents";
@@ -177,17 +249,12 @@ impl Frame {
         let features = self.by_direction(h.tangents.expect(carried));
         let nodes =
             layer.receiver.matmul(self.own(features.clone())) + layer.sender.matmul(features);
-        let mut first = layer.distance_term(square.clone());
+        let mut first = layer.distance_term(square.clone(), standard);
         first.tangents = first.tangents.map(|t| t + nodes);
         first.value = first.value + layer.node_terms(Dual::constant(h.value)).value;
         let (_, weight) = layer.head(first, square, pairs);
         let shift = difference.product(weight).linear(|u| u.sum_dim(2));
         let trace = self.trace(own + shift.tangents.expect(carried));
         (x.value + shift.value.squeeze_dim(2), trace)
-    }
-
-    /// `[batch, …]` once for every axis, `[dims · batch, …]`.
-    fn repeat(&self, values: &Tensor<4>) -> Tensor<4> {
-        values.clone().repeat_dim(0, self.dims)
     }
 }

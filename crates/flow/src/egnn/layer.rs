@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::EgnnConfig;
+use crate::distances::Standard;
 use crate::dual::Dual;
 use crate::linear::{Initializer, Linear};
 use crate::simd::Function;
@@ -28,7 +29,7 @@ pub(super) struct Layer {
     pub coordinate: Linear,
     /// Last map of the coordinate head, `width → 1`.
     pub weight: Linear,
-    /// The node update; the last layer has none.
+    /// The node update, where the layer has one.
     pub update: Option<NodeUpdate>,
 }
 
@@ -54,7 +55,7 @@ impl NodeUpdate {
 }
 
 impl Layer {
-    pub fn new(config: &EgnnConfig, last: bool, make: &mut Initializer) -> Self {
+    pub fn new(config: &EgnnConfig, updates: bool, make: &mut Initializer) -> Self {
         let width = config.width;
         // Three terms share the first edge layer, so each gets a third of its variance.
         let gain = (1.0_f64 / 3.0).sqrt();
@@ -67,7 +68,7 @@ impl Layer {
             message: Linear::new(width, width, 1.0, make),
             coordinate: Linear::new(width, width, 1.0, make),
             weight: Linear::without_bias(width, 1, 1e-2, make),
-            update: (!last).then(|| NodeUpdate {
+            update: updates.then(|| NodeUpdate {
                 node: Linear::new(width, width, 1.0, make),
                 message: Linear::without_bias(width, width, 1.0, make),
                 out: Linear::new(width, width, 0.5, make),
@@ -75,19 +76,25 @@ impl Layer {
         }
     }
 
-    /// The layer's new points and features.
-    pub fn forward(&self, x: Dual<3>, h: Dual<3>, pairs: Option<Tensor<4>>) -> (Dual<3>, Dual<3>) {
+    /// The layer's new points, and the messages that each has received.
+    pub fn forward(
+        &self,
+        x: Dual<3>,
+        h: Dual<3>,
+        standard: Option<&Standard>,
+        pairs: Option<Tensor<4>>,
+    ) -> (Dual<3>, Dual<3>) {
         let difference = differences(x.clone());
         let square = squares(&difference);
         let first = self
-            .node_terms(h.clone())
-            .plus(self.distance_term(square.clone()));
+            .node_terms(h)
+            .plus(self.distance_term(square.clone(), standard));
         let (message, weight) = self.head(first, square, pairs);
         let shift = difference
             .product(weight)
             .linear(|u| u.sum_dim(2).squeeze_dim(2));
         let messages = message.linear(|m| m.sum_dim(2).squeeze_dim(2));
-        (x.plus(shift), self.updated(h, messages))
+        (x.plus(shift), messages)
     }
 
     /// What the two ends add to the first edge layer, `W_r h_i + W_s h_j`.
@@ -99,9 +106,13 @@ impl Layer {
             .plus(sender.linear(|h| h.unsqueeze_dim::<4>(1)))
     }
 
-    /// What distances add to the first edge layer, `w d²`.
-    pub fn distance_term(&self, square: Dual<4>) -> Dual<4> {
-        square.linear(|s| s * self.distance.val().unsqueeze::<4>())
+    /// What distances add to the first edge layer, `w z`.
+    pub fn distance_term(&self, square: Dual<4>, standard: Option<&Standard>) -> Dual<4> {
+        let z = match standard {
+            Some(standard) => standard.of(square),
+            None => square,
+        };
+        z.linear(|s| s * self.distance.val().unsqueeze::<4>())
     }
 
     /// The message `m` and the weight `c(m)/(d + 1)` of every edge, from the first edge layer before its pair term and activation.

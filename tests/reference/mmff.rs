@@ -10,16 +10,8 @@ use boltzflow_energy::{Energy, Mmff, Variant};
 use flate2::read::GzDecoder;
 use libtest_mimic::{Failed, Trial};
 
+use super::{MMFF_EXCEPTIONS, MMFF_MOLECULES, MMFF_TOLERANCE};
 use crate::support::{reference, trial};
-
-/// Molecules of the suite.
-const MOLECULES: usize = 761;
-
-/// Largest deviation, kcal/mol.
-const TOLERANCE: f64 = 0.01;
-
-/// Molecules that deviate, and why.
-const EXCEPTIONS: [(&str, &str); 0] = [];
 
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
@@ -43,10 +35,12 @@ fn validation_suite() -> Result<(), Failed> {
         let frame = frame?;
         molecules += 1;
         let name = frame.molecule.name.trim();
-        let excepted = EXCEPTIONS.iter().any(|(exception, _)| *exception == name);
+        let excepted = MMFF_EXCEPTIONS
+            .iter()
+            .any(|(exception, _)| *exception == name);
         let outcome = energy(&frame.molecule, &frame.positions);
         let off = match (&outcome, expected.get(name)) {
-            (Ok(found), Some(expected)) if (found - expected).abs() <= TOLERANCE => None,
+            (Ok(found), Some(expected)) if (found - expected).abs() <= MMFF_TOLERANCE => None,
             (Ok(found), Some(expected)) => Some(format!("{name}: {found:.5} for {expected:.5}")),
             (Ok(_), None) => Some(format!("{name}: not in the log")),
             (Err(error), _) => Some(format!("{name}: {error}")),
@@ -59,8 +53,8 @@ fn validation_suite() -> Result<(), Failed> {
             _ => {}
         }
     }
-    if molecules != MOLECULES {
-        return Err(format!("{molecules} molecules were read instead of {MOLECULES}").into());
+    if molecules != MMFF_MOLECULES {
+        return Err(format!("{molecules} molecules were read instead of {MMFF_MOLECULES}").into());
     }
     if wrong.is_empty() {
         Ok(())

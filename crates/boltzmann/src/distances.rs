@@ -1,0 +1,178 @@
+//! What distances between points are like in the data.
+
+use boltzflow_flow::{FlowError, Mixing, Space};
+use boltzflow_molecule::Conformers;
+use nalgebra::DMatrix;
+use serde::{Deserialize, Serialize};
+
+use crate::pairing::Symmetry;
+
+/// Noise has at least this part of the largest variance in every direction.
+const LEAST_VARIANCE: f64 = 1e-4;
+
+/// Mean and variance of the squared distance of each pair, in latent units, alike for pairs that a symmetry exchanges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairStatistics {
+    /// `E d²`, row by row.
+    pub mean: Vec<f64>,
+    /// `Var d²`, row by row.
+    pub variance: Vec<f64>,
+}
+
+impl PairStatistics {
+    /// Those of configurations whose unit is `scale` data units.
+    pub fn of(data: &Conformers, scale: f64, symmetry: &Symmetry) -> Self {
+        let (points, dims) = (data.points(), data.dims());
+        let mut first = vec![0.0; points * points];
+        let mut second = first.clone();
+        for x in data.iter() {
+            for (pair, (first, second)) in first.iter_mut().zip(&mut second).enumerate() {
+                let (i, j) = (pair / points, pair % points);
+                let square = (0..dims)
+                    .map(|axis| ((x[i * dims + axis] - x[j * dims + axis]) / scale).powi(2))
+                    .sum::<f64>();
+                *first += square;
+                *second += square * square;
+            }
+        }
+        let count = data.len() as f64;
+        let mean = symmetrised(first, points, symmetry, count);
+        let variance = symmetrised(second, points, symmetry, count)
+            .iter()
+            .zip(&mean)
+            .map(|(second, mean)| (second - mean * mean).max(0.0))
+            .collect();
+        Self { mean, variance }
+    }
+}
+
+impl PairStatistics {
+    /// The root of the points' covariance `E[x_i·x_j]/D`, as a map of noise whose mean squared distances are those of the data. The
+    /// covariance follows from the distances (Torgerson 1952): `−½ J E[d²] J/D` with `J` the projection onto the mean-free space.
+    pub fn mixing(&self, points: usize, dims: usize) -> Result<Mixing, FlowError> {
+        let squares = DMatrix::from_row_slice(points, points, &self.mean);
+        let projection = DMatrix::identity(points, points).add_scalar(-1.0 / points as f64);
+        let covariance = &projection * squares * &projection * (-0.5 / dims as f64);
+        let eigen = covariance.symmetric_eigen();
+        let uniform = |k: &usize| eigen.eigenvectors.column(*k).sum().abs();
+        let centroid = (0..points).max_by(|a, b| uniform(a).total_cmp(&uniform(b)));
+        let kept: Vec<usize> = (0..points).filter(|k| Some(*k) != centroid).collect();
+        let least = LEAST_VARIANCE * eigen.eigenvalues.max();
+        let vectors: Vec<f64> = kept
+            .iter()
+            .flat_map(|&k| {
+                eigen
+                    .eigenvectors
+                    .column(k)
+                    .iter()
+                    .copied()
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let roots: Vec<f64> = kept
+            .iter()
+            .map(|&k| eigen.eigenvalues[k].max(least).sqrt())
+            .collect();
+        Mixing::new(Space::MeanFree { points, dims }, &vectors, &roots)
+    }
+}
+
+/// Averages over all pairs that the symmetry exchanges with each; the diagonal stays zero.
+fn symmetrised(sums: Vec<f64>, points: usize, symmetry: &Symmetry, count: f64) -> Vec<f64> {
+    match symmetry {
+        Symmetry::Any => {
+            let mean = sums.iter().sum::<f64>() / count / (points * (points - 1)) as f64;
+            (0..points * points)
+                .map(|pair| if pair % (points + 1) == 0 { 0.0 } else { mean })
+                .collect()
+        }
+        Symmetry::List(permutations) => {
+            let scale = 1.0 / (count * permutations.len().max(1) as f64);
+            let mut means = vec![0.0; points * points];
+            for (pair, mean) in means.iter_mut().enumerate() {
+                let (i, j) = (pair / points, pair % points);
+                let total: f64 = permutations
+                    .iter()
+                    .map(|p| sums[p[i] * points + p[j]])
+                    .sum();
+                *mean = scale * total;
+            }
+            means
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use boltzflow_flow::{Bijection, Context, Samples, host};
+    use burn::tensor::{DType, Device, Tensor, TensorData};
+
+    /// Three points on a line: distances 1, 2 and 3, then 1, 4 and 5.
+    fn data() -> Conformers {
+        Conformers::new(3, 1, vec![0.0, 1.0, 3.0, 0.0, 1.0, 5.0])
+    }
+
+    #[test]
+    fn without_symmetry_every_pair_has_its_own() {
+        let found = PairStatistics::of(&data(), 1.0, &Symmetry::List(vec![vec![0, 1, 2]]));
+        assert_eq!(
+            found.mean,
+            [0.0, 1.0, 17.0, 1.0, 0.0, 10.0, 17.0, 10.0, 0.0]
+        );
+        assert_eq!(found.variance[..3], [0.0, 0.0, 64.0]);
+    }
+
+    #[test]
+    fn noise_gets_the_mean_squared_distances_of_the_data() {
+        let data = Conformers::new(
+            3,
+            2,
+            vec![0.0, 0.0, 1.0, 0.2, 0.3, 2.0, 0.0, 0.1, -1.0, 0.0, 0.3, 1.0],
+        );
+        let found = PairStatistics::of(&data, 0.7, &Symmetry::List(vec![vec![0, 1, 2]]));
+        let mixing = found.mixing(3, 2).unwrap();
+        let space = mixing.input();
+        // S Sᵀ from the images of an orthonormal basis; an axis of a pair's difference has the variance |S_i − S_j|².
+        let images: Vec<Vec<f64>> = space
+            .basis()
+            .into_iter()
+            .map(|e| {
+                let x = TensorData::new(e, [1, 3, 2]);
+                let x = Tensor::from_data(x, (&Device::flex(), DType::F64));
+                let context = Context::alike(
+                    3,
+                    Samples::consecutive(0, 0..1),
+                    &Device::flex(),
+                    DType::F64,
+                );
+                host(mixing.forward(x, &context).unwrap().0)
+            })
+            .collect();
+        for (i, j) in [(0, 1), (1, 2), (0, 2)] {
+            let square: f64 = images
+                .iter()
+                .map(|y| {
+                    (0..2)
+                        .map(|axis| (y[2 * i + axis] - y[2 * j + axis]).powi(2))
+                        .sum::<f64>()
+                })
+                .sum();
+            assert_relative_eq!(square, found.mean[3 * i + j], max_relative = 1e-9);
+        }
+    }
+
+    #[test]
+    fn pairs_that_are_exchanged_are_pooled() {
+        let swap = Symmetry::List(vec![vec![0, 1, 2], vec![2, 1, 0]]);
+        let found = PairStatistics::of(&data(), 1.0, &swap);
+        assert_eq!(found.mean[1], 5.5);
+        assert_eq!(found.mean[5], 5.5);
+        assert_eq!(found.mean[2], 17.0);
+        let any = PairStatistics::of(&data(), 2.0, &Symmetry::Any);
+        assert_relative_eq!(any.mean[1], (1.0 + 17.0 + 10.0) / 3.0 / 4.0);
+        assert_eq!(any.mean[4], 0.0);
+    }
+}
