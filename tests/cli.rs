@@ -78,12 +78,12 @@ pub fn program(folder: &Path, words: &str) -> Command {
     command
 }
 
-/// What it answers.
+/// What the program does with these words in this folder.
 pub fn output(folder: &Path, words: &str) -> Output {
     program(folder, words).output().unwrap()
 }
 
-/// Its standard output, where it must succeed.
+/// What it prints, if it succeeds.
 pub fn succeed(folder: &Path, words: &str) -> String {
     let output = output(folder, words);
     assert!(
@@ -179,16 +179,30 @@ fn a_flow_of_dw4_is_weighted_and_evaluated() -> Result<(), Failed> {
     succeed(at, "sample flow.safetensors -n 500 -o samples.npz");
     let summary: serde_json::Value =
         serde_json::from_str(&succeed(at, "reweight samples.npz --target dw4 --json"))?;
-    assert_eq!(summary["n"], 500);
-    let ess = summary["ess"].as_f64().unwrap();
+    assert_eq!(summary["samples"], 500);
+    let ess = summary["efficiency"]["value"].as_f64().unwrap();
     assert!(ess > 0.0 && ess <= 1.0);
     let evaluation =
         "evaluate flow.safetensors --target dw4 --reference data.npz --samples samples.npz --json";
     let evaluation: serde_json::Value = serde_json::from_str(&succeed(at, evaluation))?;
     assert!(
-        evaluation["nll"].as_f64().unwrap() > 7.0,
+        evaluation["nll"]["value"].as_f64().unwrap() > 7.0,
         "no flow is better than the entropy of its target"
     );
+    for distance in ["energy_raw", "energy_resampled"] {
+        assert!(evaluation[distance]["error"].as_f64().unwrap() > 0.0);
+    }
+    assert_eq!(evaluation["verdict"], summary["verdict"]);
+    assert_eq!(evaluation["efficiency"], summary["efficiency"]);
+    assert_eq!(evaluation["tail"], summary["tail"]);
+    // At the reference's own number of energy calls, its method has all of its effective samples.
+    let equal = "evaluate flow.safetensors --target dw4 --reference data.npz --samples samples.npz --reference-calls 1200 --training-calls 700 --json";
+    let equal = serde_json::from_str::<serde_json::Value>(&succeed(at, equal))?;
+    let equal = &equal["equal_cost"];
+    assert_eq!(equal["energy_calls"], 1200);
+    let [time, exchange] =
+        ["autocorrelation_time", "reference"].map(|name| equal[name].as_f64().unwrap());
+    assert!(time >= 1.0 && (exchange - 600.0 / time).abs() < 1e-9);
     // The density of a sample is the one it was drawn with.
     succeed(at, "density flow.safetensors samples.npz -o density.npz");
     let read = |name: &str| {

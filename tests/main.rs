@@ -16,6 +16,7 @@ mod files;
 mod molecule;
 mod reference;
 mod refusals;
+mod report;
 mod resumption;
 mod support;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         molecule::trials(),
         reference::trials(),
         refusals::trials(),
+        report::trials(),
         resumption::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();

@@ -1,6 +1,8 @@
 //! Our side of `rdkit_mmff.py`: energies and timings of MMFF94s, asked and answered in JSON lines.
 
-use std::io::{BufRead, Write};
+mod lines;
+
+use std::error::Error;
 use std::time::Instant;
 
 use boltzflow_energy::{Energy, Mmff, Variant};
@@ -22,7 +24,7 @@ struct Answer {
     energies: Vec<f64>,
 }
 
-fn answer(request: &Request) -> Result<Answer, Box<dyn std::error::Error>> {
+fn answer(request: &Request) -> Result<Answer, Box<dyn Error>> {
     let Request {
         smiles,
         positions,
@@ -47,18 +49,6 @@ fn answer(request: &Request) -> Result<Answer, Box<dyn std::error::Error>> {
     })
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut output = std::io::stdout();
-    for line in std::io::stdin().lock().lines() {
-        let outcome = serde_json::from_str(&line?)
-            .map_err(Into::into)
-            .and_then(|request| answer(&request));
-        let text = match outcome {
-            Ok(answer) => serde_json::to_string(&answer)?,
-            Err(error) => serde_json::json!({ "error": error.to_string() }).to_string(),
-        };
-        writeln!(output, "{text}")?;
-        output.flush()?;
-    }
-    Ok(())
+fn main() -> Result<(), Box<dyn Error>> {
+    lines::serve(|request: Request| answer(&request))
 }

@@ -18,7 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SIZES = [(256, 4), (256, 13), (64, 22)]
 OPERATIONS = ["velocity", "train", "divergence", "hutchinson"]
-EXAMPLE = ["--release", "--quiet", "-p", "boltzflow-flow", "--example", "peer_egnn"]
+EXAMPLE = ["--release", "--quiet", "-p", "boltzflow-boltzmann", "--example", "peer_egnn"]
 
 
 def main():

@@ -1,5 +1,7 @@
 //! Errors by resampling (Efron 1979).
 
+use std::fmt;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -19,6 +21,12 @@ pub struct Estimate {
     /// The standard error to first order in the sums of weights (the delta method).
     #[serde(deserialize_with = "number_or_null")]
     pub delta: f64,
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4} ± {:.4}", self.value, self.error)
+    }
 }
 
 /// JSON knows no infinity and writes `null`.

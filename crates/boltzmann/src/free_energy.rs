@@ -138,14 +138,40 @@ pub fn free_energy_difference(
     })
 }
 
+/// Kish's effective sample size over `n`, `(Σw)² / (n Σw²)`, with its errors.
+///
+/// The delta-method error is `e √(Σ (2w̃ − w̃²/Σw̃² − 1/n)²)`. Both are errors of the figure for this `n`; where the weights have no second
+/// moment, no such figure exists, and they mean little: look at `k̂` first.
+pub fn efficiency(weights: &Weights, bootstrap: &Bootstrap) -> Estimate {
+    let (n, w) = (weights.len() as f64, weights.normalised());
+    let squares: Vec<f64> = w.iter().map(|w| w * w).collect();
+    let total: f64 = squares.iter().sum();
+    let value = weights.efficiency();
+    let variance = w
+        .iter()
+        .map(|w| (2.0 * w - w * w / total - 1.0 / n).powi(2));
+    let error = bootstrap.error(w.len(), |counts| {
+        sum(w, counts).powi(2) / sum(&squares, counts) / n
+    });
+    Estimate {
+        value,
+        error,
+        delta: value * variance.sum::<f64>().sqrt(),
+    }
+}
+
 /// `1 / (E_p[w] · E_p[1/w])`, from the log-weights `log (e^{−βU}/q)` at samples of the target `p`, up to a constant: the effective sample
 /// size as the target sees it. A mode that the flow misses lowers it, while the reverse one, over samples of `q`, stays blind.
 ///
-/// A log-weight of +∞ (`q = 0`) makes it 0.
+/// A log-weight of +∞ (`q = 0`) makes it 0. The delta-method error is `e/n √(Σ (w/E[w] + w⁻¹/E[w⁻¹] − 2)²)`; both errors take the samples as
+/// independent.
 ///
 /// # Errors
 /// If there are none, or one is NaN or −∞, which no sample of the target can have.
-pub fn forward_efficiency(log_weights: &[f64]) -> Result<f64, StatisticsError> {
+pub fn forward_efficiency(
+    log_weights: &[f64],
+    bootstrap: &Bootstrap,
+) -> Result<Estimate, StatisticsError> {
     if log_weights.is_empty() {
         return Err(StatisticsError::Empty);
     }
@@ -158,13 +184,36 @@ pub fn forward_efficiency(log_weights: &[f64]) -> Result<f64, StatisticsError> {
             found: log_weights[index],
         });
     }
-    let log_n = (log_weights.len() as f64).ln();
-    let mean = log_sum_exp(log_weights.iter().copied()) - log_n;
-    if mean == f64::INFINITY {
-        return Ok(0.0);
+    if log_weights.contains(&f64::INFINITY) {
+        return Ok(Estimate {
+            value: 0.0,
+            error: f64::INFINITY,
+            delta: f64::INFINITY,
+        });
     }
-    let inverse = log_sum_exp(log_weights.iter().map(|value| -value)) - log_n;
-    Ok((-mean - inverse).exp())
+    let n = log_weights.len() as f64;
+    // Shares `w/Σw` and `w⁻¹/Σw⁻¹`: their sums over a replicate are ratios of means.
+    let shares = |sign: f64| -> (f64, Vec<f64>) {
+        let log_sum = log_sum_exp(log_weights.iter().map(|value| sign * value));
+        let each = log_weights
+            .iter()
+            .map(|value| (sign * value - log_sum).exp());
+        (log_sum, each.collect())
+    };
+    let ((log_sum, weights), (log_inverse, inverses)) = (shares(1.0), shares(-1.0));
+    let value = (2.0 * n.ln() - log_sum - log_inverse).exp();
+    let error = bootstrap.error(log_weights.len(), |counts| {
+        value / sum(&weights, counts) / sum(&inverses, counts)
+    });
+    let variance = weights
+        .iter()
+        .zip(&inverses)
+        .map(|(w, inverse)| (w + inverse - 2.0 / n).powi(2));
+    Ok(Estimate {
+        value,
+        error,
+        delta: value * variance.sum::<f64>().sqrt(),
+    })
 }
 
 fn sum(values: &[f64], counts: &[u32]) -> f64 {
@@ -262,6 +311,9 @@ mod tests {
                 < 4.0 * difference.error
         );
         found.push(difference);
+        found.push(efficiency(&weights, &bootstrap));
+        let reference: Vec<f64> = normal(4000, 14).iter().map(|x| -0.2 * x * x).collect();
+        found.push(forward_efficiency(&reference, &bootstrap).unwrap());
         for estimate in found {
             assert!(
                 (estimate.error / estimate.delta - 1.0).abs() < 0.15,
@@ -296,14 +348,15 @@ mod tests {
 
     #[test]
     fn forward_efficiency_sees_the_mode_that_the_samples_miss() {
-        assert!((forward_efficiency(&[3.0; 10]).unwrap() - 1.0).abs() < 1e-12);
+        let found = |log: &[f64]| forward_efficiency(log, &Bootstrap::default());
+        assert!((found(&[3.0; 10]).unwrap().value - 1.0).abs() < 1e-12);
         // Half of the target has a thousandth of the flow's density.
         let log: Vec<f64> = (0..1000)
             .map(|i| if i % 2 == 0 { 0.0 } else { 1000_f64.ln() })
             .collect();
-        assert!(forward_efficiency(&log).unwrap() < 0.005);
-        assert_eq!(forward_efficiency(&[0.0, f64::INFINITY]).unwrap(), 0.0);
-        assert!(forward_efficiency(&[f64::NEG_INFINITY]).is_err());
+        assert!(found(&log).unwrap().value < 0.005);
+        assert_eq!(found(&[0.0, f64::INFINITY]).unwrap().value, 0.0);
+        assert!(found(&[f64::NEG_INFINITY]).is_err());
     }
 
     #[test]
@@ -314,6 +367,12 @@ mod tests {
             .into_iter()
             .map(|x| sigma * x + sigma * sigma)
             .collect();
-        assert!((forward_efficiency(&log).unwrap() - (-sigma * sigma).exp()).abs() < 0.01);
+        let few = Bootstrap {
+            replicates: 50,
+            seed: 1,
+        };
+        let found = forward_efficiency(&log, &few).unwrap();
+        assert!((found.value - (-sigma * sigma).exp()).abs() < 0.01);
+        assert!((found.error / found.delta - 1.0).abs() < 0.4, "{found:?}");
     }
 }

@@ -7,6 +7,7 @@ mod bootstrap;
 mod checkpoint;
 mod config;
 mod distances;
+mod evaluation;
 mod features;
 mod free_energy;
 mod histogram;
@@ -18,6 +19,7 @@ mod report;
 pub mod sampling;
 mod store;
 mod system;
+mod torsion;
 mod training;
 pub mod wasserstein;
 mod weights;
@@ -26,15 +28,22 @@ pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use config::{Alike, Config, ConfigError, ModelConfig, Pairing, TrainingConfig};
 pub use distances::PairStatistics;
+pub use evaluation::{
+    Comparison, Distance, EqualCost, Evaluation, Likelihood, RamachandranDistance, TargetSamples,
+    spread,
+};
 pub use features::Features;
-pub use free_energy::{average, forward_efficiency, free_energy_difference, log_z, populations};
+pub use free_energy::{
+    average, efficiency, forward_efficiency, free_energy_difference, log_z, populations,
+};
 pub use histogram::Histogram;
 pub use model::{Architecture, Drawn, Model};
 pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;
-pub use report::{Cost, Counts, Population, Summary};
+pub use report::{Cost, Counts, Part, Spent, Summary, TorsionSummary, WellSummary};
 pub use store::{Fingerprint, SampleFile, StoreError, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
+pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
 pub use training::{Progress, Step, Training, natural_scale};
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 

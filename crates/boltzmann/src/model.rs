@@ -45,6 +45,11 @@ impl Architecture {
             distances: PairStatistics::of(data, scale, &symmetry),
         }
     }
+
+    /// Whether it is of this system, atom by atom.
+    pub fn is_of(&self, system: &System) -> bool {
+        self.features == system.features(self.model.alike)
+    }
 }
 
 /// A normalizing flow with its prior and its molecule.

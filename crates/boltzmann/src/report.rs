@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use boltzflow_energy::Units;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Estimate};
-use crate::free_energy::log_z;
+use crate::free_energy::{average, efficiency, free_energy_difference, log_z, populations};
+use crate::histogram::Histogram;
 use crate::pareto::Tail;
+use crate::system::{Ensemble, System};
+use crate::torsion::Torsion;
 use crate::weights::{StatisticsError, Verdict, Weights, tail_limit};
+
+/// Bins of a dihedral histogram: 10° each.
+const BINS: usize = 36;
 
 /// Where samples went: nothing is dropped silently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,28 +46,141 @@ impl Counts {
     }
 }
 
-/// How much probability a state has.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Population {
-    /// The state's name.
-    pub name: String,
-    /// Its probability.
-    #[serde(flatten)]
-    pub probability: Estimate,
+impl Counts {
+    /// Where the samples of an ensemble went.
+    ///
+    /// # Errors
+    /// If the reasons do not add up to the weights of zero.
+    pub fn of(ensemble: &Ensemble) -> Result<Self, StatisticsError> {
+        let drawn = ensemble.weights.len();
+        let counts = Self {
+            drawn,
+            kept: drawn - ensemble.weights.zeros(),
+            rejected: ensemble.zero.clone(),
+        };
+        counts.check().map(|()| counts)
+    }
 }
 
-/// What the work took.
+/// A piece of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Making the training data.
+    Simulation,
+    /// Training.
+    Training,
+    /// Drawing samples with their log-densities.
+    Sampling,
+    /// Evaluating energies and weights of the samples.
+    Weighting,
+}
+
+/// What a piece of work took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Which piece.
+    pub part: Part,
+    /// Evaluations of the energy.
+    pub energy_calls: u64,
+    /// Seconds of wall-clock time; none where it was not timed as a whole, as after a resumption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+/// What the work took, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Evaluations of the energy, those of training data included.
-    pub energy_calls: u64,
     /// Threads that worked.
     pub threads: usize,
-    /// Seconds of wall-clock time by part, in order.
-    pub seconds: Vec<(String, f64)>,
+    /// The pieces, in order.
+    pub parts: Vec<Spent>,
 }
 
-/// A reweighting's diagnostics. The verdict stands first, here, in JSON and in text.
+impl Cost {
+    /// All evaluations of the energy.
+    pub fn energy_calls(&self) -> u64 {
+        self.parts.iter().map(|spent| spent.energy_calls).sum()
+    }
+
+    /// Core-seconds of sampling and weighting, if both were timed.
+    pub fn core_seconds_of_samples(&self) -> Option<f64> {
+        let seconds = |part: Part| {
+            let spent = self.parts.iter().find(|spent| spent.part == part)?;
+            spent.seconds
+        };
+        Some(self.threads as f64 * (seconds(Part::Sampling)? + seconds(Part::Weighting)?))
+    }
+}
+
+/// A well of a torsion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WellSummary {
+    /// Its name.
+    pub name: String,
+    /// Its probability.
+    pub population: Estimate,
+    /// Its free energy over that of the torsion's first well in kT; none for the first itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_energy: Option<Estimate>,
+}
+
+/// What the weights say of a torsion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TorsionSummary {
+    /// Its name.
+    pub name: String,
+    /// Its atoms, from 0.
+    pub atoms: [usize; 4],
+    /// Its wells.
+    pub wells: Vec<WellSummary>,
+    /// Its histogram.
+    pub histogram: Histogram,
+}
+
+impl TorsionSummary {
+    fn new(
+        torsion: &Torsion,
+        ensemble: &Ensemble,
+        bootstrap: &Bootstrap,
+    ) -> Result<Self, StatisticsError> {
+        let weights = &ensemble.weights;
+        let angles: Vec<f64> = ensemble
+            .conformers
+            .iter()
+            .map(|x| torsion.angle(x))
+            .collect();
+        let wells = torsion.kind.wells();
+        let summary = |(index, well): (usize, &crate::torsion::Well)| {
+            let state = |&angle: &f64| match (well.contains(angle), wells[0].contains(angle)) {
+                (true, _) => 1,
+                (false, true) => 0,
+                (false, false) => 2,
+            };
+            let states: Vec<usize> = angles.iter().map(state).collect();
+            let free_energy = (index > 0)
+                .then(|| free_energy_difference(weights, &states, [0, 1], 1.0, bootstrap));
+            Ok(WellSummary {
+                name: well.name.to_owned(),
+                population: populations(weights, &states, 2, bootstrap)?[1],
+                free_energy: free_energy.transpose()?,
+            })
+        };
+        Ok(Self {
+            name: torsion.name.clone(),
+            atoms: torsion.atoms,
+            wells: wells
+                .iter()
+                .enumerate()
+                .map(summary)
+                .collect::<Result<_, StatisticsError>>()?,
+            histogram: Histogram::of_dihedral(&angles, weights, BINS, bootstrap)?,
+        })
+    }
+}
+
+/// A reweighting's diagnostics, a function of the ensemble and the bootstrap's seed but for [`Summary::cost`] and the rate that follows from
+/// it. The verdict stands first, here, in JSON and in text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Whether the rest may be trusted.
@@ -68,171 +188,180 @@ pub struct Summary {
     pub verdict: Verdict,
     /// `n`, weights of zero included.
     pub samples: usize,
-    /// The seeds that the samples were drawn with.
-    pub seeds: Vec<u64>,
     /// Where the samples went.
     pub counts: Counts,
-    /// Raw effective sample size (Kish) over `n`.
-    pub efficiency: f64,
+    /// Samples that were reflected to the right mirror image.
+    pub reflected: usize,
     /// Raw effective sample size (Kish).
     pub effective: f64,
+    /// Raw effective sample size over `n`.
+    pub efficiency: Estimate,
     /// The share of the heaviest sample.
     pub largest_weight: f64,
     /// The weights' tail, with `k̂`.
     pub tail: Tail,
     /// The largest `k̂` that is trusted for this `n`.
     pub tail_limit: f64,
-    /// `ln Z` of the target, on the mean-free subspace.
+    /// `ln Z` of the target, on the mean-free subspace, all labels counted.
     pub log_z: Estimate,
+    /// The mean potential energy.
+    pub mean_energy: Estimate,
+    /// Its unit.
+    pub units: Units,
+    /// Populations, free energies and histograms of torsions.
+    pub torsions: Vec<TorsionSummary>,
     /// How the bootstrap errors were made.
     pub bootstrap: Bootstrap,
-    /// `1/(E_p[w] E_p[1/w])`, where there is a reference.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub forward_efficiency: Option<f64>,
-    /// Populations of named states.
-    pub populations: Vec<Population>,
     /// What it took.
     pub cost: Cost,
-    /// Effective samples per second and thread, densities and energies included; absent without times.
+    /// Effective samples per core-second, densities and energies included; absent without times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_per_core_second: Option<f64>,
 }
 
 impl Summary {
-    /// The diagnostics of `weights`; populations and a forward efficiency are set afterwards by who has them.
+    /// The diagnostics of an ensemble.
     ///
     /// # Errors
-    /// If `counts` do not add up, or disagree with the weights.
+    /// If its counts do not add up, or a sample of some weight has no angle.
     pub fn new(
-        weights: &Weights,
-        seeds: Vec<u64>,
-        counts: Counts,
-        cost: Cost,
+        system: &System,
+        ensemble: &Ensemble,
         bootstrap: Bootstrap,
+        cost: Cost,
     ) -> Result<Self, StatisticsError> {
-        counts.check()?;
-        weights.check_count("counted samples", counts.drawn)?;
-        if counts.kept + weights.zeros() != counts.drawn {
-            let (drawn, kept, rejected) = (counts.drawn, counts.kept, weights.zeros());
-            return Err(StatisticsError::Unbalanced {
-                drawn,
-                kept,
-                rejected,
-            });
-        }
+        let weights: &Weights = &ensemble.weights;
         let effective = weights.effective();
-        let core_seconds =
-            cost.threads as f64 * cost.seconds.iter().map(|(_, seconds)| seconds).sum::<f64>();
+        let torsions = system.torsions();
+        let torsions = torsions
+            .iter()
+            .map(|torsion| TorsionSummary::new(torsion, ensemble, &bootstrap));
         Ok(Self {
             verdict: weights.verdict(),
             samples: weights.len(),
-            seeds,
-            counts,
-            efficiency: weights.efficiency(),
+            counts: Counts::of(ensemble)?,
+            reflected: ensemble.reflected,
             effective,
+            efficiency: efficiency(weights, &bootstrap),
             largest_weight: weights.largest(),
             tail: weights.tail(),
             tail_limit: tail_limit(weights.len()),
             log_z: log_z(weights, &bootstrap),
+            mean_energy: average(weights, &ensemble.energies, &bootstrap)?,
+            units: system.units(),
+            torsions: torsions.collect::<Result<_, _>>()?,
             bootstrap,
-            forward_efficiency: None,
-            populations: Vec::new(),
-            effective_per_core_second: (core_seconds > 0.0).then(|| effective / core_seconds),
+            effective_per_core_second: cost
+                .core_seconds_of_samples()
+                .filter(|seconds| *seconds > 0.0)
+                .map(|seconds| effective / seconds),
             cost,
         })
-    }
-
-    /// One JSON object, indented.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("numbers and texts are valid JSON")
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.verdict {
-            Verdict::Trusted => writeln!(f, "verdict           trusted")?,
-            Verdict::NotToBeTrusted { reasons } => {
-                writeln!(f, "NOT TO BE TRUSTED, because:")?;
-                reasons
-                    .iter()
-                    .try_for_each(|reason| writeln!(f, "  - {reason}"))?;
-            }
-        }
-        let seeds: Vec<String> = self.seeds.iter().map(ToString::to_string).collect();
+        write_verdict(f, &self.verdict)?;
+        self.write_samples(f)?;
+        let percent = 100.0 * self.efficiency.value;
         writeln!(
             f,
-            "samples           n = {} (seed {})",
-            self.samples,
-            seeds.join(", ")
-        )?;
-        write!(
-            f,
-            "counts            {} drawn = {} kept",
-            self.counts.drawn, self.counts.kept
-        )?;
-        self.counts
-            .rejected
-            .iter()
-            .try_for_each(|(reason, count)| write!(f, " + {count} {reason}"))?;
-        let (efficiency, effective) = (100.0 * self.efficiency, self.effective);
-        writeln!(
-            f,
-            "\nESS (raw, Kish)   {efficiency:.2} % = {effective:.1} of n = {}",
+            "ESS (raw, Kish)   {percent:.2} ± {:.2} % = {:.1} of n = {}",
+            100.0 * self.efficiency.error,
+            self.effective,
             self.samples
         )?;
-        if let Some(forward) = self.forward_efficiency {
-            writeln!(f, "forward ESS       {:.2} %", 100.0 * forward)?;
-        }
-        match self.tail {
-            Tail::Fitted { shape, count } => {
-                writeln!(
-                    f,
-                    "Pareto k̂          {shape:.2} of {count} in the tail (limit {:.2})",
-                    self.tail_limit
-                )?;
-            }
-            Tail::Flat { count } => writeln!(
-                f,
-                "Pareto k̂          none: the {count} largest weights are equal"
-            )?,
-            Tail::TooFew { count } => writeln!(
-                f,
-                "Pareto k̂          unknown: only {count} weights in the tail"
-            )?,
-        }
+        write_tail(f, self.tail, self.tail_limit)?;
         writeln!(f, "largest weight    {:.2} %", 100.0 * self.largest_weight)?;
-        let z = &self.log_z;
         writeln!(
             f,
-            "ln Z              {:.4} ± {:.4} (delta method {:.4})",
-            z.value, z.error, z.delta
+            "ln Z              {} (mean-free, all labels)",
+            self.log_z
         )?;
-        for Population {
-            name,
-            probability: p,
-        } in &self.populations
-        {
+        let unit = match self.units {
+            Units::Molecular => "kcal/mol",
+            Units::Reduced => "reduced units",
+        };
+        writeln!(f, "mean energy       {} {unit}", self.mean_energy)?;
+        for torsion in &self.torsions {
+            let [i, j, k, l] = torsion.atoms;
             writeln!(
                 f,
-                "population        {name}: {:.4} ± {:.4}",
-                p.value, p.error
+                "torsion           {} (atoms {i} {j} {k} {l})",
+                torsion.name
             )?;
+            for well in &torsion.wells {
+                write!(f, "  {:<22}  {}", well.name, well.population)?;
+                if let Some(free_energy) = &well.free_energy {
+                    write!(f, ", {free_energy} kT over {}", torsion.wells[0].name)?;
+                }
+                writeln!(f)?;
+            }
         }
-        writeln!(f, "energy calls      {}", self.cost.energy_calls)?;
-        let parts: Vec<String> = self
-            .cost
-            .seconds
-            .iter()
-            .map(|(part, seconds)| format!("{part} {seconds:.1} s"))
-            .collect();
-        if !parts.is_empty() {
-            writeln!(
+        self.write_cost(f)
+    }
+}
+
+/// The verdict's line, for reading first.
+pub(crate) fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+    match verdict {
+        Verdict::Trusted => writeln!(f, "verdict           the weights pass all checks"),
+        Verdict::NotToBeTrusted { reasons } => {
+            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            writeln!(f, "NOT TO BE TRUSTED: {}", reasons.join("; "))
+        }
+    }
+}
+
+/// The tail's line.
+pub(crate) fn write_tail(f: &mut fmt::Formatter<'_>, tail: Tail, limit: f64) -> fmt::Result {
+    write!(f, "Pareto k̂          ")?;
+    match tail {
+        Tail::Fitted { shape, count } => {
+            writeln!(f, "{shape:.2} of {count} in the tail (limit {limit:.2})")
+        }
+        Tail::Flat { count } => writeln!(f, "none: the {count} largest weights are equal"),
+        Tail::TooFew { count } => writeln!(f, "unknown: only {count} weights in the tail"),
+    }
+}
+
+impl Summary {
+    fn write_samples(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = &self.counts;
+        write!(
+            f,
+            "samples           n = {} = {} of non-zero weight",
+            counts.drawn, counts.kept
+        )?;
+        for (reason, count) in &counts.rejected {
+            write!(f, " + {count} of weight 0: {reason}")?;
+        }
+        writeln!(f)?;
+        if self.reflected > 0 {
+            let reflected = self.reflected;
+            writeln!(f, "reflected         {reflected} to the right mirror image")?;
+        }
+        Ok(())
+    }
+
+    fn write_cost(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for spent in &self.cost.parts {
+            let part = match spent.part {
+                Part::Simulation => "simulation",
+                Part::Training => "training",
+                Part::Sampling => "sampling",
+                Part::Weighting => "weighting",
+            };
+            write!(
                 f,
-                "time              {} on {} threads",
-                parts.join(", "),
-                self.cost.threads
+                "cost              {part}: {} energy calls",
+                spent.energy_calls
             )?;
+            if let Some(seconds) = spent.seconds {
+                write!(f, ", {seconds:.1} s on {} threads", self.cost.threads)?;
+            }
+            writeln!(f)?;
         }
         if let Some(rate) = self.effective_per_core_second {
             writeln!(f, "effective samples {rate:.3} per core-second")?;
@@ -244,70 +373,111 @@ impl fmt::Display for Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Drawn;
+    use boltzflow_energy::Target;
+    use boltzflow_molecule::Conformers;
+
+    /// An ensemble of points of the double well, with these log-weights.
+    fn ensemble(log_weights: Vec<f64>) -> Ensemble {
+        let weights = Weights::from_log(log_weights).unwrap();
+        let n = weights.len();
+        let mut zero = BTreeMap::new();
+        if weights.zeros() > 0 {
+            zero.insert("wrong stereochemistry".to_owned(), weights.zeros());
+        }
+        Ensemble {
+            conformers: Conformers::new(4, 2, vec![0.0; 8 * n]),
+            log_q: vec![0.0; n],
+            energies: weights.log_weights().iter().map(|log| -log).collect(),
+            weights,
+            zero,
+            reflected: 0,
+        }
+    }
+
+    fn toy() -> System {
+        System::toy("dw4".parse::<Target>().unwrap(), 1.0).unwrap()
+    }
+
+    fn timed() -> Cost {
+        let spent = |part, seconds| Spent {
+            part,
+            energy_calls: 6,
+            seconds,
+        };
+        Cost {
+            threads: 2,
+            parts: vec![
+                spent(Part::Simulation, None),
+                spent(Part::Sampling, Some(2.0)),
+                spent(Part::Weighting, Some(1.0)),
+            ],
+        }
+    }
 
     fn summary(log_weights: Vec<f64>) -> Summary {
-        let weights = Weights::from_log(log_weights).unwrap();
-        let mut counts = Counts {
-            drawn: weights.len(),
-            kept: weights.len() - weights.zeros(),
-            ..Counts::default()
-        };
-        if weights.zeros() > 0 {
-            counts
-                .rejected
-                .insert("wrong chirality".to_owned(), weights.zeros());
-        }
-        let cost = Cost {
-            energy_calls: 12,
-            threads: 2,
-            seconds: vec![("sample".to_owned(), 3.0)],
-        };
-        Summary::new(&weights, vec![1], counts, cost, Bootstrap::default()).unwrap()
+        let ensemble = ensemble(log_weights);
+        Summary::new(&toy(), &ensemble, Bootstrap::default(), timed()).unwrap()
     }
 
     #[test]
     fn distrust_is_said_first() {
         let found = summary(vec![0.0, f64::NEG_INFINITY, 3.0]);
-        assert!(found.to_string().starts_with("NOT TO BE TRUSTED"));
-        assert!(
-            found
-                .to_json()
-                .trim_start_matches(['{', '\n', ' '])
-                .starts_with("\"verdict\": \"not_to_be_trusted\"")
-        );
-        assert!(
-            found
-                .to_string()
-                .contains("3 drawn = 2 kept + 1 wrong chirality")
-        );
+        let text = found.to_string();
+        assert!(text.starts_with("NOT TO BE TRUSTED: the weights' tail is unknown"));
+        let json = serde_json::to_string(&found).unwrap();
+        assert!(json.starts_with("{\"verdict\":\"not_to_be_trusted\",\"reasons\":[{"));
+        assert!(text.contains("n = 3 = 2 of non-zero weight + 1 of weight 0: wrong stereo"));
         let good = summary(vec![0.0; 300]);
-        assert!(good.to_string().starts_with("verdict           trusted"));
+        assert!(
+            good.to_string()
+                .starts_with("verdict           the weights pass")
+        );
         assert_eq!(good.effective_per_core_second.map(f64::round), Some(50.0));
+        assert_eq!(good.cost.energy_calls(), 18);
+    }
+
+    #[test]
+    fn a_rate_needs_the_time_of_the_densities() {
+        let mut cost = timed();
+        cost.parts.retain(|spent| spent.part != Part::Sampling);
+        let found = Summary::new(
+            &toy(),
+            &ensemble(vec![0.0; 300]),
+            Bootstrap::default(),
+            cost,
+        );
+        assert_eq!(found.unwrap().effective_per_core_second, None);
     }
 
     #[test]
     fn a_summary_survives_json_even_where_numbers_are_infinite() {
         let found = summary((0..300).map(|i| f64::from(i).sin()).collect());
-        let back: Summary = serde_json::from_str(&found.to_json()).unwrap();
+        let back: Summary = serde_json::from_str(&serde_json::to_string(&found).unwrap()).unwrap();
         assert_eq!(
             (&back.verdict, &back.counts, back.samples),
             (&found.verdict, &found.counts, 300)
         );
         assert!((back.tail.shape().unwrap() - found.tail.shape().unwrap()).abs() < 1e-12);
         let single = summary(vec![0.0]);
-        let back: Summary = serde_json::from_str(&single.to_json()).unwrap();
+        let back: Summary = serde_json::from_str(&serde_json::to_string(&single).unwrap()).unwrap();
         assert!(back.log_z.delta.is_nan());
     }
 
     #[test]
+    fn equal_input_gives_equal_text() {
+        let logs: Vec<f64> = (0..300).map(|i| f64::from(i).sin()).collect();
+        let texts = [logs.clone(), logs].map(|logs| serde_json::to_string(&summary(logs)).unwrap());
+        assert_eq!(texts[0], texts[1]);
+    }
+
+    #[test]
     fn every_sample_is_counted_once() {
-        let counts = Counts {
-            drawn: 3,
-            kept: 2,
-            ..Counts::default()
-        };
+        let mut lost = ensemble(vec![0.0, f64::NEG_INFINITY, 1.0]);
+        lost.zero.clear();
+        let found = Summary::new(&toy(), &lost, Bootstrap::default(), Cost::default());
         assert_eq!(
-            counts.check(),
+            found,
             Err(StatisticsError::Unbalanced {
                 drawn: 3,
                 kept: 2,
@@ -317,37 +487,28 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_disagree_with_the_weights_are_refused() {
-        let weights = Weights::equal(3).unwrap();
-        let counts = Counts {
-            drawn: 3,
-            kept: 2,
-            rejected: [("lost".to_owned(), 1)].into(),
+    fn an_exact_flow_gives_equal_weights() {
+        let system = toy();
+        let mut positions = Vec::new();
+        for index in 0..200 {
+            positions.extend((0..8).map(|k| f64::from(k * k % 5) + f64::from(index * k).sin()));
+        }
+        let mut conformers = Conformers::new(4, 2, positions);
+        conformers.center();
+        let energies = boltzflow_energy::energies(&*system.energy, &conformers).unwrap();
+        let log_z = 29.668;
+        let drawn = Drawn {
+            positions: conformers.into_positions(),
+            latents: Vec::new(),
+            log_prior: energies.into_iter().map(|u| -u.unwrap() - log_z).collect(),
+            log_det: vec![0.0; 200],
         };
-        assert!(
-            Summary::new(
-                &weights,
-                vec![],
-                counts,
-                Cost::default(),
-                Bootstrap::default()
-            )
-            .is_err()
-        );
-        let counts = Counts {
-            drawn: 4,
-            kept: 4,
-            ..Counts::default()
-        };
-        assert!(
-            Summary::new(
-                &weights,
-                vec![],
-                counts,
-                Cost::default(),
-                Bootstrap::default()
-            )
-            .is_err()
-        );
+        let ensemble = system.reweight(&drawn).unwrap();
+        let found =
+            Summary::new(&system, &ensemble, Bootstrap::default(), Cost::default()).unwrap();
+        assert!(found.verdict.is_trusted());
+        assert!((found.efficiency.value - 1.0).abs() < 1e-12);
+        assert!((found.log_z.value - log_z).abs() < 1e-9 && found.log_z.error < 1e-9);
+        assert!(matches!(found.tail, Tail::Flat { .. }));
     }
 }

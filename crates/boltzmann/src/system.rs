@@ -8,13 +8,14 @@ use boltzflow_energy::{
 };
 use boltzflow_molecule::{
     Conformers, Element, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, automorphisms,
-    compare, geometry, orbits, rotatable_torsions, stereo_of,
+    compare, geometry, measure, orbits, stereo_of,
 };
 
 use crate::config::Alike;
 use crate::features::Features;
 use crate::model::Drawn;
 use crate::pairing::Symmetry;
+use crate::torsion::{Torsion, torsions};
 use crate::weights::{StatisticsError, Weights};
 
 /// More relabellings than this are not considered when noise and data are paired.
@@ -266,6 +267,15 @@ impl System {
             .is_some_and(|reference| !reference.stereo.centers.is_empty())
     }
 
+    /// What folding mirror images adds to the flow's `log q` of a sample of the right stereochemistry: `ln 2` for a chiral molecule, else 0.
+    pub fn log_fold(&self) -> f64 {
+        if self.is_chiral() {
+            std::f64::consts::LN_2
+        } else {
+            0.0
+        }
+    }
+
     /// Whether data may be reflected when they are paired with noise.
     pub fn reflections(&self) -> Reflections {
         if self.is_chiral() {
@@ -281,20 +291,23 @@ impl System {
     }
 
     fn stereo_match(&self, positions: &[f64]) -> StereoMatch {
-        let Some(Reference { molecule, stereo }) = &self.molecule else {
+        let Some(Reference { stereo, .. }) = &self.molecule else {
             return StereoMatch::Same;
         };
         if stereo.is_empty() {
             return StereoMatch::Same;
         }
-        stereo_of(molecule, positions).map_or(StereoMatch::Other, |found| compare(stereo, &found))
+        // The reference knows what is stereogenic; finding that anew for each sample costs far more than measuring it.
+        let mut found = stereo.clone();
+        measure(&mut found, positions);
+        compare(stereo, &found)
     }
 
-    /// The torsions whose populations are reported, four atoms each.
-    pub fn torsions(&self) -> Vec<[usize; 4]> {
-        self.molecule.as_ref().map_or_else(Vec::new, |reference| {
-            rotatable_torsions(&reference.molecule)
-        })
+    /// The torsions whose populations are reported; none for a toy.
+    pub fn torsions(&self) -> Vec<Torsion> {
+        self.molecule
+            .as_ref()
+            .map_or_else(Vec::new, |reference| torsions(&reference.molecule))
     }
 
     /// Gives every sample its weight `e^{−U/kT}/q`.
@@ -323,8 +336,8 @@ impl System {
                     StereoMatch::Same => {}
                     StereoMatch::Other => wrong[index] = true,
                 }
-                if self.is_chiral() && found != StereoMatch::Other {
-                    log_q[index] += std::f64::consts::LN_2;
+                if found != StereoMatch::Other {
+                    log_q[index] += self.log_fold();
                 }
             }
         }
@@ -389,5 +402,91 @@ fn checked(temperature: f64) -> Result<f64, SystemError> {
         Ok(temperature)
     } else {
         Err(SystemError::Temperature { found: temperature })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boltzflow_molecule::embed;
+
+    fn alanine() -> (System, Conformers) {
+        let molecule = Molecule::from_smiles("CC(=O)N[C@@H](C)C(=O)NC").unwrap();
+        let conformers = embed(&molecule, 1, 40).unwrap();
+        let start = conformers.select(&[0]);
+        let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
+        (system, conformers)
+    }
+
+    /// `log q = −U/kT − ln Z − ln 2`: the target and its mirror image, half each.
+    fn symmetric(system: &System, conformers: &Conformers, log_z: f64) -> Drawn {
+        let kt = system.kt();
+        let energies = energies(&*system.energy, conformers).unwrap();
+        let log_q = |energy: Result<f64, EnergyError>| {
+            -energy.unwrap() / kt - log_z - std::f64::consts::LN_2
+        };
+        Drawn {
+            positions: conformers.positions().to_vec(),
+            latents: Vec::new(),
+            log_prior: energies.into_iter().map(log_q).collect(),
+            log_det: vec![0.0; conformers.len()],
+        }
+    }
+
+    #[test]
+    fn a_density_of_both_mirror_images_gives_equal_weights() {
+        let (system, mut conformers) = alanine();
+        for index in (0..conformers.len()).step_by(3) {
+            geometry::mirror(conformers.get_mut(index));
+        }
+        let found = system
+            .reweight(&symmetric(&system, &conformers, 12.5))
+            .unwrap();
+        assert_eq!((found.reflected, found.zero.len()), (14, 0));
+        for log_weight in found.weights.log_weights() {
+            assert!((log_weight - 12.5).abs() < 1e-9, "{log_weight}");
+        }
+        assert!(found.conformers.iter().all(|x| system.has_right_stereo(x)));
+    }
+
+    #[test]
+    fn a_molecule_without_stereo_elements_is_not_folded() {
+        let molecule = Molecule::from_smiles("CCCC").unwrap();
+        let conformers = embed(&molecule, 1, 10).unwrap();
+        let start = conformers.select(&[0]);
+        let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
+        let drawn = symmetric(&system, &conformers, 3.0);
+        let found = system.reweight(&drawn).unwrap();
+        assert_eq!((found.reflected, &found.log_q), (0, &drawn.log_q()));
+    }
+
+    #[test]
+    fn samples_that_no_reflection_makes_right_stay_with_weight_zero() {
+        // One of two centres turned round: a diastereomer.
+        let text = ["C[C@H](O)[C@@H](O)CC", "C[C@@H](O)[C@@H](O)CC"];
+        let [molecule, other] = text.map(|text| Molecule::from_smiles(text).unwrap());
+        let mut conformers = embed(&molecule, 1, 6).unwrap();
+        for x in &embed(&other, 2, 4).unwrap() {
+            conformers.push(x);
+        }
+        let start = conformers.select(&[0]);
+        let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
+        let found = system
+            .reweight(&symmetric(&system, &conformers, 0.0))
+            .unwrap();
+        assert_eq!(found.weights.len(), conformers.len());
+        assert_eq!(found.zero, [("wrong stereochemistry".to_owned(), 4)].into());
+        assert_eq!(found.weights.zeros(), 4);
+    }
+
+    #[test]
+    fn measuring_what_the_reference_has_is_finding_it_anew() {
+        let (system, mut conformers) = alanine();
+        geometry::mirror(conformers.get_mut(5));
+        let reference = system.molecule.as_ref().unwrap();
+        for x in &conformers {
+            let anew = stereo_of(&reference.molecule, x).unwrap();
+            assert_eq!(system.stereo_match(x), compare(&reference.stereo, &anew));
+        }
     }
 }

@@ -8,9 +8,9 @@ pub mod names {
     pub const LOG_Q: &str = "LOG_Q";
     /// Logarithm of the importance weight, up to a constant.
     pub const LOG_WEIGHT: &str = "LOG_WEIGHT";
-    /// Normalised importance weight.
+    /// Normalised importance weight: those of all samples of the run sum to one.
     pub const WEIGHT: &str = "WEIGHT";
-    /// Share of the ensemble.
+    /// Share of the ensemble that the record stands for: the weights of all samples that it represents, its own among them.
     pub const POPULATION: &str = "POPULATION";
     /// Temperature in kelvin.
     pub const TEMPERATURE: &str = "TEMPERATURE_K";

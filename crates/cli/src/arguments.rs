@@ -3,6 +3,7 @@
 mod batch;
 mod system;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ pub struct Info {
 /// See [`Command::Energy`].
 #[derive(Args, Debug)]
 pub struct Energy {
-    /// Structures (PDB, XYZ, SDF), or NPZ configurations of a toy.
+    /// Structures (PDB, XYZ, SDF; any number); or, of a toy or a --molecule, configurations (NPZ), or a trajectory.
     pub input: PathBuf,
     #[command(flatten)]
     pub system: SystemArguments,
@@ -221,12 +222,18 @@ pub struct Density {
     pub checkpoint: PathBuf,
     /// Configurations (NPZ).
     pub input: PathBuf,
+    /// The molecule, if mirror images are to be folded: a chiral one has twice the flow's density, another stereoisomer none.
+    #[command(flatten)]
+    pub system: SystemArguments,
     /// The NPZ file to write.
     #[arg(short, long)]
     pub output: PathBuf,
     /// Seed of Hutchinson's probes, where the divergence is estimated.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
+    /// Replace an existing output.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// See [`Command::Reweight`].
@@ -239,9 +246,18 @@ pub struct Reweight {
     /// Weighted structures to write (SDF or extended XYZ by extension).
     #[arg(short, long)]
     pub output: Option<PathBuf>,
+    /// Weighted dihedral histograms with errors to write (JSON or NPZ by extension).
+    #[arg(long, value_name = "FILE")]
+    pub histograms: Option<PathBuf>,
+    /// Core-seconds that drawing the samples took, for the rate of effective samples.
+    #[arg(long, value_name = "SECONDS")]
+    pub sampling_core_seconds: Option<f64>,
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
+    /// Replace existing outputs.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// See [`Command::Evaluate`].
@@ -257,9 +273,21 @@ pub struct Evaluate {
     /// Take only this many of them, evenly spread.
     #[arg(long)]
     pub reference_count: Option<usize>,
-    /// Samples of the flow, to compare energies.
+    /// Samples of the flow, to compare energies and torsions, and to weight.
     #[arg(long)]
     pub samples: Option<PathBuf>,
+    /// The most pairs of φ and ψ that T-W2 assigns on either side.
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    pub torsion_pairs: usize,
+    /// Energy calls that the whole reference took: prints its effective samples beside the flow's at equal cost.
+    #[arg(long, requires = "samples", value_name = "COUNT")]
+    pub reference_calls: Option<NonZeroU64>,
+    /// Energy calls that the flow's training data took; those of its samples are added.
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    pub training_calls: u64,
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
 }
 
 /// See [`Command::Generate`].

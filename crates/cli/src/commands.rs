@@ -1,23 +1,31 @@
 //! What each verb does.
 
 mod data;
+mod energy;
 mod estimate;
+mod evaluation;
 mod generate;
 mod plan;
 mod sampling;
 mod simulation;
 mod training;
+mod weighting;
 
 use std::path::Path;
 
 use anyhow::Result;
 use boltzflow_chemio::AtomicFile;
 
-pub use data::{density, energy, evaluate, info, reweight, write_structures};
+use data::{check_fit, has_extension};
+pub use data::{density, info};
+pub use energy::energy;
+pub use evaluation::evaluate;
 pub use generate::generate;
 pub use sampling::{merge, sample};
 pub use simulation::simulate;
 pub use training::train;
+pub use weighting::reweight;
+use weighting::{Weighted, check_structures, read_samples};
 
 /// What to do with an output of another run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -74,27 +74,6 @@ impl AmberEnergy {
         self.implicit
     }
 
-    /// The energy term by term (kcal/mol): `bond`, `angle`, `torsion`, `lennard_jones` and `coulomb` (both with the scaled 1-4 pairs),
-    /// `born`, `surface`.
-    ///
-    /// # Errors
-    /// Another number of coordinates than three for each atom.
-    pub fn terms(&self, x: &[f64]) -> Result<Vec<(&'static str, f64)>, EnergyError> {
-        let expected = 3 * self.tables.atoms;
-        if x.len() != expected {
-            return Err(EnergyError::Size {
-                expected,
-                found: x.len(),
-            });
-        }
-        let count = if self.implicit == Implicit::Vacuum {
-            5
-        } else {
-            7
-        };
-        Ok(terms(&self.tables, x).into_iter().take(count).collect())
-    }
-
     fn evaluator_at(&self, level: Level) -> Box<dyn Evaluator + '_> {
         let tables = &self.tables;
         match level {
@@ -124,5 +103,26 @@ impl Energy for AmberEnergy {
 
     fn evaluator(&self) -> Result<Box<dyn Evaluator + '_>, EnergyError> {
         Ok(self.evaluator_at(Level::detect()))
+    }
+
+    /// The energy term by term (kcal/mol): `bond`, `angle`, `torsion`, `lennard_jones` and `coulomb` (both with the scaled 1-4 pairs),
+    /// `born`, `surface`.
+    ///
+    /// # Errors
+    /// Another number of coordinates than three for each atom.
+    fn terms(&self, x: &[f64]) -> Result<Vec<(&'static str, f64)>, EnergyError> {
+        let expected = 3 * self.tables.atoms;
+        if x.len() != expected {
+            return Err(EnergyError::Size {
+                expected,
+                found: x.len(),
+            });
+        }
+        let count = if self.implicit == Implicit::Vacuum {
+            5
+        } else {
+            7
+        };
+        Ok(terms(&self.tables, x).into_iter().take(count).collect())
     }
 }

@@ -60,6 +60,19 @@ pub trait Energy: Sync {
     fn units(&self) -> Units;
     /// One thread's way to evaluate it.
     fn evaluator(&self) -> Result<Box<dyn Evaluator + '_>, EnergyError>;
+
+    /// `U(x)` term by term: names and values that sum to it. Empty where the energy cannot be taken apart.
+    ///
+    /// # Errors
+    /// Another number of coordinates than `points · dims`.
+    fn terms(&self, x: &[f64]) -> Result<Vec<(&'static str, f64)>, EnergyError> {
+        let (expected, found) = (self.points() * self.dims(), x.len());
+        if found == expected {
+            Ok(Vec::new())
+        } else {
+            Err(EnergyError::Size { expected, found })
+        }
+    }
 }
 
 /// One thread's way to evaluate an energy: it owns the scratch memory.

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn the_end_of_a_slurm_job_is_a_limit_until_it_has_passed() {
         let now = UNIX_EPOCH + Duration::from_secs(1000);
-        assert_eq!(left_until("1060", now), Some(Duration::from_secs(60)));
+        assert_eq!(left_until("1060", now), Some(Duration::from_mins(1)));
         assert_eq!(left_until("1000", now), None);
         assert_eq!(left_until("900", now), None);
         assert_eq!(left_until("Unknown", now), None);

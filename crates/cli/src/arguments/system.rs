@@ -82,7 +82,8 @@ impl SystemArguments {
         }
     }
 
-    fn molecular(&self, record: Record) -> Result<System> {
+    /// Sets up the molecule of a record.
+    pub fn molecular(&self, record: Record) -> Result<System> {
         let variant = match self.force_field.as_str() {
             "mmff94" => Variant::Mmff94,
             "mmff94s" => Variant::Mmff94s,

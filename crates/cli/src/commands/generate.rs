@@ -1,10 +1,12 @@
 //! `generate`: from one file to weighted conformers.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Alike, Checkpoint, Config, ModelConfig, Pairing, System, TrainingConfig, sampling::CHUNK,
+    Alike, Checkpoint, Config, Cost, ModelConfig, Pairing, Part, Spent, System, TrainingConfig,
+    sampling::CHUNK,
 };
 use boltzflow_energy::Settings;
 use boltzflow_flow::ode::Steps;
@@ -13,11 +15,12 @@ use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
 
 use super::estimate::Rates;
 use super::plan::{Found, Learning, Plan, Request};
-use super::{Existing, prepare, remove, sampling, simulation, training, write_structures};
+use super::{
+    Existing, Weighted, check_structures, prepare, remove, sampling, simulation, training,
+};
 use crate::arguments::{Generate, Shard};
 use crate::memory::Need;
-use crate::report::Summary;
-use crate::{device, interrupt};
+use crate::{device, interrupt, report};
 
 /// Frames to learn from, unless asked otherwise.
 const FRAMES: u64 = 8000;
@@ -60,20 +63,56 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
         .as_ref()
         .map(|path| given(path, &system))
         .transpose()?;
+    if system.molecule.is_some() {
+        check_structures(&files.output, &system)?;
+    }
+    // What an earlier part of this run has taken is not known.
+    let is_fresh = !files.plan.exists();
     let plan = settle(arguments, &system, given.as_ref(), shard, &files)?;
     eprintln!("{}", plan.seconds);
 
+    let mut cost = Cost {
+        threads: rayon::current_num_threads(),
+        parts: Vec::new(),
+    };
+    let mut spent = |part, energy_calls, started: Instant| {
+        cost.parts.push(Spent {
+            part,
+            energy_calls,
+            seconds: is_fresh.then(|| started.elapsed().as_secs_f64()),
+        });
+    };
     let checkpoint = match (&plan.learning, given) {
-        (Some(learning), _) => learn(learning, &system, &files, existing)?,
+        (Some(learning), _) => {
+            let started = Instant::now();
+            let save = simulation::Save {
+                path: &files.state,
+                existing,
+            };
+            let settings = learning.simulation.clone();
+            let frames = simulation::run(&system, settings, learning.frames, save)?;
+            spent(Part::Simulation, learning.energy_calls(), started);
+            let started = Instant::now();
+            let checkpoint = training::Job {
+                system: &system,
+                config: &learning.experiment,
+                data: &frames.conformers,
+                path: &files.checkpoint,
+                existing,
+            }
+            .run()?;
+            spent(Part::Training, 0, started);
+            checkpoint
+        }
         (None, Some(checkpoint)) => checkpoint,
         (None, None) => bail!(
             "{} plans no training, and no --checkpoint was given",
             files.plan.display()
         ),
     };
-    let model = checkpoint.model(&device::current())?;
+    let started = Instant::now();
     let file = sampling::Job {
-        model: &model,
+        model: &checkpoint.model(&device::current())?,
         flow: &checkpoint.fingerprint(),
         seed: arguments.seed,
         count: plan.samples,
@@ -82,30 +121,22 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
         existing,
     }
     .run()?;
-    let ensemble = system.reweight(&file.drawn)?;
-    let summary = Summary::new(&system, &ensemble, arguments.seed)?;
+    spent(Part::Sampling, 0, started);
+    let weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
     // It is written last and under a plan of its own, so one that is there is this run's.
     if files.output.exists() {
         eprintln!("{} is complete already", files.output.display());
     } else if system.molecule.is_some() {
-        write_structures(
-            &files.output,
-            &system,
-            &ensemble,
-            &file.numbers,
-            arguments.seed,
-            summary.trusted,
-        )?;
+        weighted.write(&files.output)?;
     }
     remove(&files.state)?;
-    summary.print(json)
+    report::print(&weighted.summary, json)
 }
 
 /// The trained flow that was given, if it is of this molecule.
 fn given(path: &Path, system: &System) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::read(path)?;
-    let architecture = &checkpoint.description.architecture;
-    if architecture.features != system.features(architecture.model.alike) {
+    if !checkpoint.description.architecture.is_of(system) {
         bail!(
             "{} is a flow of another molecule or atom order ({})",
             path.display(),
@@ -176,28 +207,6 @@ fn settle(
     }
     plan.write(&files.plan)?;
     Ok(plan)
-}
-
-/// Simulates and trains, or goes on where an earlier part of this run stopped.
-fn learn(
-    learning: &Learning,
-    system: &System,
-    files: &Files,
-    existing: Existing,
-) -> Result<Checkpoint> {
-    let save = simulation::Save {
-        path: &files.state,
-        existing,
-    };
-    let frames = simulation::run(system, learning.simulation.clone(), learning.frames, save)?;
-    training::Job {
-        system,
-        config: &learning.experiment,
-        data: &frames.conformers,
-        path: &files.checkpoint,
-        existing,
-    }
-    .run()
 }
 
 /// The replica exchange that `generate` learns from.

@@ -144,6 +144,12 @@ impl Learning {
         simulation::rounds(&self.simulation, self.frames)
     }
 
+    /// Evaluations of the energy in its simulation.
+    pub fn energy_calls(&self) -> u64 {
+        let each = self.simulation.replicas() * self.simulation.evaluations_per_round();
+        self.rounds() * each as u64
+    }
+
     /// The same with as many frames and steps as a budget allows.
     fn within(&self, seconds: f64, rates: &Rates) -> Result<Self> {
         let (settings, mut experiment) = (&self.simulation, self.experiment.clone());

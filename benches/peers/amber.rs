@@ -3,8 +3,9 @@
 //! One JSON object a line: `{"prmtop": file, "implicit": "obc2", "positions": [[…], …], "batch": 8, "repeats": 100}` is answered by
 //! `{"us": microseconds per energy and gradient, "energies": […]}` (Å, kcal/mol). Batch 0 evaluates one conformer after another.
 
+mod lines;
+
 use std::error::Error;
-use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -54,14 +55,5 @@ fn answer(request: &Request) -> Result<serde_json::Value, Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for line in std::io::stdin().lock().lines() {
-        let reply = serde_json::from_str(&line?)
-            .map_err(Into::into)
-            .and_then(|request| answer(&request));
-        let reply = reply.unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }));
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{reply}")?;
-        out.flush()?;
-    }
-    Ok(())
+    lines::serve(|request: Request| answer(&request))
 }

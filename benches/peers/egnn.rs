@@ -1,0 +1,168 @@
+//! Our side of `run.py`: the field EGNN as the program runs it, timed on request.
+//!
+//! `{"op": "velocity", "b": 256, "n": 13}` is answered by `{"ms": 12.3}`, the time of one call on all cores of rayon's pool; `parameters` by their
+//! number. A training step is [`Training::advance`]: it draws noise, times and data, differentiates the loss, and updates parameters and average.
+
+mod lines;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use boltzflow_boltzmann::pairing::Symmetry;
+use boltzflow_boltzmann::{
+    Architecture, Config, Features, Model, Pairing, Training, TrainingConfig, keep_pages,
+};
+use boltzflow_flow::random::{Purpose, stream};
+use boltzflow_flow::{
+    Context, Divergence, Dual, Noise, Points, Prior, Probes, Samples, VectorField,
+};
+use boltzflow_molecule::{Conformers, Reflections};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use rand::RngExt;
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+const DIMS: usize = 3;
+const WIDTH: usize = 64;
+const LAYERS: usize = 3;
+/// Samples that one thread carries at a time, as in a piece of a training step.
+const CHUNK: usize = 16;
+
+#[derive(serde::Deserialize)]
+struct Request {
+    op: String,
+    b: usize,
+    n: usize,
+}
+
+/// Inputs of one size.
+struct Peer {
+    model: Model,
+    chunks: Vec<Chunk>,
+    training: Training<'static>,
+}
+
+/// Some samples of the batch, with their times and probes.
+struct Chunk {
+    context: Context,
+    x: Points,
+    t: Tensor<1>,
+    probe: Probes,
+}
+
+impl Peer {
+    fn new(batch: usize, points: usize) -> Result<Self, Box<dyn Error>> {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/dw4.toml");
+        let mut config = Config::read(&file)?;
+        (config.model.width, config.model.layers) = (WIDTH, LAYERS);
+        let architecture = Architecture {
+            model: config.model,
+            solver: config.solver,
+            scale: 1.0,
+            features: Features::cluster(points, DIMS),
+        };
+        let model = Model::new(architecture, 1, &Device::flex())?;
+        let samples = Samples::consecutive(1, 0..batch as u64);
+        let positions = model.prior().sample(&samples);
+        let chunks = positions
+            .chunks(CHUNK * points * DIMS)
+            .enumerate()
+            .map(|(index, positions)| Chunk::new(&model, positions, (index * CHUNK) as u64))
+            .collect();
+        // One a size, for as long as the process lives.
+        let settings: &'static TrainingConfig = Box::leak(Box::new(TrainingConfig {
+            batch,
+            pairing: Pairing::Independent,
+            validation: 0.0,
+            ..config.training
+        }));
+        let data = Conformers::new(points, DIMS, positions);
+        let training = Training::new(
+            model.clone(),
+            settings,
+            &data,
+            Symmetry::Any,
+            Reflections::Allowed,
+        );
+        Ok(Self {
+            model,
+            chunks,
+            training,
+        })
+    }
+
+    /// Does what is asked, once.
+    fn run(&mut self, op: &str) -> Result<(), Box<dyn Error>> {
+        let field = &self.model.continuous().field;
+        let divergence = |probes: fn(&Chunk) -> &Probes| {
+            let parts = self
+                .chunks
+                .par_iter()
+                .map(|chunk| probes(chunk).evaluate(field, 0.5, &chunk.x, &chunk.context));
+            std::hint::black_box(parts.collect::<Vec<_>>());
+        };
+        match op {
+            "velocity" => {
+                let parts = self.chunks.par_iter().map(|chunk| {
+                    let x = Dual::constant(chunk.x.clone());
+                    field.velocity(chunk.t.clone(), x, &chunk.context)
+                });
+                std::hint::black_box(parts.collect::<Vec<_>>());
+            }
+            "divergence" => divergence(|_| &Probes::Coordinates),
+            "hutchinson" => divergence(|chunk| &chunk.probe),
+            "train" => {
+                std::hint::black_box(self.training.advance());
+            }
+            _ => return Err(format!("{op:?} is no operation").into()),
+        }
+        Ok(())
+    }
+}
+
+impl Chunk {
+    /// From the positions of consecutive samples.
+    fn new(model: &Model, positions: &[f64], first: u64) -> Self {
+        let x = model.batch(positions);
+        let count = x.dims()[0];
+        let samples = Samples::consecutive(1, first..first + count as u64);
+        let mut random = stream(1, Purpose::Training, first);
+        let times: Vec<f32> = (0..count).map(|_| random.random()).collect();
+        let one = Divergence::Hutchinson {
+            probes: 1,
+            noise: Noise::Rademacher,
+        };
+        Self {
+            t: Tensor::from_data(TensorData::new(times, [count]), (&x.device(), DType::F32)),
+            probe: one.probes(&x, &samples),
+            context: model.context().with_samples(samples),
+            x,
+        }
+    }
+}
+
+fn answer(
+    peers: &mut HashMap<(usize, usize), Peer>,
+    request: &Request,
+) -> Result<Value, Box<dyn Error>> {
+    let size = (request.b, request.n);
+    if !peers.contains_key(&size) {
+        peers.insert(size, Peer::new(request.b, request.n)?);
+    }
+    let peer = peers.get_mut(&size).expect("made above");
+    if request.op == "parameters" {
+        let parameters = boltzflow_flow::parameters::flatten(&peer.model.continuous().field);
+        return Ok(json!({ "parameters": parameters.len() }));
+    }
+    let start = Instant::now();
+    peer.run(&request.op)?;
+    Ok(json!({ "ms": 1e3 * start.elapsed().as_secs_f64() }))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    keep_pages();
+    let mut peers = HashMap::new();
+    lines::serve(|request: Request| answer(&mut peers, &request))
+}

@@ -1,0 +1,119 @@
+//! `evaluate`: a flow against samples of its target.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use boltzflow_boltzmann::{
+    Bootstrap, Checkpoint, Comparison, EqualCost, Evaluation, Model, System, TargetSamples,
+    read_positions, sampling, spread,
+};
+use boltzflow_chemio::read_npy;
+use boltzflow_flow::Divergence;
+use boltzflow_molecule::Conformers;
+
+use super::{check_fit, has_extension, read_samples};
+use crate::arguments::Evaluate;
+use crate::progress::Progress;
+use crate::{device, report};
+
+pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
+    let system = arguments.system.system(None)?;
+    let checkpoint = Checkpoint::read(&arguments.checkpoint)?;
+    if !checkpoint.description.architecture.is_of(&system) {
+        bail!(
+            "{} is a flow of another molecule or atom order ({})",
+            arguments.checkpoint.display(),
+            checkpoint.description.target
+        );
+    }
+    let model = checkpoint.model(&device::current())?;
+    let reference = reference(arguments, &system, &model)?;
+    let log_q = folded_log_densities(&system, &model, &reference)?;
+    let target = TargetSamples::new(&system, reference)?;
+    let bootstrap = Bootstrap {
+        seed: arguments.seed,
+        ..Bootstrap::default()
+    };
+    let mut found = Evaluation::new(&target, &log_q, bootstrap)?;
+    if let Some(path) = &arguments.samples {
+        let file = read_samples(path, &system)?;
+        let ensemble = system.reweight(&file.drawn)?;
+        let pairs = arguments.torsion_pairs;
+        found.comparison = Some(Comparison::new(
+            &system, &target, &ensemble, pairs, &bootstrap,
+        )?);
+        found.equal_cost = arguments.reference_calls.map(|calls| {
+            let samples = ensemble.weights.len() as u64;
+            let spent = samples + arguments.training_calls;
+            EqualCost::new(&system, &target, &ensemble.weights, calls.get(), spent)
+        });
+    }
+    report::print(&found, json)
+}
+
+fn reference(arguments: &Evaluate, system: &System, model: &Model) -> Result<Conformers> {
+    let path = &arguments.reference;
+    let mut reference = reference_positions(path, model)?;
+    if let Some(count) = arguments
+        .reference_count
+        .filter(|count| *count > 0 && *count < reference.len())
+    {
+        reference = reference.select(&spread(reference.len(), count));
+    }
+    check_fit(model, &reference, path)?;
+    let right = |x: &&[f64]| system.has_right_stereo(x);
+    let wrong = reference.len() - reference.iter().filter(right).count();
+    if wrong > 0 {
+        bail!(
+            "{wrong} of the {} configurations of {} are of another stereoisomer than the molecule",
+            reference.len(),
+            path.display()
+        );
+    }
+    Ok(reference)
+}
+
+/// The log-densities of the flow, mirror images folded.
+fn folded_log_densities(
+    system: &System,
+    model: &Model,
+    reference: &Conformers,
+) -> Result<Vec<f64>> {
+    if model.architecture().solver.divergence != Divergence::Exact {
+        eprintln!(
+            "warning: the divergence is estimated, so log q is noisy, and the forward ESS biased"
+        );
+    }
+    let bar = Progress::new(reference.len() as u64, 0, "log-densities of the reference");
+    let drawn = sampling::density(model, reference, 0, sampling::CHUNK, |done| {
+        bar.inc(done as u64);
+    })?;
+    bar.finish_and_clear();
+    let fold = system.log_fold();
+    let log_q = drawn.log_q().into_iter();
+    Ok(log_q.map(|log_q| log_q + fold).collect())
+}
+
+/// Reference configurations from NPZ, or from NPY with one row a configuration.
+fn reference_positions(path: &Path, model: &Model) -> Result<Conformers> {
+    if !has_extension(path, "npy") {
+        return Ok(read_positions(path)?);
+    }
+    let array = read_npy(path)?;
+    let values = array
+        .as_f64()
+        .with_context(|| format!("{} holds no real numbers", path.display()))?;
+    let size = model.points() * model.dims();
+    if array.shape.last() != Some(&size) {
+        bail!(
+            "{} has rows of {:?} numbers, the flow has {size}",
+            path.display(),
+            array.shape.last()
+        );
+    }
+    Ok(Conformers::new(
+        model.points(),
+        model.dims(),
+        values.to_vec(),
+    ))
+}

@@ -1,0 +1,183 @@
+//! `reweight`, and weighted structures on their way into a file.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use boltzflow_boltzmann::{Bootstrap, Cost, Ensemble, Part, SampleFile, Spent, Summary, System};
+use boltzflow_chemio::{Format, SdfVersion, Structure, Tags, tags::names, write_extxyz, write_sdf};
+
+use crate::arguments::Reweight;
+use crate::report;
+
+pub fn reweight(arguments: &Reweight, json: bool) -> Result<()> {
+    let system = arguments.system.system(None)?;
+    let outputs = [&arguments.output, &arguments.histograms];
+    for path in outputs.into_iter().flatten() {
+        if path.exists() && !arguments.overwrite {
+            bail!("{} exists; give --overwrite to replace it", path.display());
+        }
+    }
+    if let Some(output) = &arguments.output {
+        check_structures(output, &system)?;
+    }
+    if let Some(path) = &arguments.histograms {
+        report::check_histograms(path)?;
+        if system.torsions().is_empty() {
+            bail!(
+                "{} has no torsions, so there are no histograms to write to {}",
+                system.name,
+                path.display()
+            );
+        }
+    }
+    let file = read_samples(&arguments.samples, &system)?;
+    let threads = rayon::current_num_threads();
+    let sampling = arguments.sampling_core_seconds.map(|seconds| Spent {
+        part: Part::Sampling,
+        energy_calls: 0,
+        seconds: Some(seconds / threads as f64),
+    });
+    let cost = Cost {
+        threads,
+        parts: sampling.into_iter().collect(),
+    };
+    let weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
+    if let Some(output) = &arguments.output {
+        weighted.write(output)?;
+    }
+    if let Some(path) = &arguments.histograms {
+        report::write_histograms(path, &weighted.summary.torsions)?;
+    }
+    report::print(&weighted.summary, json)
+}
+
+/// Reads samples that are fit to be weighted for a system.
+pub fn read_samples(path: &Path, system: &System) -> Result<SampleFile> {
+    let file = SampleFile::read(path)?;
+    if file.shape != [system.energy.points(), system.energy.dims()] {
+        bail!(
+            "{} holds samples of {} points in {} dimensions, but {} has {} in {}",
+            path.display(),
+            file.shape[0],
+            file.shape[1],
+            system.name,
+            system.energy.points(),
+            system.energy.dims()
+        );
+    }
+    if file.fingerprint.model.contains("hutchinson") {
+        bail!(
+            "the log-densities of {} are noisy estimates, which would bias the weights; sample with the exact divergence",
+            path.display()
+        );
+    }
+    Ok(file)
+}
+
+/// Samples with their weights and what these say.
+pub struct Weighted<'a> {
+    system: &'a System,
+    file: &'a SampleFile,
+    /// The samples with energies and weights.
+    pub ensemble: Ensemble,
+    /// The diagnostics.
+    pub summary: Summary,
+}
+
+impl<'a> Weighted<'a> {
+    /// Weights samples; `seed` is the bootstrap's, `cost` what was spent before.
+    pub fn new(
+        system: &'a System,
+        file: &'a SampleFile,
+        seed: u64,
+        mut cost: Cost,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let ensemble = system.reweight(&file.drawn)?;
+        cost.parts.push(Spent {
+            part: Part::Weighting,
+            energy_calls: ensemble.weights.len() as u64,
+            seconds: Some(started.elapsed().as_secs_f64()),
+        });
+        let bootstrap = Bootstrap {
+            seed,
+            ..Bootstrap::default()
+        };
+        let summary = Summary::new(system, &ensemble, bootstrap, cost)?;
+        Ok(Self {
+            system,
+            file,
+            ensemble,
+            summary,
+        })
+    }
+
+    /// Writes weighted structures, SDF or extended XYZ by extension.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        check_structures(path, self.system)?;
+        let Some(reference) = &self.system.molecule else {
+            return Ok(());
+        };
+        let tags: Vec<Tags> = (0..self.file.numbers.len())
+            .map(|index| self.tags(index))
+            .collect();
+        let positions = self.ensemble.conformers.iter();
+        let structures = positions.zip(&tags).map(|(positions, tags)| Structure {
+            molecule: &reference.molecule,
+            positions,
+            tags,
+        });
+        if Format::of(path)? == Format::Sdf {
+            write_sdf(path, structures, SdfVersion::default())?;
+        } else {
+            write_extxyz(path, structures)?;
+        }
+        Ok(())
+    }
+
+    fn tags(&self, index: usize) -> Tags {
+        let Ensemble {
+            energies,
+            log_q,
+            weights,
+            ..
+        } = &self.ensemble;
+        let mut tags = Tags::new();
+        // A configuration without an energy has weight 0 and no such tag.
+        if energies[index].is_finite() {
+            tags.set(names::ENERGY, energies[index]);
+        }
+        tags.set(names::LOG_Q, log_q[index]);
+        let log_weight = weights.log_weights()[index];
+        if log_weight.is_finite() {
+            tags.set(names::LOG_WEIGHT, log_weight);
+        }
+        let weight = weights.normalised()[index];
+        tags.set(names::WEIGHT, weight);
+        // Every record stands for itself alone.
+        tags.set(names::POPULATION, weight);
+        tags.set(names::TEMPERATURE, self.system.temperature);
+        tags.set(names::SEED, self.file.fingerprint.seed as i64);
+        tags.set(names::SAMPLE, self.file.numbers[index] as i64);
+        tags.set(names::TRUSTED, self.summary.verdict.is_trusted());
+        tags
+    }
+}
+
+/// Refuses a file that [`Weighted::write`] would not write.
+pub fn check_structures(path: &Path, system: &System) -> Result<()> {
+    if system.molecule.is_none() {
+        bail!(
+            "a toy has no structures to write to {}; its samples are in the NPZ file",
+            path.display()
+        );
+    }
+    match Format::of(path) {
+        Ok(Format::Sdf | Format::Xyz) => Ok(()),
+        _ => bail!(
+            "{} is neither .sdf nor .xyz; structures are written as one of these",
+            path.display()
+        ),
+    }
+}
