@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use assert_cmd::cargo::cargo_bin_cmd;
+use boltzflow_flow::simd::Level;
 use libtest_mimic::{Failed, Trial};
 
-use crate::support::{root, trial};
+use crate::support::trial;
 
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
@@ -19,24 +19,19 @@ pub fn trials() -> Vec<Trial> {
             shards_merge_to_the_bytes_of_the_whole,
         ),
         trial(
-            "a_killed_training_resumes_to_the_same_bytes",
-            false,
-            a_killed_training_resumes_to_the_same_bytes,
-        ),
-        trial(
-            "a_killed_simulation_resumes_to_the_same_bytes",
-            false,
-            a_killed_simulation_resumes_to_the_same_bytes,
-        ),
-        trial(
             "the_number_of_threads_changes_no_bit",
             false,
             the_number_of_threads_changes_no_bit,
         ),
         trial(
-            "bad_input_is_refused_with_a_message",
+            "samples_of_another_simd_level_are_another_run",
             false,
-            bad_input_is_refused_with_a_message,
+            samples_of_another_simd_level_are_another_run,
+        ),
+        trial(
+            "shards_of_generate_share_a_checkpoint_and_merge_to_the_whole",
+            false,
+            shards_of_generate_share_a_checkpoint_and_merge_to_the_whole,
         ),
         trial(
             "a_flow_of_dw4_is_weighted_and_evaluated",
@@ -46,7 +41,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-const CONFIG: &str = r#"
+/// A small experiment.
+pub const CONFIG: &str = r#"
 [model]
 width = 16
 layers = 2
@@ -74,7 +70,8 @@ patience = 0
 checkpoint_every = 7
 "#;
 
-fn program(folder: &Path, words: &str) -> Command {
+/// The program with these words, in a folder.
+pub fn program(folder: &Path, words: &str) -> Command {
     let path = cargo_bin_cmd!("boltzflow").get_program().to_owned();
     let mut command = Command::new(path);
     command.current_dir(folder).args(words.split_whitespace());
@@ -97,11 +94,14 @@ pub fn succeed(folder: &Path, words: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-const SIMULATE: &str = "simulate --target dw4 -n 600 --burn-in 200 --replicas 2 --ladders 2 --stride 4 --seed 3 -o data.npz";
-const TRAIN: &str = "train --target dw4 --data data.npz --config config.toml -o flow.safetensors";
+/// Data for it.
+pub const SIMULATE: &str = "simulate --target dw4 -n 600 --burn-in 200 --replicas 2 --ladders 2 --stride 4 --seed 3 -o data.npz";
+/// Its training.
+pub const TRAIN: &str =
+    "train --target dw4 --data data.npz --config config.toml -o flow.safetensors";
 
 /// A folder with data and config, and a trained flow if asked.
-fn folder(trained: bool) -> tempfile::TempDir {
+pub fn folder(trained: bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.toml"), CONFIG).unwrap();
     succeed(folder.path(), SIMULATE);
@@ -111,7 +111,8 @@ fn folder(trained: bool) -> tempfile::TempDir {
     folder
 }
 
-fn bytes(folder: &Path, name: &str) -> Vec<u8> {
+/// A file's bytes.
+pub fn bytes(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap()
 }
 
@@ -141,40 +142,6 @@ fn shards_merge_to_the_bytes_of_the_whole() -> Result<(), Failed> {
         "merge part-0.npz part-0.npz part-1.npz part-2.npz -o merged.npz",
     );
     assert!(String::from_utf8_lossy(&twice.stderr).contains("sample 0 is in more than one file"));
-    Ok(())
-}
-
-/// Kills the program again and again, each time a little later, until it has finished.
-fn run_with_kills(folder: &Path, words: &str) -> usize {
-    for kills in 0.. {
-        let mut child = program(folder, words).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(
-            150 + 97 * kills as u64 % 400 + 20 * kills as u64,
-        ));
-        if child
-            .try_wait()
-            .unwrap()
-            .is_some_and(|status| status.success())
-        {
-            return kills;
-        }
-        child.kill().unwrap();
-        assert!(!child.wait().unwrap().success() || kills > 200);
-    }
-    unreachable!("the loop ends when the program has finished")
-}
-
-fn a_killed_training_resumes_to_the_same_bytes() -> Result<(), Failed> {
-    let (whole, killed) = (folder(true), folder(false));
-    run_with_kills(killed.path(), TRAIN);
-    assert!(bytes(whole.path(), "flow.safetensors") == bytes(killed.path(), "flow.safetensors"));
-    Ok(())
-}
-
-fn a_killed_simulation_resumes_to_the_same_bytes() -> Result<(), Failed> {
-    let (whole, killed) = (folder(false), tempfile::tempdir().unwrap());
-    run_with_kills(killed.path(), SIMULATE);
-    assert!(bytes(whole.path(), "data.npz") == bytes(killed.path(), "data.npz"));
     Ok(())
 }
 
@@ -251,103 +218,45 @@ fn a_flow_of_dw4_is_weighted_and_evaluated() -> Result<(), Failed> {
     Ok(())
 }
 
-fn bad_input_is_refused_with_a_message() -> Result<(), Failed> {
+fn samples_of_another_simd_level_are_another_run() -> Result<(), Failed> {
     let folder = folder(true);
     let at = folder.path();
-    let butane = root().join("data/butane.xyz");
-    let butane = butane.display();
-    let cut = &bytes(at, "flow.safetensors")[..1000];
-    std::fs::write(at.join("cut.safetensors"), cut)?;
-    std::fs::write(
-        at.join("unknown.toml"),
-        CONFIG.replace("batch = 32", "batch = 32\nbach = 3"),
-    )?;
-    std::fs::write(
-        at.join("nan.toml"),
-        CONFIG.replace("clip = 1.0", "clip = nan"),
-    )?;
-    succeed(at, "sample flow.safetensors -n 64 -o samples.npz");
-    let cases = [
-        (
-            format!("generate {butane} -n 10 -o x.sdf"),
-            "no bonds; give --smiles",
-        ),
-        (
-            format!("generate {butane} --smiles CCC -n 10 -o x.sdf"),
-            "C4H10",
-        ),
-        (
-            format!("generate {butane} --smiles CCCC -n 0 -o x.sdf"),
-            "-n 0 asks for no samples",
-        ),
-        (
-            format!("generate {butane} --smiles CCCC -n 1 --temperature -5 -o x.sdf"),
-            "temperature is -5",
-        ),
-        (
-            format!("generate {butane} --smiles CCCC -n 1 --checkpoint flow.safetensors -o x.sdf"),
-            "another molecule",
-        ),
-        (
-            format!("energy {butane} --target dw4"),
-            "is no usable npz file",
-        ),
-        (
-            "sample flow.safetensors -n 0 -o x.npz".into(),
-            "-n 0 asks for no samples",
-        ),
-        (
-            "sample flow.safetensors -n 10 -o missing/x.npz".into(),
-            "missing",
-        ),
-        (
-            "sample flow.safetensors -n 10 --shard 3/3 -o x.npz".into(),
-            "shard 3/3 does not exist",
-        ),
-        (
-            "sample flow.safetensors -n 10 --shard auto -o x.npz".into(),
-            "SLURM_ARRAY_TASK_ID",
-        ),
-        (
-            "sample flow.safetensors -n 32 -o samples.npz".into(),
-            "give --overwrite",
-        ),
-        ("sample cut.safetensors -n 10 -o x.npz".into(), "is damaged"),
-        (
-            "sample nothing.safetensors -n 10 -o x.npz".into(),
-            "cannot read",
-        ),
-        (
-            "train --target dw4 --data data.npz --config unknown.toml -o x.safetensors".into(),
-            "bach",
-        ),
-        (
-            "train --target dw4 --data data.npz --config nan.toml -o x.safetensors".into(),
-            "training.clip is NaN",
-        ),
-        (
-            "train --target lj:13,2,1 --data data.npz --config config.toml -o x.safetensors".into(),
-            "has 13 in 3",
-        ),
-        (
-            "train --target dw5 --data data.npz --config config.toml -o x.safetensors".into(),
-            "dw4",
-        ),
-        (
-            "reweight samples.npz --target lj:13,2,1".into(),
-            "has 13 in 3",
-        ),
-        ("reweight data.npz --target dw4".into(), "no usable array"),
-    ];
-    for (words, expected) in cases {
-        let output = output(at, &words);
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{words} succeeded");
-        assert!(message.contains(expected), "{words}: {message}");
-        assert!(!message.contains("panicked"), "{words}: {message}");
+    let best = Level::detected();
+    succeed(at, "sample flow.safetensors -n 128 --shard 0/2 -o best.npz");
+    succeed(
+        at,
+        "sample flow.safetensors -n 128 --shard 1/2 --simd baseline -o baseline.npz",
+    );
+    let merged = output(at, "merge best.npz baseline.npz -o merged.npz");
+    if best > Level::Baseline {
+        let message = String::from_utf8_lossy(&merged.stderr);
+        assert!(message.contains("other SIMD level"), "{message}");
+    } else {
+        assert!(merged.status.success());
     }
-    for name in ["x.sdf", "x.npz", "x.safetensors"] {
-        assert!(!at.join(name).exists(), "{name} was left behind");
+    if best < Level::Avx512 {
+        let refused = output(at, "sample flow.safetensors -n 64 --simd avx512 -o x.npz");
+        let message = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && message.contains("no Avx512 instructions"));
     }
+    Ok(())
+}
+
+fn shards_of_generate_share_a_checkpoint_and_merge_to_the_whole() -> Result<(), Failed> {
+    let folder = folder(true);
+    let at = folder.path();
+    let generate = "generate --target dw4 --checkpoint flow.safetensors -n 200 --seed 5";
+    succeed(at, &format!("{generate} -o whole.npz"));
+    for index in 0..2 {
+        succeed(
+            at,
+            &format!("{generate} --shard {index}/2 -o part-{index}.npz"),
+        );
+    }
+    succeed(
+        at,
+        "merge part-0.samples.npz part-1.samples.npz -o merged.npz",
+    );
+    assert!(bytes(at, "merged.npz") == bytes(at, "whole.samples.npz"));
     Ok(())
 }

@@ -15,7 +15,9 @@ mod dynamics;
 mod files;
 mod molecule;
 mod reference;
+mod refusals;
 mod report;
+mod resumption;
 mod support;
 
 use std::process::ExitCode;
@@ -31,7 +33,9 @@ fn main() -> ExitCode {
         files::trials(),
         molecule::trials(),
         reference::trials(),
+        refusals::trials(),
         report::trials(),
+        resumption::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     run(&Arguments::from_args(), trials).exit_code()

@@ -1,6 +1,7 @@
 //! Files that are there whole or not at all.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io::{self, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -9,6 +10,9 @@ use std::{
 use tempfile::{Builder, NamedTempFile};
 
 use crate::Error;
+
+/// How every temporary name ends.
+const SUFFIX: &str = ".part";
 
 /// A file that appears under its name only by [`AtomicFile::commit`]; dropped before, it leaves nothing behind.
 ///
@@ -44,7 +48,8 @@ impl AtomicFile {
             )));
         }
         let mut builder = Builder::new();
-        builder.prefix(".boltzflow-").suffix(".part");
+        let prefix = prefix(&target);
+        builder.prefix(&prefix).suffix(SUFFIX);
         #[cfg(unix)]
         {
             // As any new file: the process's mask takes away what is to be taken away.
@@ -57,6 +62,33 @@ impl AtomicFile {
         Ok(Self {
             path: target,
             file: BufWriter::new(file),
+        })
+    }
+
+    /// Removes what a killed process has left of a file on its way to `path`. No other process may be writing it.
+    ///
+    /// # Errors
+    /// If the directory cannot be read or a file not removed.
+    pub fn sweep(path: &Path) -> Result<(), Error> {
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let prefix = prefix(&target);
+        let sweep = || -> io::Result<()> {
+            for entry in fs::read_dir(directory(&target))? {
+                let entry = entry?;
+                let name = entry.file_name();
+                if name
+                    .as_encoded_bytes()
+                    .starts_with(prefix.as_encoded_bytes())
+                    && name.as_encoded_bytes().ends_with(SUFFIX.as_bytes())
+                {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        sweep().map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
         })
     }
 
@@ -117,6 +149,13 @@ impl Seek for AtomicFile {
     }
 }
 
+/// How the temporary name of a file begins. The name itself is cut, because a directory allows no more than 255 bytes.
+fn prefix(target: &Path) -> OsString {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let name: String = name.chars().take(50).collect();
+    format!(".{name}.boltzflow-").into()
+}
+
 /// The directory of a file.
 fn directory(path: &Path) -> &Path {
     path.parent()
@@ -153,6 +192,26 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         AtomicFile::write_all_to(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_a_killed_process_leaves_of_one_file_is_swept_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["out.txt", "other.txt"] {
+            AtomicFile::write_all_to(&path(name), b"whole").unwrap();
+            // As after a kill, nothing removes the temporary file.
+            std::mem::forget(AtomicFile::create(&path(name)).unwrap());
+        }
+        AtomicFile::sweep(&path("out.txt")).unwrap();
+        let mut left: Vec<String> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left.len(), 3, "{left:?}");
+        assert!(left[0].starts_with(".other.txt.boltzflow-"), "{left:?}");
+        assert_eq!(left[1..], ["other.txt", "out.txt"]);
     }
 
     #[test]

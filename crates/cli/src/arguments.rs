@@ -1,22 +1,32 @@
 //! What the program is told.
 
+mod batch;
+mod system;
+
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::System;
-use boltzflow_chemio::{ReadOptions, Record, read};
-use boltzflow_energy::{Implicit, Prmtop, Target, Variant};
-use boltzflow_molecule::{Molecule, assign_bonds};
+use boltzflow_flow::simd::Level;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::device;
+pub use batch::{Shard, TimeLimit, duration, threads_of_environment};
+pub use system::SystemArguments;
 
 /// Conformers with exact log-densities and Boltzmann weights, from equivariant normalizing flows.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110)]
 pub struct Cli {
     /// Threads to use [default: SLURM_CPUS_PER_TASK, else OMP_NUM_THREADS, else all].
-    #[arg(long, global = true)]
-    pub threads: Option<usize>,
+    #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub threads: Option<u64>,
+    /// Where networks are evaluated; `wgpu` is in programs built with `make gpu`.
+    #[arg(long, global = true, value_enum, default_value_t = device::Kind::Cpu)]
+    pub device: device::Kind,
+    /// Vector instructions to use, because results are the same bits within one level only [default: the best of this processor].
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub simd: Option<Simd>,
     /// Print results as one JSON object.
     #[arg(long, global = true)]
     pub json: bool,
@@ -24,6 +34,30 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// Vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Simd {
+    /// What every processor of this kind has.
+    Baseline,
+    /// AVX2 with fused multiply-add.
+    Avx2,
+    /// AVX-512.
+    Avx512,
+}
+
+impl From<Simd> for Level {
+    fn from(simd: Simd) -> Self {
+        match simd {
+            Simd::Baseline => Self::Baseline,
+            Simd::Avx2 => Self::Avx2,
+            Simd::Avx512 => Self::Avx512,
+        }
+    }
+}
+
+/// TOML, in which configs and plans are kept, knows no larger numbers.
+const SEEDS: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -70,124 +104,6 @@ pub enum Command {
     Generate(Generate),
 }
 
-/// What an AMBER topology is immersed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Solvent {
-    /// Nothing.
-    Vacuum,
-    /// Hawkins, Cramer and Truhlar (1996).
-    Hct,
-    /// Onufriev, Bashford and Case (2004), model I.
-    Obc1,
-    /// Onufriev, Bashford and Case (2004), model II.
-    Obc2,
-}
-
-impl From<Solvent> for Implicit {
-    fn from(solvent: Solvent) -> Self {
-        match solvent {
-            Solvent::Vacuum => Self::Vacuum,
-            Solvent::Hct => Self::Hct,
-            Solvent::Obc1 => Self::Obc1,
-            Solvent::Obc2 => Self::Obc2,
-        }
-    }
-}
-
-/// A toy, or a molecule under a force field.
-#[derive(Args, Debug)]
-pub struct SystemArguments {
-    /// A toy target in place of a molecule: `dw4`, or `lj:N,eps,k`.
-    #[arg(long)]
-    pub target: Option<Target>,
-    /// The toy's kT.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    pub kt: f64,
-    /// The molecule's structure file (PDB, XYZ, SDF).
-    #[arg(long, value_name = "FILE")]
-    pub molecule: Option<PathBuf>,
-    /// What the molecule is, where its file has no bonds.
-    #[arg(long, value_name = "TEXT")]
-    pub smiles: Option<String>,
-    /// An SDF file that says what the molecule is, where its file has no bonds.
-    #[arg(long, value_name = "FILE", conflicts_with = "smiles")]
-    pub template: Option<PathBuf>,
-    /// `mmff94`, `mmff94s`, or an AMBER topology, FILE.prmtop.
-    #[arg(long, default_value = "mmff94s", value_name = "NAME|FILE")]
-    pub force_field: String,
-    /// The implicit solvent of an AMBER topology.
-    #[arg(long, value_enum, default_value_t = Solvent::Vacuum)]
-    pub implicit: Solvent,
-    /// The temperature in K.
-    #[arg(long, default_value_t = 300.0, allow_negative_numbers = true)]
-    pub temperature: f64,
-}
-
-impl SystemArguments {
-    /// Sets up what these arguments name; `input` is the molecule's file where the verb takes it as its own argument.
-    pub fn system(&self, input: Option<&PathBuf>) -> Result<System> {
-        match (self.target, input.or(self.molecule.as_ref())) {
-            (Some(target), None) => Ok(System::toy(target, self.kt)?),
-            (None, Some(path)) => {
-                let record = read(path, &ReadOptions::default())?;
-                self.molecular(record)
-                    .with_context(|| format!("cannot set up the molecule of {}", path.display()))
-            }
-            (Some(_), Some(path)) => bail!(
-                "both --target and {} were given; choose one",
-                path.display()
-            ),
-            (None, None) => {
-                bail!("nothing to sample: give a structure file, or --target dw4 or lj:N,eps,k")
-            }
-        }
-    }
-
-    /// Sets up the molecule of a record.
-    pub fn molecular(&self, record: Record) -> Result<System> {
-        let variant = match self.force_field.as_str() {
-            "mmff94" => Variant::Mmff94,
-            "mmff94s" => Variant::Mmff94s,
-            path if path.ends_with("top") || path.ends_with("parm7") => {
-                let prmtop = Prmtop::open(path)?;
-                let implicit = self.implicit.into();
-                return Ok(System::amber(
-                    &prmtop,
-                    implicit,
-                    &record.molecule,
-                    record.conformers,
-                    self.temperature,
-                )?);
-            }
-            other => bail!(
-                "{other:?} is no force field; there are mmff94, mmff94s and AMBER topologies (FILE.prmtop)"
-            ),
-        };
-        if self.implicit != Solvent::Vacuum {
-            bail!(
-                "--implicit goes with an AMBER topology; {} knows no solvent",
-                self.force_field
-            );
-        }
-        let molecule = self.with_bonds(record.molecule, record.conformers.get(0))?;
-        Ok(System::mmff(
-            molecule,
-            record.conformers,
-            variant,
-            self.temperature,
-        )?)
-    }
-
-    fn with_bonds(&self, molecule: Molecule, positions: &[f64]) -> Result<Molecule> {
-        let template = match (&self.smiles, &self.template) {
-            (Some(text), _) => Molecule::from_smiles(text)?,
-            (None, Some(path)) => read(path, &ReadOptions::default())?.molecule,
-            (None, None) => return Ok(molecule),
-        };
-        Ok(assign_bonds(&molecule, positions, &template)?)
-    }
-}
-
 /// See [`Command::Info`].
 #[derive(Args, Debug)]
 pub struct Info {
@@ -216,7 +132,7 @@ pub struct Simulate {
     #[arg(short, long)]
     pub output: PathBuf,
     /// Seed of all random numbers.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
     /// Temperatures of the ladder, from the system's own up to --hottest times it.
     #[arg(long, default_value_t = 6)]
@@ -236,6 +152,8 @@ pub struct Simulate {
     /// Replace an existing output.
     #[arg(long)]
     pub overwrite: bool,
+    #[command(flatten)]
+    pub limit: TimeLimit,
 }
 
 /// See [`Command::Train`].
@@ -255,6 +173,8 @@ pub struct Train {
     /// Start afresh where a checkpoint of another run stands.
     #[arg(long)]
     pub overwrite: bool,
+    #[command(flatten)]
+    pub limit: TimeLimit,
 }
 
 /// See [`Command::Sample`].
@@ -269,7 +189,7 @@ pub struct Sample {
     #[arg(short, long)]
     pub output: PathBuf,
     /// Seed: sample k is a function of it and of k.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
     /// Draw only the chunks ≡ i (mod n), `i/n`; `auto` takes them from Slurm's array variables.
     #[arg(long, value_name = "i/n")]
@@ -280,6 +200,8 @@ pub struct Sample {
     /// Replace an output of another run.
     #[arg(long)]
     pub overwrite: bool,
+    #[command(flatten)]
+    pub limit: TimeLimit,
 }
 
 /// See [`Command::Merge`].
@@ -307,7 +229,7 @@ pub struct Density {
     #[arg(short, long)]
     pub output: PathBuf,
     /// Seed of Hutchinson's probes, where the divergence is estimated.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
     /// Replace an existing output.
     #[arg(long)]
@@ -331,7 +253,7 @@ pub struct Reweight {
     #[arg(long, value_name = "SECONDS")]
     pub sampling_core_seconds: Option<f64>,
     /// Seed of the bootstrap.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
     /// Replace existing outputs.
     #[arg(long)]
@@ -375,89 +297,71 @@ pub struct Generate {
     pub input: Option<PathBuf>,
     #[command(flatten)]
     pub system: SystemArguments,
-    /// Samples to draw.
-    #[arg(short = 'n', long)]
-    pub count: u64,
+    /// Samples to draw; with --budget as many as there is time for, if not given.
+    #[arg(short = 'n', long, required_unless_present = "budget")]
+    pub count: Option<u64>,
     /// The file to write: weighted structures (SDF or extended XYZ by extension).
     #[arg(short, long)]
     pub output: PathBuf,
     /// Seed of everything.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
     /// A trained flow of this molecule, in place of simulation and training.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
-    /// The experiment, in place of the built-in one.
-    #[arg(long)]
+    /// The experiment (TOML), in place of the built-in one.
+    #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     pub config: Option<PathBuf>,
+    /// Frames to simulate and learn from [default: 8000].
+    #[arg(long, conflicts_with_all = ["checkpoint", "budget"])]
+    pub frames: Option<u64>,
+    /// Choose frames and training steps so that the whole takes about this long here, such as 90s, 10m or 2h. The counts are kept in
+    /// OUTPUT.plan.toml, and a resumed run uses them again.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub budget: Option<Duration>,
+    /// Draw only the chunks ≡ i (mod n), `i/n`, of a run with --checkpoint, which its shards share; `auto` takes them from Slurm's
+    /// array variables. Each shard has its own OUTPUT; `merge` joins their OUTPUT.samples.npz, and `reweight` weights the whole.
+    #[arg(long, value_name = "i/n", requires = "checkpoint")]
+    pub shard: Option<String>,
     /// Replace an existing output.
     #[arg(long)]
     pub overwrite: bool,
+    #[command(flatten)]
+    pub limit: TimeLimit,
 }
 
-/// What a batch system grants: `SLURM_CPUS_PER_TASK`, else `OMP_NUM_THREADS`.
-pub fn threads_of_environment() -> Option<usize> {
-    ["SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok()?.trim().parse().ok())
-        .filter(|threads| *threads > 0)
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-/// Which chunks a shard draws: `index` modulo `count`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    /// From 0.
-    pub index: u64,
-    /// How many there are.
-    pub count: u64,
-}
+    use clap::CommandFactory;
 
-impl Shard {
-    /// From `i/n`, or `auto`; the whole where nothing was given.
-    pub fn parse(text: Option<&str>) -> Result<Self> {
-        let shard = match text {
-            None => Self { index: 0, count: 1 },
-            Some("auto") => Self::of_slurm()?,
-            Some(text) => {
-                let numbers = text
-                    .split_once('/')
-                    .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-                let Some((index, count)) = numbers else {
-                    bail!("--shard {text:?} is not `i/n` such as 0/4, nor `auto`")
-                };
-                Self { index, count }
+    use super::*;
+
+    #[test]
+    fn the_example_of_every_verb_is_understood_and_its_files_are_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let examples: Vec<&str> = help
+                .lines()
+                .map(str::trim)
+                .filter(|line| line.starts_with("boltzflow "))
+                .collect();
+            assert!(!examples.is_empty(), "{} has no example", verb.get_name());
+            for example in examples {
+                let words = example.split_whitespace();
+                assert!(
+                    Cli::try_parse_from(words.clone()).is_ok(),
+                    "{example} is refused"
+                );
+                for file in
+                    words.filter(|word| word.starts_with("data/") || word.starts_with("configs/"))
+                {
+                    assert!(root.join(file).exists(), "{file} of {example} is missing");
+                }
             }
-        };
-        if shard.index >= shard.count {
-            bail!(
-                "shard {}/{} does not exist: i goes from 0 to n − 1",
-                shard.index,
-                shard.count
-            );
         }
-        Ok(shard)
-    }
-
-    fn of_slurm() -> Result<Self> {
-        let number = |name: &str| -> Result<u64> {
-            let value = std::env::var(name).with_context(|| {
-                format!("--shard auto needs {name}, which Slurm sets in job arrays")
-            })?;
-            value
-                .parse()
-                .with_context(|| format!("{name} is {value:?}, not a number"))
-        };
-        let [id, first, last, count] =
-            ["ID", "MIN", "MAX", "COUNT"].map(|name| number(&format!("SLURM_ARRAY_TASK_{name}")));
-        let (id, first, last, count) = (id?, first?, last?, count?);
-        if last.checked_sub(first).map(|span| span + 1) != Some(count) || id < first {
-            bail!(
-                "the job array {first}-{last} has {count} tasks, so its step is not 1; give --shard i/n instead"
-            );
-        }
-        Ok(Self {
-            index: id - first,
-            count,
-        })
     }
 }

@@ -2,12 +2,19 @@
 
 mod data;
 mod energy;
+mod estimate;
 mod evaluation;
 mod generate;
+mod plan;
 mod sampling;
 mod simulation;
 mod training;
 mod weighting;
+
+use std::path::Path;
+
+use anyhow::Result;
+use boltzflow_chemio::AtomicFile;
 
 use data::{check_fit, has_extension};
 pub use data::{density, info};
@@ -18,4 +25,39 @@ pub use sampling::{merge, sample};
 pub use simulation::simulate;
 pub use training::train;
 pub use weighting::reweight;
-use weighting::{Weighted, read_samples};
+use weighting::{Weighted, check_structures, read_samples};
+
+/// What to do with an output of another run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it and say so.
+    Refuse,
+    /// Put the new one in its place.
+    Replace,
+}
+
+impl Existing {
+    /// As `--overwrite` says.
+    pub fn from_flag(overwrite: bool) -> Self {
+        if overwrite {
+            Self::Replace
+        } else {
+            Self::Refuse
+        }
+    }
+}
+
+/// Refuses an output that cannot be written, before any work is done for it, and removes what a killed run has left of it half written.
+fn prepare(path: &Path) -> Result<()> {
+    // It is dropped, so nothing stays.
+    AtomicFile::create(path)?;
+    Ok(AtomicFile::sweep(path)?)
+}
+
+/// Removes a file that may not be there.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -2,15 +2,19 @@
 
 mod arguments;
 mod commands;
+mod device;
 mod interrupt;
+mod memory;
+mod progress;
 mod report;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use boltzflow_flow::simd::Level;
 use clap::Parser;
 
-use arguments::{Cli, Command};
+use arguments::{Cli, Command, Simd};
 use interrupt::Interrupted;
 
 /// Unfinished, to be run again (`EX_TEMPFAIL` of sysexits.h).
@@ -34,11 +38,16 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<()> {
     boltzflow_boltzmann::keep_pages();
     let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = cli.threads.or_else(arguments::threads_of_environment) {
+    let threads = cli.threads.map(|threads| threads as usize);
+    if let Some(threads) = threads.or_else(arguments::threads_of_environment) {
         pool = pool.num_threads(threads);
     }
     pool.build_global()?;
     interrupt::watch()?;
+    if let Some(simd) = cli.simd {
+        pin(simd)?;
+    }
+    device::choose(cli.device)?;
     match &cli.command {
         Command::Info(arguments) => commands::info(arguments),
         Command::Energy(arguments) => commands::energy(arguments, cli.json),
@@ -51,4 +60,21 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Evaluate(arguments) => commands::evaluate(arguments, cli.json),
         Command::Generate(arguments) => commands::generate(arguments, cli.json),
     }
+}
+
+/// Fixes the vector instructions of networks and force fields.
+fn pin(simd: Simd) -> Result<()> {
+    let level = Level::from(simd);
+    if !level.pin() {
+        bail!(
+            "this processor has no {level:?} instructions, its best level is {:?}; give --simd for that or a lower one",
+            Level::detected()
+        );
+    }
+    boltzflow_energy::simd::limit(match simd {
+        Simd::Baseline => boltzflow_energy::simd::Widest::Portable,
+        Simd::Avx2 => boltzflow_energy::simd::Widest::Avx2,
+        Simd::Avx512 => boltzflow_energy::simd::Widest::Avx512,
+    });
+    Ok(())
 }

@@ -7,21 +7,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{Estimate, TorsionSummary};
 use boltzflow_chemio::{Array, AtomicFile, Npz};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-
-/// A bar on a terminal, nothing but the message elsewhere.
-pub fn progress(length: u64, message: &str) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {eta}")
-        .expect("a fixed template");
-    bar.set_style(style.progress_chars("=> "));
-    bar.set_message(message.to_owned());
-    if bar.is_hidden() {
-        eprintln!("{message}: {length}");
-    }
-    bar
-}
 
 /// Prints a line of results.
 pub fn say(line: impl Display) -> Result<()> {

@@ -31,6 +31,7 @@ mod minimise;
 mod mmff;
 mod prmtop;
 mod random;
+pub mod simd;
 mod toy;
 
 pub use amber::{AmberEnergy, Implicit};

@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 use boltzflow_boltzmann::{Checkpoint, Model, System, read_positions, sampling};
 use boltzflow_chemio::{Array, Npz, ReadOptions, read_records};
 use boltzflow_molecule::Conformers;
-use burn::tensor::Device;
 
 use crate::arguments::{Density, Info};
-use crate::report::{self, say};
+use crate::device;
+use crate::progress::Progress;
+use crate::report::say;
 
 pub fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension()
@@ -64,14 +65,14 @@ pub fn density(arguments: &Density) -> Result<()> {
         );
     }
     let checkpoint = Checkpoint::read(&arguments.checkpoint)?;
-    let model = checkpoint.model(&Device::flex())?;
+    let model = checkpoint.model(&device::current())?;
     let conformers = read_positions(&arguments.input)?;
     check_fit(&model, &conformers, &arguments.input)?;
     let named = &arguments.system;
     let system = (named.target.is_some() || named.molecule.is_some())
         .then(|| named.system(None))
         .transpose()?;
-    let bar = report::progress(conformers.len() as u64, "log-densities");
+    let bar = Progress::new(conformers.len() as u64, 0, "log-densities");
     let drawn = sampling::density(
         &model,
         &conformers,

@@ -10,11 +10,11 @@ use boltzflow_boltzmann::{
 use boltzflow_chemio::read_npy;
 use boltzflow_flow::Divergence;
 use boltzflow_molecule::Conformers;
-use burn::tensor::Device;
 
 use super::{check_fit, has_extension, read_samples};
 use crate::arguments::Evaluate;
-use crate::report;
+use crate::progress::Progress;
+use crate::{device, report};
 
 pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     let system = arguments.system.system(None)?;
@@ -26,7 +26,7 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
             checkpoint.description.target
         );
     }
-    let model = checkpoint.model(&Device::flex())?;
+    let model = checkpoint.model(&device::current())?;
     let reference = reference(arguments, &system, &model)?;
     let log_q = folded_log_densities(&system, &model, &reference)?;
     let target = TargetSamples::new(&system, reference)?;
@@ -84,7 +84,7 @@ fn folded_log_densities(
             "warning: the divergence is estimated, so log q is noisy, and the forward ESS biased"
         );
     }
-    let bar = report::progress(reference.len() as u64, "log-densities of the reference");
+    let bar = Progress::new(reference.len() as u64, 0, "log-densities of the reference");
     let drawn = sampling::density(model, reference, 0, sampling::CHUNK, |done| {
         bar.inc(done as u64);
     })?;

@@ -1,114 +1,228 @@
 //! `generate`: from one file to weighted conformers.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
     Alike, Checkpoint, Config, Cost, ModelConfig, Pairing, Part, Spent, System, TrainingConfig,
+    sampling::CHUNK,
 };
-use boltzflow_energy::{Settings, geometric_ladder};
+use boltzflow_energy::Settings;
 use boltzflow_flow::ode::Steps;
+use boltzflow_flow::simd::Level;
 use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
-use burn::tensor::Device;
 
-use super::{Weighted, sampling, simulation, training};
+use super::estimate::Rates;
+use super::plan::{Found, Learning, Plan, Request};
+use super::{
+    Existing, Weighted, check_structures, prepare, remove, sampling, simulation, training,
+};
 use crate::arguments::{Generate, Shard};
-use crate::report;
+use crate::memory::Need;
+use crate::{device, interrupt, report};
 
-/// Frames to learn from.
+/// Frames to learn from, unless asked otherwise.
 const FRAMES: u64 = 8000;
 
+/// The files of a run. The state of the simulation is removed at the end, all others stay.
+struct Files {
+    output: PathBuf,
+    plan: PathBuf,
+    state: PathBuf,
+    checkpoint: PathBuf,
+    samples: PathBuf,
+}
+
+impl Files {
+    fn beside(output: &Path) -> Self {
+        Self {
+            output: output.to_owned(),
+            plan: output.with_extension("plan.toml"),
+            state: output.with_extension("state.json"),
+            checkpoint: output.with_extension("safetensors"),
+            samples: output.with_extension("samples.npz"),
+        }
+    }
+}
+
 pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
-    if arguments.count == 0 {
+    interrupt::stop_within(arguments.limit.get());
+    if arguments.count == Some(0) {
         bail!("-n 0 asks for no samples; give at least 1");
     }
-    let output = &arguments.output;
-    if output.exists() && !arguments.overwrite {
-        bail!(
-            "{} exists; give --overwrite to replace it",
-            output.display()
-        );
+    let shard = Shard::parse(arguments.shard.as_deref())?;
+    let files = Files::beside(&arguments.output);
+    let existing = Existing::from_flag(arguments.overwrite);
+    for path in [&files.output, &files.plan, &files.state, &files.checkpoint] {
+        prepare(path)?;
     }
     let system = arguments.system.system(arguments.input.as_ref())?;
-    let checkpoint = match &arguments.checkpoint {
-        Some(path) => {
-            let checkpoint = Checkpoint::read(path)?;
-            if !checkpoint.description.architecture.is_of(&system) {
-                bail!(
-                    "{} is a flow of another molecule or atom order ({})",
-                    path.display(),
-                    checkpoint.description.target
-                );
+    let given = arguments
+        .checkpoint
+        .as_ref()
+        .map(|path| given(path, &system))
+        .transpose()?;
+    if system.molecule.is_some() {
+        check_structures(&files.output, &system)?;
+    }
+    // What an earlier part of this run has taken is not known.
+    let is_fresh = !files.plan.exists();
+    let plan = settle(arguments, &system, given.as_ref(), shard, &files)?;
+    eprintln!("{}", plan.seconds);
+
+    let mut cost = Cost {
+        threads: rayon::current_num_threads(),
+        parts: Vec::new(),
+    };
+    let mut spent = |part, energy_calls, started: Instant| {
+        cost.parts.push(Spent {
+            part,
+            energy_calls,
+            seconds: is_fresh.then(|| started.elapsed().as_secs_f64()),
+        });
+    };
+    let checkpoint = match (&plan.learning, given) {
+        (Some(learning), _) => {
+            let started = Instant::now();
+            let save = simulation::Save {
+                path: &files.state,
+                existing,
+            };
+            let settings = learning.simulation.clone();
+            let frames = simulation::run(&system, settings, learning.frames, save)?;
+            spent(Part::Simulation, learning.energy_calls(), started);
+            let started = Instant::now();
+            let checkpoint = training::Job {
+                system: &system,
+                config: &learning.experiment,
+                data: &frames.conformers,
+                path: &files.checkpoint,
+                existing,
             }
+            .run()?;
+            spent(Part::Training, 0, started);
             checkpoint
         }
-        None => learn(arguments, &system)?,
+        (None, Some(checkpoint)) => checkpoint,
+        (None, None) => bail!(
+            "{} plans no training, and no --checkpoint was given",
+            files.plan.display()
+        ),
     };
-    let model = checkpoint.model(&Device::flex())?;
-    let samples = output.with_extension("samples.npz");
-    let whole = Shard { index: 0, count: 1 };
-    let is_fresh = !samples.exists() && !samples.with_extension("chunks").exists();
     let started = Instant::now();
-    let file = sampling::run(
-        &model,
-        &checkpoint,
-        arguments.seed,
-        arguments.count,
-        whole,
-        &samples,
-        arguments.overwrite,
-    )?;
-    let sampling = Spent {
-        part: Part::Sampling,
-        energy_calls: 0,
-        seconds: is_fresh.then(|| started.elapsed().as_secs_f64()),
-    };
-    let cost = Cost {
-        threads: rayon::current_num_threads(),
-        parts: vec![sampling],
-    };
-    let weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
-    if system.molecule.is_some() {
-        weighted.write(output)?;
+    let file = sampling::Job {
+        model: &checkpoint.model(&device::current())?,
+        flow: &checkpoint.fingerprint(),
+        seed: arguments.seed,
+        count: plan.samples,
+        shard,
+        output: &files.samples,
+        existing,
     }
+    .run()?;
+    spent(Part::Sampling, 0, started);
+    let weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
+    // It is written last and under a plan of its own, so one that is there is this run's.
+    if files.output.exists() {
+        eprintln!("{} is complete already", files.output.display());
+    } else if system.molecule.is_some() {
+        weighted.write(&files.output)?;
+    }
+    remove(&files.state)?;
     report::print(&weighted.summary, json)
 }
 
-/// Simulates and trains, or goes on where an earlier run of the same command stopped.
-fn learn(arguments: &Generate, system: &System) -> Result<Checkpoint> {
-    let config = match &arguments.config {
-        Some(path) => Config::read(path)?,
-        None => built_in(arguments.seed),
+/// The trained flow that was given, if it is of this molecule.
+fn given(path: &Path, system: &System) -> Result<Checkpoint> {
+    let checkpoint = Checkpoint::read(path)?;
+    if !checkpoint.description.architecture.is_of(system) {
+        bail!(
+            "{} is a flow of another molecule or atom order ({})",
+            path.display(),
+            checkpoint.description.target
+        );
+    }
+    Ok(checkpoint)
+}
+
+/// The plan of an earlier part of this run, or a new one, written down.
+fn settle(
+    arguments: &Generate,
+    system: &System,
+    given: Option<&Checkpoint>,
+    shard: Shard,
+    files: &Files,
+) -> Result<Plan> {
+    let config = arguments.config.as_deref().map(Config::read).transpose()?;
+    let request = Request {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        system: simulation::identity(system)?,
+        seed: arguments.seed,
+        simd: Level::current(),
+        device: device::kind(),
+        chunk: CHUNK,
+        shard: [shard.index, shard.count],
+        samples: arguments.count,
+        frames: arguments.frames,
+        budget: arguments.budget.map(|budget| budget.as_secs_f64()),
+        checkpoint: given.map(Checkpoint::fingerprint),
+        config: config.clone(),
     };
-    let settings = Settings {
-        temperatures: geometric_ladder(system.temperature, 3.0 * system.temperature, 4),
+    match request.find(&files.plan)? {
+        Found::Same(plan) => return Ok(*plan),
+        Found::Other(what) if !arguments.overwrite => bail!(
+            "{} is of another run ({what}); give --overwrite to replace its outputs",
+            files.plan.display()
+        ),
+        Found::Nothing if files.output.exists() && !arguments.overwrite => bail!(
+            "{} exists; give --overwrite to replace it",
+            files.output.display()
+        ),
+        Found::Nothing | Found::Other(_) => {}
+    }
+    let learning = given.is_none().then(|| Learning {
+        frames: arguments.frames.unwrap_or(FRAMES),
+        simulation: ladders(system, arguments.seed),
+        experiment: config.unwrap_or_else(|| built_in(arguments.seed)),
+    });
+    let (rates, model) = match (&learning, given) {
+        (None, Some(checkpoint)) => {
+            let model = checkpoint.model(&device::current())?;
+            (Rates::of_model(system, &model)?, model)
+        }
+        (Some(learning), _) => {
+            let (frames, experiment) = (learning.frames, &learning.experiment);
+            Need::simulation(frames, system.start.size()).check()?;
+            Need::training(experiment, &system.features(experiment.model.alike), frames).check()?;
+            Rates::of_run(system, &learning.simulation, experiment)?
+        }
+        (None, None) => unreachable!("there is learning where no flow was given"),
+    };
+    let plan = Plan::new(request, learning, &rates)?;
+    Need::sampling(&model, shard.share(plan.samples)).check()?;
+    // What another run has left would be taken for this one's.
+    for path in [&files.output, &files.samples, &files.state] {
+        remove(path)?;
+    }
+    plan.write(&files.plan)?;
+    Ok(plan)
+}
+
+/// The replica exchange that `generate` learns from.
+pub(super) fn ladders(system: &System, seed: u64) -> Settings {
+    Settings {
+        temperatures: simulation::ladder(system.temperature, 3.0, 4),
         ladders: 4,
         propagator: simulation::propagator(system),
         burn_in: 400,
         stride: 2,
-        seed: arguments.seed,
-    };
-    let replicas = settings.replicas() as u64;
-    let calls =
-        simulation::rounds(&settings, FRAMES) * replicas * settings.evaluations_per_round() as u64;
-    eprintln!(
-        "plan: {calls} energy calls of replica exchange, {} training steps of {} pairs, {} samples with exact log-density",
-        config.training.steps, config.training.batch, arguments.count
-    );
-    let state = arguments.output.with_extension("state.json");
-    let frames = simulation::run(system, settings, FRAMES, Some(&state))?;
-    let path = arguments.output.with_extension("safetensors");
-    training::run(
-        system,
-        &config,
-        &frames.conformers,
-        &path,
-        arguments.overwrite,
-    )
+        seed,
+    }
 }
 
 /// What `generate` trains where no config is given: small enough for ten minutes on two cores.
-fn built_in(seed: u64) -> Config {
+pub(super) fn built_in(seed: u64) -> Config {
     Config {
         model: ModelConfig {
             width: 32,

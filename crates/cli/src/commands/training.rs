@@ -1,26 +1,49 @@
 //! `train`.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
     Architecture, Checkpoint, Config, Description, FORMAT, Model, System, Training, digest,
     read_positions,
 };
+use boltzflow_chemio::AtomicFile;
 use boltzflow_molecule::Conformers;
-use burn::tensor::Device;
 
+use super::{Existing, prepare};
 use crate::arguments::Train;
-use crate::{interrupt, report};
+use crate::memory::Need;
+use crate::progress::Progress;
+use crate::{device, interrupt, report};
 
 /// Steps between log lines.
 const LOG_EVERY: u64 = 100;
+/// Time between checkpoints, if that comes before the config's number of steps.
+const SAVE_AFTER: Duration = Duration::from_mins(1);
+
+/// What is to be trained, and where to.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// What the data belong to.
+    pub system: &'a System,
+    /// The experiment.
+    pub config: &'a Config,
+    /// What to learn from.
+    pub data: &'a Conformers,
+    /// The checkpoint.
+    pub path: &'a Path,
+    /// If there is one of another run.
+    pub existing: Existing,
+}
 
 pub fn train(arguments: &Train) -> Result<()> {
+    interrupt::stop_within(arguments.limit.get());
     let system = arguments.system.system(None)?;
     let config = Config::read(&arguments.config)?;
+    prepare(&arguments.output)?;
     let data = read_positions(&arguments.data)?;
     if data.points() != system.energy.points() || data.dims() != system.energy.dims() {
         bail!(
@@ -33,13 +56,14 @@ pub fn train(arguments: &Train) -> Result<()> {
             system.energy.dims()
         );
     }
-    let checkpoint = run(
-        &system,
-        &config,
-        &data,
-        &arguments.output,
-        arguments.overwrite,
-    )?;
+    let checkpoint = Job {
+        system: &system,
+        config: &config,
+        data: &data,
+        path: &arguments.output,
+        existing: Existing::from_flag(arguments.overwrite),
+    }
+    .run()?;
     report::say(format_args!(
         "{} steps done, best validation loss {:.5}; checkpoint {}",
         checkpoint.optimizer.step,
@@ -48,105 +72,141 @@ pub fn train(arguments: &Train) -> Result<()> {
     ))
 }
 
-/// Trains, from a checkpoint of the same run where there is one.
-pub fn run(
-    system: &System,
-    config: &Config,
-    data: &Conformers,
-    path: &Path,
-    overwrite: bool,
-) -> Result<Checkpoint> {
-    if data.len() < 2 {
-        bail!("{} configurations are too few to learn from", data.len());
-    }
-    let architecture = Architecture::new(config, system, data);
-    let description = Description {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        data: digest(data.positions()),
-        target: system.name.clone(),
-        atoms: system.molecule.as_ref().map_or_else(Vec::new, |reference| {
-            reference
-                .molecule
-                .atoms
-                .iter()
-                .map(|atom| atom.name.clone())
-                .collect()
-        }),
-        config: config.clone(),
-        architecture: architecture.clone(),
-    };
-    let model = Model::new(architecture, config.training.seed, &Device::flex())?;
-    let parameters = model.parameters().len();
-    let mut training = Training::new(
-        model,
-        &config.training,
-        data,
-        system.symmetry(config.model.alike),
-        system.reflections(),
-    );
-    if path.exists() {
-        match Checkpoint::read(path) {
-            Ok(old) if old.description == description => {
-                training.optimizer = old.optimizer;
-                training.progress = old.progress;
-            }
-            Ok(_) if !overwrite => bail!(
-                "{} is a checkpoint of another run; give --overwrite to replace it",
-                path.display()
-            ),
-            Err(error) if !overwrite => return Err(error.into()),
-            _ => {}
+impl Job<'_> {
+    /// Trains, from a checkpoint of the same run where there is one.
+    pub fn run(&self) -> Result<Checkpoint> {
+        let (config, data) = (self.config, self.data);
+        if data.len() < 2 {
+            bail!("{} configurations are too few to learn from", data.len());
         }
-    }
-    let log_path = path.with_extension("log.jsonl");
-    let mut log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&log_path)
-        .with_context(|| format!("cannot write the log {}", log_path.display()))?;
-    let bar = report::progress(
-        config.training.steps,
-        &format!("training {parameters} parameters, steps"),
-    );
-    bar.set_position(training.optimizer.step);
-    let save = |training: &Training| {
-        let checkpoint = Checkpoint {
+        let features = self.system.features(config.model.alike);
+        Need::training(config, &features, data.len() as u64).check()?;
+        let description = self.description();
+        let model = Model::new(
+            description.architecture.clone(),
+            config.training.seed,
+            &device::current(),
+        )?;
+        let parameters = model.parameters().len();
+        let mut training = Training::new(
+            model,
+            &config.training,
+            data,
+            self.system.symmetry(config.model.alike),
+            self.system.reflections(),
+        );
+        if let Some(old) = self.earlier(&description)? {
+            training.optimizer = old.optimizer;
+            training.progress = old.progress;
+            if training.is_finished() {
+                eprintln!("{} is complete already", self.path.display());
+            }
+        }
+        let checkpoint = |training: &Training| Checkpoint {
             description: description.clone(),
             optimizer: training.optimizer.clone(),
             progress: training.progress,
         };
-        checkpoint.write(path).map(|()| checkpoint)
-    };
-    let started = std::time::Instant::now();
-    while !training.is_finished() {
-        let step = training.advance();
-        bar.inc(1);
-        if !step.loss.is_finite() {
-            bail!(
-                "the loss at step {} is {}; use a smaller learning rate",
-                step.step,
-                step.loss
-            );
-        }
-        if step.step.is_multiple_of(LOG_EVERY) || step.validation.is_some() {
-            writeln!(log, "{}", serde_json::to_string(&step)?)?;
-            if let (true, Some(validation)) = (bar.is_hidden(), step.validation) {
-                let seconds = started.elapsed().as_secs();
-                eprintln!(
-                    "step {} loss {:.5} validation {validation:.5} ({seconds} s)",
-                    step.step, step.loss
+        let mut log = self.log(training.optimizer.step)?;
+        let progress = Progress::new(
+            config.training.steps,
+            training.optimizer.step,
+            &format!("training {parameters} parameters, steps"),
+        );
+        let mut saved = (training.optimizer.step, Instant::now());
+        while !training.is_finished() {
+            let stop = interrupt::check();
+            let step = training.optimizer.step;
+            let due = step.is_multiple_of(config.training.checkpoint_every)
+                || saved.1.elapsed() >= SAVE_AFTER
+                || stop.is_err();
+            if due && step > saved.0 {
+                checkpoint(&training).write(self.path)?;
+                saved = (step, Instant::now());
+            }
+            stop?;
+            let step = interrupt::timed(|| training.advance());
+            progress.inc(1);
+            if !step.loss.is_finite() {
+                bail!(
+                    "the loss at step {} is {}; use a smaller learning rate",
+                    step.step,
+                    step.loss
                 );
             }
+            if step.step.is_multiple_of(LOG_EVERY) || step.validation.is_some() {
+                writeln!(log, "{}", serde_json::to_string(&step)?)?;
+                if let Some(validation) = step.validation {
+                    progress.note(format_args!(
+                        "step {} loss {:.5} validation {validation:.5}",
+                        step.step, step.loss
+                    ));
+                }
+            }
         }
-        if step.step.is_multiple_of(config.training.checkpoint_every) {
-            save(&training)?;
+        progress.finish_and_clear();
+        let checkpoint = checkpoint(&training);
+        if training.optimizer.step > saved.0 {
+            checkpoint.write(self.path)?;
         }
-        if interrupt::asked() {
-            save(&training)?;
-            interrupt::check()?;
+        Ok(checkpoint)
+    }
+
+    /// Everything about this training but its numbers.
+    fn description(&self) -> Description {
+        let names = self.system.molecule.as_ref().map(|reference| {
+            let atoms = reference.molecule.atoms.iter();
+            atoms.map(|atom| atom.name.clone()).collect()
+        });
+        Description {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            data: digest(self.data.positions()),
+            target: self.system.name.clone(),
+            atoms: names.unwrap_or_default(),
+            config: self.config.clone(),
+            architecture: Architecture::new(self.config, self.system, self.data),
         }
     }
-    bar.finish_and_clear();
-    Ok(save(&training)?)
+
+    /// The checkpoint of an earlier part of this run.
+    fn earlier(&self, description: &Description) -> Result<Option<Checkpoint>> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        match (Checkpoint::read(self.path), self.existing) {
+            (Ok(old), _) if old.description == *description => Ok(Some(old)),
+            (_, Existing::Replace) => Ok(None),
+            (Ok(_), Existing::Refuse) => bail!(
+                "{} is a checkpoint of another run; give --overwrite to replace it",
+                self.path.display()
+            ),
+            (Err(error), Existing::Refuse) => Err(error.into()),
+        }
+    }
+
+    /// The log, without the lines of steps that will be done again.
+    fn log(&self, step: u64) -> Result<File> {
+        let path = self.path.with_extension("log.jsonl");
+        prepare(&path)?;
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let is_done = |line: &&str| {
+            let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
+            line.and_then(|line| line["step"].as_u64())
+                .is_some_and(|number| number <= step)
+        };
+        let kept: String = text
+            .lines()
+            .filter(is_done)
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        if kept != text {
+            AtomicFile::write_all_to(&path, kept.as_bytes())?;
+        }
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("cannot write the log {}", path.display()))
+    }
 }

@@ -199,16 +199,17 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// Asks the machine.
+    /// Asks the machine, within what [`crate::simd::limit`] leaves.
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
+            use crate::simd::{Widest, allows};
             let fused = std::arch::is_x86_feature_detected!("avx2")
                 && std::arch::is_x86_feature_detected!("fma");
-            if fused && std::arch::is_x86_feature_detected!("avx512f") {
+            if fused && std::arch::is_x86_feature_detected!("avx512f") && allows(Widest::Avx512) {
                 return Self::Avx512;
             }
-            if fused {
+            if fused && allows(Widest::Avx2) {
                 return Self::Avx2;
             }
         }

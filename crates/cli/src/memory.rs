@@ -1,0 +1,217 @@
+//! Whether the machine has the memory that a job will take, before the job starts.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use boltzflow_boltzmann::{Config, Features, Model, sampling};
+use boltzflow_flow::{Divergence, VectorField};
+
+/// Bytes of the networks' numbers.
+const SINGLE: f64 = 4.0;
+/// Bytes of all other numbers.
+const DOUBLE: f64 = 8.0;
+/// Square matrices in a layer of the network.
+const MATRICES: f64 = 7.0;
+/// Tensors over all pairs of points that one layer keeps for reverse mode.
+const KEPT: f64 = 16.0;
+/// Tensors as large as the widest one that live at the same time when a divergence is taken.
+const LIVE: f64 = 12.0;
+/// Values that a pass for the divergence holds at least, because samples are taken together up to there.
+const PASS: f64 = (1 << 20) as f64;
+/// Pairs that one thread differentiates at a time.
+const PIECE: f64 = 16.0;
+
+/// What a job will take, by part, in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Need {
+    /// Which job.
+    job: &'static str,
+    /// What for, and how much.
+    parts: Vec<(&'static str, f64)>,
+    /// How to need less.
+    way_out: &'static str,
+}
+
+impl Need {
+    /// Of recording `frames` configurations of `size` coordinates.
+    pub fn simulation(frames: u64, size: usize) -> Self {
+        // The frames, their bits on the way to the disk, and the text of these.
+        let each = size as f64 * (2.0 * DOUBLE + 24.0);
+        Self {
+            job: "simulating",
+            parts: vec![("frames", frames as f64 * each)],
+            way_out: "ask for fewer frames",
+        }
+    }
+
+    /// Of training on `frames` configurations. It is known before the network is made.
+    pub fn training(config: &Config, features: &Features, frames: u64) -> Self {
+        let (width, layers) = (config.model.width as f64, config.model.layers as f64);
+        let (points, size) = (
+            features.points as f64,
+            (features.points * features.dims) as f64,
+        );
+        let threads = rayon::current_num_threads() as f64;
+        let pieces = (config.training.batch as f64 / PIECE).ceil();
+        let parameters = SINGLE * layers * MATRICES * width * width;
+        // The optimiser's four vectors, as many in a checkpoint and its bytes, a model and gradients for each thread, a gradient a piece.
+        let copies = 12.0 + 3.0 * threads + pieces;
+        let graph = SINGLE * PIECE * points * points * width * layers * KEPT;
+        Self {
+            job: "training",
+            parts: vec![
+                ("parameters and their gradients", parameters * copies),
+                ("activations", graph * threads.min(pieces)),
+                ("data", frames as f64 * size * DOUBLE * 4.0),
+            ],
+            way_out: "use a smaller model.width, model.layers or training.batch, or fewer --threads",
+        }
+    }
+
+    /// Of drawing `count` samples.
+    pub fn sampling(model: &Model, count: u64) -> Self {
+        let (points, dims) = (model.points(), model.dims());
+        let threads = rayon::current_num_threads() as f64;
+        let divergence = model.continuous().field.divergence_size(points, dims) as f64;
+        let architecture = model.architecture();
+        let pass = match architecture.solver.divergence {
+            Divergence::Exact => divergence.max(PASS),
+            Divergence::Hutchinson { probes, .. } => {
+                let pairs = (points * points * architecture.model.width) as f64;
+                pairs * (probes + 1) as f64 * sampling::CHUNK as f64
+            }
+        };
+        let each = (2 * points * dims + 4) as f64;
+        Self {
+            job: "sampling",
+            parts: vec![
+                ("divergences", SINGLE * pass * LIVE * threads),
+                // By chunk, joined, and as the arrays of a file.
+                ("samples", count as f64 * each * DOUBLE * 3.0),
+            ],
+            way_out: "use fewer --threads, or draw the samples in several --shard i/n or runs",
+        }
+    }
+
+    fn total(&self) -> f64 {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Refuses a job that needs more than there is.
+    pub fn check(&self) -> Result<()> {
+        match available() {
+            Some(available) => self.fits(available),
+            None => Ok(()),
+        }
+    }
+
+    fn fits(&self, available: f64) -> Result<()> {
+        if self.total() <= available {
+            return Ok(());
+        }
+        let parts: Vec<String> = self
+            .parts
+            .iter()
+            .map(|(name, bytes)| format!("{name} {}", gigabytes(*bytes)))
+            .collect();
+        bail!(
+            "{} needs about {} of memory ({}), but {} are available; {}",
+            self.job,
+            gigabytes(self.total()),
+            parts.join(", "),
+            gigabytes(available),
+            self.way_out
+        )
+    }
+}
+
+fn gigabytes(bytes: f64) -> String {
+    format!("{:.2} GB", bytes / 1e9)
+}
+
+/// Bytes that this process can have: what Linux calls available, or less where a control group says so. None where neither is known.
+fn available() -> Option<f64> {
+    let machine = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| Some(1024.0 * field(&text, "MemAvailable:")?));
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    groups
+        .lines()
+        .flat_map(|line| group_headrooms(line, Path::new("/sys/fs/cgroup")))
+        .chain(machine)
+        .reduce(f64::min)
+}
+
+/// What the control group of a line of `/proc/self/cgroup`, and those around it, leave.
+fn group_headrooms(line: &str, root: &Path) -> Vec<f64> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+        return Vec::new();
+    };
+    let (root, limit, usage, cache) = match controllers {
+        "" => (
+            root.to_path_buf(),
+            "memory.max",
+            "memory.current",
+            "inactive_file ",
+        ),
+        "memory" => (
+            root.join("memory"),
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "total_inactive_file ",
+        ),
+        _ => return Vec::new(),
+    };
+    let number =
+        |path: &Path| -> Option<f64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
+    Path::new(path)
+        .ancestors()
+        .filter_map(|group| {
+            let folder = root.join(group.strip_prefix("/").unwrap_or(group));
+            let limit = number(&folder.join(limit))?;
+            let used = number(&folder.join(usage)).unwrap_or(0.0);
+            let statistics =
+                std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+            let reclaimable = field(&statistics, cache).unwrap_or(0.0);
+            Some((limit - used + reclaimable).max(0.0))
+        })
+        .collect()
+}
+
+/// The number after a name at the beginning of a line.
+fn field(text: &str, name: &str) -> Option<f64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+    use super::*;
+
+    #[test]
+    fn a_job_too_large_is_refused_with_numbers_and_a_way_out() {
+        let need = Need::simulation(1_000_000, 100);
+        assert!(need.fits(need.total()).is_ok());
+        let message = need.fits(1e9).unwrap_err().to_string();
+        for part in ["4.00 GB", "1.00 GB", "fewer frames"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_control_group_leaves_its_limit_less_what_is_used_and_cannot_be_freed() {
+        let root = std::env::temp_dir().join(format!("boltzflow-cgroup-{}", std::process::id()));
+        let group = root.join("a/b");
+        std::fs::create_dir_all(&group).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(group.join(name), text).unwrap();
+        write("memory.max", "1000\n");
+        write("memory.current", "700\n");
+        write("memory.stat", "anon 500\ninactive_file 200\n");
+        std::fs::write(root.join("a/memory.max"), "max\n").unwrap();
+        assert_eq!(group_headrooms("0::/a/b", &root), [500.0]);
+        assert!(group_headrooms("5:cpu:/a/b", &root).is_empty());
+        std::fs::remove_dir_all(root).unwrap();
+    }
+}
