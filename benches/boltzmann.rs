@@ -1,8 +1,4 @@
 //! Pairing of noise and data, and the diagnostics of weights.
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make undocumented functions"
-)]
 
 mod settings;
 
@@ -29,7 +25,7 @@ fn pairing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pairing of 64 clusters of 13");
     group.throughput(Throughput::Elements(BATCH));
     group.bench_function("aligned", |bench| {
-        bench.iter(|| copies.aligned(&noise, &data))
+        bench.iter(|| copies.aligned(&noise, &data));
     });
     group.bench_function("optimal transport", |bench| {
         bench.iter(|| copies.transported(&noise, &data));

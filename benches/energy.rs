@@ -1,8 +1,4 @@
 //! Energies with gradients, on one thread.
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make undocumented functions"
-)]
 
 mod settings;
 

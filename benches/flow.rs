@@ -1,16 +1,12 @@
 //! The EGNN on one thread: what one worker does with one chunk of 16 samples of 13 points.
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make undocumented functions"
-)]
 
 mod settings;
 
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Context, Divergence, Dual, Egnn, EgnnConfig, Initializer, MeanFreeGaussian, Noise, Points,
-    Prior, Probes, Samples, VectorField, by_coordinates,
+    Context, Divergence, Dual, Edges, Egnn, EgnnConfig, Initializer, MeanFreeGaussian, Noise,
+    Points, Prior, Probes, Samples, Schedule, VectorField, by_coordinates,
 };
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -30,7 +26,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(layers: usize) -> Self {
+    fn new(layers: usize, edges: Edges) -> Self {
         let device = Device::flex();
         let config = EgnnConfig {
             width: 64,
@@ -38,6 +34,8 @@ impl Case {
             node_features: 1,
             pair_features: 0,
             global_features: 0,
+            edges,
+            schedule: Schedule::default(),
         };
         let mut random = stream(1, Purpose::Parameters, 0);
         let mut make = Initializer {
@@ -75,12 +73,17 @@ impl Case {
 }
 
 fn egnn(criterion: &mut Criterion) {
-    for layers in [2, 3] {
-        let case = Case::new(layers);
-        let mut group = criterion.benchmark_group(format!("egnn, {layers} layers"));
+    for (layers, edges) in [
+        (2, Edges::Updated),
+        (3, Edges::Updated),
+        (3, Edges::Initial),
+    ] {
+        let case = Case::new(layers, edges);
+        let name = format!("egnn, {layers} layers, {edges:?} edges");
+        let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(BATCH as u64));
         group.bench_function("velocity", |bench| {
-            bench.iter(|| case.velocity(&case.field))
+            bench.iter(|| case.velocity(&case.field));
         });
         group.bench_function("training piece", |bench| bench.iter(|| case.piece()));
         let one = Divergence::Hutchinson {

@@ -6,17 +6,20 @@
 mod lines;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use boltzflow_boltzmann::pairing::Symmetry;
 use boltzflow_boltzmann::{
-    Architecture, Config, Features, Model, Pairing, Training, TrainingConfig, keep_pages,
+    Architecture, Config, Features, Model, ModelConfig, PairStatistics, Pairing, Training,
+    TrainingConfig, keep_pages,
 };
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Context, Divergence, Dual, Noise, Points, Prior, Probes, Samples, VectorField,
+    Context, Divergence, Dual, Edges, MeanFreeGaussian, Noise, Points, Prior, Probes, Samples,
+    VectorField,
 };
 use boltzflow_molecule::{Conformers, Reflections};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -56,16 +59,23 @@ impl Peer {
     fn new(batch: usize, points: usize) -> Result<Self, Box<dyn Error>> {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/dw4.toml");
         let mut config = Config::read(&file)?;
-        (config.model.width, config.model.layers) = (WIDTH, LAYERS);
+        config.model = ModelConfig {
+            width: WIDTH,
+            layers: LAYERS,
+            edges: Edges::Updated,
+            ..config.model
+        };
+        let samples = Samples::consecutive(1, 0..batch as u64);
+        let positions = MeanFreeGaussian { points, dims: DIMS }.sample(&samples);
+        let data = Conformers::new(points, DIMS, positions.clone());
         let architecture = Architecture {
             model: config.model,
             solver: config.solver,
             scale: 1.0,
             features: Features::cluster(points, DIMS),
+            distances: PairStatistics::of(&data, 1.0, &Symmetry::Any),
         };
         let model = Model::new(architecture, 1, &Device::flex())?;
-        let samples = Samples::consecutive(1, 0..batch as u64);
-        let positions = model.prior().sample(&samples);
         let chunks = positions
             .chunks(CHUNK * points * DIMS)
             .enumerate()
@@ -78,7 +88,6 @@ impl Peer {
             validation: 0.0,
             ..config.training
         }));
-        let data = Conformers::new(points, DIMS, positions);
         let training = Training::new(
             model.clone(),
             settings,
@@ -148,10 +157,10 @@ fn answer(
     request: &Request,
 ) -> Result<Value, Box<dyn Error>> {
     let size = (request.b, request.n);
-    if !peers.contains_key(&size) {
-        peers.insert(size, Peer::new(request.b, request.n)?);
-    }
-    let peer = peers.get_mut(&size).expect("made above");
+    let peer = match peers.entry(size) {
+        Entry::Occupied(made) => made.into_mut(),
+        Entry::Vacant(place) => place.insert(Peer::new(request.b, request.n)?),
+    };
     if request.op == "parameters" {
         let parameters = boltzflow_flow::parameters::flatten(&peer.model.continuous().field);
         return Ok(json!({ "parameters": parameters.len() }));

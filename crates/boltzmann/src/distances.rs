@@ -26,7 +26,7 @@ impl PairStatistics {
         let (points, dims) = (data.points(), data.dims());
         let mut first = vec![0.0; points * points];
         let mut second = first.clone();
-        for x in data.iter() {
+        for x in data {
             for (pair, (first, second)) in first.iter_mut().zip(&mut second).enumerate() {
                 let (i, j) = (pair / points, pair % points);
                 let square = (0..dims)
@@ -37,8 +37,8 @@ impl PairStatistics {
             }
         }
         let count = data.len() as f64;
-        let mean = symmetrised(first, points, symmetry, count);
-        let variance = symmetrised(second, points, symmetry, count)
+        let mean = symmetrised(&first, points, symmetry, count);
+        let variance = symmetrised(&second, points, symmetry, count)
             .iter()
             .zip(&mean)
             .map(|(second, mean)| (second - mean * mean).max(0.0))
@@ -79,7 +79,7 @@ impl PairStatistics {
 }
 
 /// Averages over all pairs that the symmetry exchanges with each; the diagonal stays zero.
-fn symmetrised(sums: Vec<f64>, points: usize, symmetry: &Symmetry, count: f64) -> Vec<f64> {
+fn symmetrised(sums: &[f64], points: usize, symmetry: &Symmetry, count: f64) -> Vec<f64> {
     match symmetry {
         Symmetry::Any => {
             let mean = sums.iter().sum::<f64>() / count / (points * (points - 1)) as f64;
