@@ -282,6 +282,10 @@ fn a_complete_run_says_so_and_another_is_refused() -> Result<(), Failed> {
         let said = String::from_utf8_lossy(&said);
         assert!(again.status.success(), "{words}: {said}");
         assert!(said.contains("is complete already"), "{words}: {said}");
+        assert!(
+            !said.contains("replica exchange"),
+            "{words} does work again: {said}"
+        );
         let refused = output(at, &other);
         let message = String::from_utf8_lossy(&refused.stderr);
         assert!(!refused.status.success(), "{other} succeeded");

@@ -83,27 +83,12 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
         });
     };
     let checkpoint = match (&plan.learning, given) {
-        (Some(learning), _) => {
-            let started = Instant::now();
-            let save = simulation::Save {
-                path: &files.state,
-                existing,
-            };
-            let settings = learning.simulation.clone();
-            let frames = simulation::run(&system, settings, learning.frames, save)?;
-            spent(Part::Simulation, learning.energy_calls(), started);
-            let started = Instant::now();
-            let checkpoint = training::Job {
-                system: &system,
-                config: &learning.experiment,
-                data: &frames.conformers,
-                path: &files.checkpoint,
-                existing,
-            }
-            .run()?;
-            spent(Part::Training, 0, started);
-            checkpoint
+        // Samples are drawn when all is learnt, and the state of the simulation may be gone by then.
+        (Some(learning), _) if files.samples.exists() && files.checkpoint.exists() => {
+            spent(Part::Simulation, learning.energy_calls(), Instant::now());
+            Checkpoint::read(&files.checkpoint)?
         }
+        (Some(learning), _) => learn(learning, &system, &files, existing, &mut spent)?,
         (None, Some(checkpoint)) => checkpoint,
         (None, None) => bail!(
             "{} plans no training, and no --checkpoint was given",
@@ -207,6 +192,35 @@ fn settle(
     }
     plan.write(&files.plan)?;
     Ok(plan)
+}
+
+/// Simulates and trains, or goes on where an earlier part of this run stopped; `spent` is told what each took.
+fn learn(
+    learning: &Learning,
+    system: &System,
+    files: &Files,
+    existing: Existing,
+    spent: &mut impl FnMut(Part, u64, Instant),
+) -> Result<Checkpoint> {
+    let started = Instant::now();
+    let save = simulation::Save {
+        path: &files.state,
+        existing,
+    };
+    let settings = learning.simulation.clone();
+    let frames = simulation::run(system, settings, learning.frames, save)?;
+    spent(Part::Simulation, learning.energy_calls(), started);
+    let started = Instant::now();
+    let checkpoint = training::Job {
+        system,
+        config: &learning.experiment,
+        data: &frames.conformers,
+        path: &files.checkpoint,
+        existing,
+    }
+    .run()?;
+    spent(Part::Training, 0, started);
+    Ok(checkpoint)
 }
 
 /// The replica exchange that `generate` learns from.
