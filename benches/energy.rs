@@ -50,7 +50,7 @@ fn bench_energy(criterion: &mut Criterion, name: &str, energy: &dyn Energy, star
 }
 
 fn amber(criterion: &mut Criterion) {
-    let prmtop = Prmtop::open(&data("ala2-ff96-obc1.prmtop")).expect("a topology of data/");
+    let prmtop = Prmtop::open(data("ala2-ff96-obc1.prmtop")).expect("a topology of data/");
     let start = pdb(&data("ala2.pdb"));
     for (name, implicit) in [
         ("capped alanine, vacuum", Implicit::Vacuum),

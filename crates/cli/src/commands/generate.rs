@@ -240,9 +240,9 @@ pub(super) fn built_in(seed: u64) -> Config {
     Config {
         model: ModelConfig {
             width: 32,
-            layers: 4,
+            layers: 5,
             edges: Edges::Initial,
-            schedule: Schedule { rate: 3.0 },
+            schedule: Schedule { rate: 1.0 },
             alike: Alike::Attached,
         },
         solver: Solver {
