@@ -165,6 +165,22 @@ mod tests {
     }
 
     #[test]
+    fn they_are_read_back_to_the_last_bit() {
+        let values: Vec<f64> = (1..5000)
+            .map(|k| (0.7 * f64::from(k)).sin().powi(2))
+            .collect();
+        let written = PairStatistics {
+            mean: values.clone(),
+            variance: values,
+        };
+        let text = serde_json::to_string(&written).unwrap();
+        assert_eq!(
+            serde_json::from_str::<PairStatistics>(&text).unwrap(),
+            written
+        );
+    }
+
+    #[test]
     fn pairs_that_are_exchanged_are_pooled() {
         let swap = Symmetry::List(vec![vec![0, 1, 2], vec![2, 1, 0]]);
         let found = PairStatistics::of(&data(), 1.0, &swap);
