@@ -28,7 +28,7 @@ pub struct ModelConfig {
     /// Which node features the edges of its layers see: those that the layer before has updated, or the initial ones, for which exact
     /// divergences of deep networks are far cheaper.
     pub edges: Edges,
-    /// How fast noise turns into data: 0 for straight lines at constant speed, 2 to 4 for molecules.
+    /// How fast noise turns into data: 0 for straight lines at constant speed; the stiffer the bonds, the more slowly it should end.
     pub schedule: Schedule,
     /// Which atoms of a molecule it cannot tell apart; the points of a toy are all alike.
     pub alike: Alike,

@@ -45,9 +45,7 @@ impl PairStatistics {
             .collect();
         Self { mean, variance }
     }
-}
 
-impl PairStatistics {
     /// The root of the points' covariance `E[x_i·x_j]/D`, as a map of noise whose mean squared distances are those of the data. The
     /// covariance follows from the distances (Torgerson 1952): `−½ J E[d²] J/D` with `J` the projection onto the mean-free space.
     pub fn mixing(&self, points: usize, dims: usize) -> Result<Mixing, FlowError> {
@@ -59,22 +57,12 @@ impl PairStatistics {
         let centroid = (0..points).max_by(|a, b| uniform(a).total_cmp(&uniform(b)));
         let kept: Vec<usize> = (0..points).filter(|k| Some(*k) != centroid).collect();
         let least = LEAST_VARIANCE * eigen.eigenvalues.max();
-        let vectors: Vec<f64> = kept
-            .iter()
-            .flat_map(|&k| {
-                eigen
-                    .eigenvectors
-                    .column(k)
-                    .iter()
-                    .copied()
-                    .collect::<Vec<_>>()
-            })
-            .collect();
+        let vectors = eigen.eigenvectors.select_columns(&kept);
         let roots: Vec<f64> = kept
             .iter()
             .map(|&k| eigen.eigenvalues[k].max(least).sqrt())
             .collect();
-        Mixing::new(Space::MeanFree { points, dims }, &vectors, &roots)
+        Mixing::new(Space::MeanFree { points, dims }, vectors.as_slice(), &roots)
     }
 }
 

@@ -37,12 +37,11 @@ pub struct EgnnConfig {
 }
 
 /// Which node features the edges of the layers before the last see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edges {
     /// Those that the layer before has updated, as published. The exact divergence carries a tangent for every coordinate through every
     /// edge network between the first layer and the last.
-    #[default]
     Updated,
     /// The initial ones, which do not depend on positions: an edge then knows time, its ends' kinds and their present distance, and one
     /// tangent `∂/∂d²` serves all directions in every layer but the last. Messages of all layers come together in one node update before
@@ -126,9 +125,7 @@ impl Egnn {
             .unsqueeze_dim(1);
         self.nodes.forward(context.nodes.clone()) + global
     }
-}
 
-impl Egnn {
     /// What distances are like at these times, where the context says.
     fn standard(&self, t: &Tensor<1>, x: &Points, context: &Context) -> Option<Standard> {
         let distances = context.distances.as_ref()?;
@@ -144,11 +141,11 @@ fn pair_terms(layer: &Layer, context: &Context) -> Option<Tensor<4>> {
     }
 }
 
-/// Messages of one layer with those of the layers before.
-fn gathered(before: Option<Dual<3>>, received: Dual<3>) -> Dual<3> {
-    match before {
-        Some(before) => before.plus(received),
-        None => received,
+/// The messages that a node update is given after a layer: its own, with [`Edges::Initial`] those of the layers before as well.
+fn gathered(edges: Edges, before: Option<Dual<3>>, received: Dual<3>) -> Dual<3> {
+    match (edges, before) {
+        (Edges::Initial, Some(before)) => before.plus(received),
+        _ => received,
     }
 }
 
@@ -172,17 +169,9 @@ impl VectorField for Egnn {
             let (moved, received) =
                 layer.forward(x, h.clone(), standard, pair_terms(layer, context));
             x = moved;
-            let received = gathered(messages, received);
-            match self.edges {
-                Edges::Updated => {
-                    h = layer.updated(h, received);
-                    messages = None;
-                }
-                Edges::Initial => {
-                    h = layer.updated(h, received.clone());
-                    messages = Some(received);
-                }
-            }
+            let received = gathered(self.edges, messages, received);
+            h = layer.updated(h, received.clone());
+            messages = Some(received);
         }
         let (end, _) = last.forward(x, h, standard, pair_terms(last, context));
         let shift = without_mean(end.plus(start.linear(Tensor::neg)));

@@ -13,7 +13,7 @@
 use burn::tensor::Tensor;
 
 use super::layer::{Layer, differences, squares};
-use super::{Edges, Egnn, pair_terms, without_mean};
+use super::{Edges, Egnn, gathered, pair_terms, without_mean};
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::distances::Standard;
@@ -44,40 +44,19 @@ pub(super) fn exact(
     };
     let h = field.embed(t, context);
     let (last, before) = field.layers.split_last().expect("a network has layers");
-    let Some((first, middle)) = before.split_first() else {
-        let (y, trace) = frame.last(
-            last,
-            frame.start(x.clone()),
-            Dual::new(h.clone(), frame.stacked(frame.none(&h))),
-            standard,
-            pair_terms(last, context),
-        );
-        return scaled(y - x, trace);
-    };
-    let (mut y, received) = frame.static_layer(
-        first,
-        frame.start(x.clone()),
-        &h,
-        standard,
-        pair_terms(first, context),
-    );
-    let (mut features, mut messages) = (
-        first.updated(Dual::constant(h.clone()), received.clone()),
-        received,
-    );
-    for layer in middle {
+    let (mut y, mut features, mut messages) =
+        (frame.start(x.clone()), Dual::constant(h.clone()), None);
+    for (index, layer) in before.iter().enumerate() {
         let pairs = pair_terms(layer, context);
-        (y, features) = match field.edges {
-            Edges::Updated => {
-                let (moved, received) = layer.forward(y, features.clone(), standard, pairs);
-                (moved, layer.updated(features, received))
-            }
-            Edges::Initial => {
-                let (moved, received) = frame.static_layer(layer, y, &h, standard, pairs);
-                messages = messages.plus(received);
-                (moved, layer.updated(features, messages.clone()))
-            }
+        let (moved, received) = if index == 0 || field.edges == Edges::Initial {
+            frame.static_layer(layer, y, &h, standard, pairs)
+        } else {
+            layer.forward(y, features.clone(), standard, pairs)
         };
+        let received = gathered(field.edges, messages, received);
+        y = moved;
+        features = layer.updated(features, received.clone());
+        messages = Some(received);
     }
     let (end, trace) = frame.last(last, y, features, standard, pair_terms(last, context));
     scaled(end - x, trace)
@@ -146,17 +125,6 @@ impl Frame {
     fn start(&self, x: Points) -> Dual<3> {
         let tangents = self.units.clone() * self.identity.clone();
         Dual::new(x, self.stacked(tangents))
-    }
-
-    /// Tangents of features that do not depend on positions.
-    fn none(&self, h: &Tensor<3>) -> ByDirection {
-        let shape = [
-            self.dims * self.batch,
-            self.points,
-            self.points,
-            h.dims()[2],
-        ];
-        Tensor::zeros(shape, (&h.device(), h.dtype()))
     }
 
     /// A layer whose edges see features `h` that do not depend on positions: its points and messages, with tangents.
@@ -246,11 +214,14 @@ impl Frame {
         );
         let square = squares(&difference);
 
-        let features = self.by_direction(h.tangents.expect(carried));
-        let nodes =
-            layer.receiver.matmul(self.own(features.clone())) + layer.sender.matmul(features);
         let mut first = layer.distance_term(square.clone(), standard);
-        first.tangents = first.tangents.map(|t| t + nodes);
+        // The features of the only layer do not depend on positions.
+        if let Some(features) = h.tangents {
+            let features = self.by_direction(features);
+            let nodes =
+                layer.receiver.matmul(self.own(features.clone())) + layer.sender.matmul(features);
+            first.tangents = first.tangents.map(|t| t + nodes);
+        }
         first.value = first.value + layer.node_terms(Dual::constant(h.value)).value;
         let (_, weight) = layer.head(first, square, pairs);
         let shift = difference.product(weight).linear(|u| u.sum_dim(2));
