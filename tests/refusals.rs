@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use tempfile::TempDir;
 
 use crate::cli::{CONFIG, bytes, folder, output, succeed};
-use crate::support::{root, trial};
+use crate::support::{names, root, trial};
 
 type Test = fn() -> Result<(), Failed>;
 
@@ -37,22 +37,14 @@ pub fn trials() -> Vec<Trial> {
 
 /// Runs commands that must fail with a message, and leave no file that was not there before.
 fn refused(at: &Path, cases: &[(&str, &str)]) {
-    let names = || {
-        let mut names: Vec<_> = std::fs::read_dir(at)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        names.sort();
-        names
-    };
-    let before = names();
+    let before = names(at);
     for (words, expected) in cases {
         let output = output(at, words);
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{words} succeeded");
         assert!(message.contains(expected), "{words}: {message}");
         assert!(!message.contains("panicked"), "{words}: {message}");
-        assert_eq!(names(), before, "{words} left something behind");
+        assert_eq!(names(at), before, "{words} left something behind");
     }
 }
 
@@ -167,6 +159,20 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
     let last = nan.len() - 4;
     nan[last..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(at.join("nan.safetensors"), nan)?;
+    // Text of the same length in the header: what does not fit together is found before anything is made of it.
+    for (name, from, to) in [
+        ("statistics", "variance = [0.0", "variance = [nan"),
+        ("points", "points = 4", "points = 5"),
+        ("layers", "layers = 2", "layers = 0"),
+    ] {
+        let place = flow
+            .windows(from.len())
+            .rposition(|text| text == from.as_bytes())
+            .unwrap();
+        let mut forged = flow.clone();
+        forged[place..place + to.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(at.join(format!("{name}.safetensors")), forged)?;
+    }
     succeed(at, "sample flow.safetensors -n 64 -o samples.npz");
     // Thirteen points on one spot: no such configuration has a weight.
     let mut zero = SampleFile::read(&at.join("samples.npz")).unwrap();
@@ -188,6 +194,18 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
             ("sample cut.safetensors -n 10 -o x.npz", "is damaged"),
             ("sample short.safetensors -n 10 -o x.npz", "is damaged"),
             ("sample nan.safetensors -n 10 -o x.npz", "is NaN"),
+            (
+                "sample statistics.safetensors -n 10 -o x.npz",
+                "one for each pair, finite",
+            ),
+            (
+                "sample points.safetensors -n 10 -o x.npz",
+                "one for each pair, finite",
+            ),
+            (
+                "sample layers.safetensors -n 10 -o x.npz",
+                "not that of its config",
+            ),
             ("sample nothing.safetensors -n 10 -o x.npz", "cannot read"),
             (
                 "generate --target dw4 --checkpoint nan.safetensors -n 10 -o x.npz",

@@ -8,7 +8,7 @@ use libtest_mimic::{Failed, Trial};
 use tempfile::TempDir;
 
 use crate::cli::{CONFIG, SIMULATE, TRAIN, bytes, folder, output, program, succeed};
-use crate::support::trial;
+use crate::support::{names, trial};
 
 type Test = fn() -> Result<(), Failed>;
 
@@ -147,14 +147,6 @@ fn survives_ten_kills(verb: &Killed) -> Result<(), Failed> {
     }
     succeed(killed.path(), verb.words);
     compare(killed.path());
-    let names = |folder: &Path| -> Vec<_> {
-        let mut names: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        names.sort();
-        names
-    };
     assert_eq!(
         names(killed.path()),
         names(whole.path()),

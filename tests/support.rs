@@ -1,5 +1,6 @@
 //! What several areas need: where reference data are, how a test without them is reported, a molecule of any size.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use boltzflow_molecule::{Element, Molecule};
@@ -26,6 +27,16 @@ pub fn trial(
 ) -> Trial {
     let skipped = needs_reference && reference("README.md").is_none();
     Trial::test(name, test).with_ignored_flag(skipped)
+}
+
+/// Names of the files in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<OsString> {
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("an entry that can be read").file_name())
+        .collect();
+    names.sort();
+    names
 }
 
 /// A molecule of as many carbon atoms.

@@ -141,6 +141,12 @@ impl Checkpoint {
                 path: path.into(),
                 source,
             })?;
+        if description.architecture.model != description.config.model {
+            return Err(damaged("its network is not that of its config".to_owned()));
+        }
+        if let Some(flaw) = description.architecture.flaw() {
+            return Err(damaged(flaw.to_owned()));
+        }
         let [parameters, average, first, second] = NAMES.map(|name| vector(&tensors, name));
         let optimizer = AdamW {
             step: counters.step,

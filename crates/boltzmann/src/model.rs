@@ -46,6 +46,39 @@ impl Architecture {
         }
     }
 
+    /// What does not fit together in it, as in a file that is damaged or forged.
+    pub(crate) fn flaw(&self) -> Option<&'static str> {
+        let Features {
+            points,
+            dims,
+            elements,
+            bonds,
+            classes,
+        } = &self.features;
+        let one_each = |count: usize| count == *points || (elements.is_empty() && count == 0);
+        let pairs = points.checked_mul(*points);
+        let is_complete = |values: &[f64]| {
+            let in_range = |value: &f64| value.is_finite() && *value >= 0.0;
+            Some(values.len()) == pairs && values.iter().all(in_range)
+        };
+        if *points < 2 || !(1..=3).contains(dims) {
+            Some("it is of fewer than two points, or not of one to three dimensions")
+        } else if !one_each(elements.len()) || !one_each(classes.len()) {
+            Some("its elements or classes are not one for each atom")
+        } else if bonds
+            .iter()
+            .flatten()
+            .chain(classes)
+            .any(|index| index >= points)
+        {
+            Some("a bond or class names an atom that it does not have")
+        } else if !is_complete(&self.distances.mean) || !is_complete(&self.distances.variance) {
+            Some("its distances are not one for each pair, finite and at least 0")
+        } else {
+            None
+        }
+    }
+
     /// Whether it is of this system, atom by atom.
     pub fn is_of(&self, system: &System) -> bool {
         self.features == system.features(self.model.alike)
