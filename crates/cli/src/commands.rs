@@ -13,7 +13,8 @@ mod weighting;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use boltzflow_boltzmann::{Checkpoint, System};
 use boltzflow_chemio::AtomicFile;
 
 use data::{check_fit, has_extension};
@@ -52,6 +53,19 @@ fn prepare(path: &Path) -> Result<()> {
     // It is dropped, so nothing stays.
     AtomicFile::create(path)?;
     Ok(AtomicFile::sweep(path)?)
+}
+
+/// A trained flow, if it is of this molecule.
+fn flow_of(path: &Path, system: &System) -> Result<Checkpoint> {
+    let checkpoint = Checkpoint::read(path)?;
+    if !checkpoint.description.architecture.is_of(system) {
+        bail!(
+            "{} is a flow of another molecule or atom order ({})",
+            path.display(),
+            checkpoint.description.target
+        );
+    }
+    Ok(checkpoint)
 }
 
 /// Removes a file that may not be there.

@@ -4,28 +4,21 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    Bootstrap, Checkpoint, Comparison, EqualCost, Evaluation, Model, System, TargetSamples,
-    read_positions, sampling, spread,
+    Bootstrap, Comparison, EqualCost, Evaluation, Model, System, TargetSamples, read_positions,
+    sampling, spread,
 };
 use boltzflow_chemio::read_npy;
 use boltzflow_flow::Divergence;
 use boltzflow_molecule::Conformers;
 
-use super::{check_fit, has_extension, read_samples};
+use super::{check_fit, flow_of, has_extension, read_samples};
 use crate::arguments::Evaluate;
 use crate::progress::Progress;
 use crate::{device, report};
 
 pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     let system = arguments.system.system(None)?;
-    let checkpoint = Checkpoint::read(&arguments.checkpoint)?;
-    if !checkpoint.description.architecture.is_of(&system) {
-        bail!(
-            "{} is a flow of another molecule or atom order ({})",
-            arguments.checkpoint.display(),
-            checkpoint.description.target
-        );
-    }
+    let checkpoint = flow_of(&arguments.checkpoint, &system)?;
     let model = checkpoint.model(&device::current())?;
     let reference = reference(arguments, &system, &model)?;
     let log_q = folded_log_densities(&system, &model, &reference)?;

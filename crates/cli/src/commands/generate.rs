@@ -8,7 +8,7 @@ use boltzflow_boltzmann::{
     Alike, Checkpoint, Config, Cost, ModelConfig, Pairing, Part, Spent, System, TrainingConfig,
     sampling::CHUNK,
 };
-use boltzflow_energy::Settings;
+use boltzflow_energy::{Settings, geometric_ladder};
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::simd::Level;
 use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
@@ -16,7 +16,7 @@ use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
 use super::estimate::Rates;
 use super::plan::{Found, Learning, Plan, Request};
 use super::{
-    Existing, Weighted, check_structures, prepare, remove, sampling, simulation, training,
+    Existing, Weighted, check_structures, flow_of, prepare, remove, sampling, simulation, training,
 };
 use crate::arguments::{Generate, Shard};
 use crate::memory::Need;
@@ -61,7 +61,7 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let given = arguments
         .checkpoint
         .as_ref()
-        .map(|path| given(path, &system))
+        .map(|path| flow_of(path, &system))
         .transpose()?;
     if system.molecule.is_some() {
         check_structures(&files.output, &system)?;
@@ -116,19 +116,6 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     }
     remove(&files.state)?;
     report::print(&weighted.summary, json)
-}
-
-/// The trained flow that was given, if it is of this molecule.
-fn given(path: &Path, system: &System) -> Result<Checkpoint> {
-    let checkpoint = Checkpoint::read(path)?;
-    if !checkpoint.description.architecture.is_of(system) {
-        bail!(
-            "{} is a flow of another molecule or atom order ({})",
-            path.display(),
-            checkpoint.description.target
-        );
-    }
-    Ok(checkpoint)
 }
 
 /// The plan of an earlier part of this run, or a new one, written down.
@@ -226,7 +213,7 @@ fn learn(
 /// The replica exchange that `generate` learns from.
 pub(super) fn ladders(system: &System, seed: u64) -> Settings {
     Settings {
-        temperatures: simulation::ladder(system.temperature, 3.0, 4),
+        temperatures: geometric_ladder(system.temperature, 3.0 * system.temperature, 4),
         ladders: 4,
         propagator: simulation::propagator(system),
         burn_in: 400,

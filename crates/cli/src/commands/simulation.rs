@@ -84,7 +84,11 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
     prepare(output)?;
     let existing = Existing::from_flag(arguments.overwrite);
     let settings = Settings {
-        temperatures: ladder(system.temperature, arguments.hottest, arguments.replicas),
+        temperatures: geometric_ladder(
+            system.temperature,
+            arguments.hottest * system.temperature,
+            arguments.replicas,
+        ),
         ladders: arguments.ladders.max(1),
         propagator: propagator(&system),
         burn_in: arguments.burn_in,
@@ -135,17 +139,6 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
         system.name,
         output.display()
     ))
-}
-
-/// Temperatures in constant ratio up to `hottest` times the lowest. All but the lowest have six digits, which every text format keeps.
-pub fn ladder(lowest: f64, hottest: f64, count: usize) -> Vec<f64> {
-    let mut temperatures = geometric_ladder(lowest, lowest * hottest, count);
-    for temperature in temperatures.iter_mut().skip(1) {
-        *temperature = format!("{temperature:.5e}")
-            .parse()
-            .expect("what a number is printed as is a number");
-    }
-    temperatures
 }
 
 /// How a system's replicas move: by Hamiltonian Monte Carlo, which is exact; its step is adapted in the burn-in.

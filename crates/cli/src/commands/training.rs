@@ -79,9 +79,9 @@ impl Job<'_> {
         if data.len() < 2 {
             bail!("{} configurations are too few to learn from", data.len());
         }
-        let features = self.system.features(config.model.alike);
-        Need::training(config, &features, data.len() as u64).check()?;
         let description = self.description();
+        let features = &description.architecture.features;
+        Need::training(config, features, data.len() as u64).check()?;
         let model = Model::new(
             description.architecture.clone(),
             config.training.seed,
