@@ -158,8 +158,13 @@ impl Frame {
             .reshape([directions, batch, points * dims])
             .permute([1, 2, 0])
             .reshape([batch, points, dims, directions]);
-        let apart = moved.clone().unsqueeze_dim::<5>(2) - moved.clone().unsqueeze_dim(1);
-        let stretch = (apart * difference.clone().unsqueeze_dim(4)).sum_dim(3) * 2.0;
+        // Half of ṡ_ij is B_ij + B_ji with B_ij = (x_i − x_j)·ẋ_i, so no tensor has both an axis and a pair.
+        let half = difference
+            .clone()
+            .reshape([batch * points, points, dims])
+            .matmul(moved.clone().reshape([batch * points, dims, directions]))
+            .reshape([batch, points, points, directions]);
+        let stretch = (half.clone() + half.swap_dims(1, 2)) * 2.0;
         let stretch = stretch.reshape([batch * points, points, directions]);
 
         // Sums over senders are products of matrices, one for each receiver.
