@@ -27,6 +27,7 @@ mod mixing;
 pub mod ode;
 pub mod parameters;
 mod prior;
+mod product;
 pub mod random;
 mod schedule;
 pub mod simd;

@@ -5,6 +5,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::product::product;
+
 /// Where and how parameters are made: their numbers are a function of the generator alone, on every device.
 #[derive(Debug)]
 pub struct Initializer<'a> {
@@ -72,9 +74,7 @@ impl Linear {
         let [inputs, outputs] = self.weight.dims();
         let rows = shape.iter().product::<usize>() / inputs;
         shape[D - 1] = outputs;
-        x.reshape([rows, inputs])
-            .matmul(self.weight.val())
-            .reshape(shape)
+        product(x.reshape([rows, inputs]), self.weight.val()).reshape(shape)
     }
 
     /// `x W + b`.

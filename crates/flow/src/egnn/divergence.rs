@@ -13,15 +13,19 @@
 use burn::tensor::Tensor;
 
 use super::layer::{Layer, differences, squares};
-use super::{Edges, Egnn, gathered, pair_terms, without_mean};
+use super::{Edges, Egnn, pair_terms, without_mean};
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::distances::Standard;
 use crate::divergence::identity_matrix;
 use crate::dual::Dual;
+use crate::product::product;
 
 /// Tangents by `(a, sample)`, `k` and point: `[dims · batch, N, N, ·]`.
 type ByDirection = Tensor<4>;
+
+/// Tangents by sample, point and component, with directions `(a, k)` in columns: `[batch, N, ·, dims · N]`.
+type Columns = Tensor<4>;
 
 /// `v` and `∇·v`.
 pub(super) fn exact(
@@ -44,19 +48,33 @@ pub(super) fn exact(
     };
     let h = field.embed(t, context);
     let (last, before) = field.layers.split_last().expect("a network has layers");
-    let (mut y, mut features, mut messages) =
-        (frame.start(x.clone()), Dual::constant(h.clone()), None);
-    for (index, layer) in before.iter().enumerate() {
-        let pairs = pair_terms(layer, context);
-        let (moved, received) = if index == 0 || field.edges == Edges::Initial {
-            frame.static_layer(layer, y, &h, standard, pairs)
-        } else {
-            layer.forward(y, features.clone(), standard, pairs)
+    let count = match field.edges {
+        Edges::Initial => before.len(),
+        Edges::Updated => before.len().min(1),
+    };
+    let (before, between) = before.split_at(count);
+    let (mut y, mut moved) = (x.clone(), frame.start());
+    let (mut features, mut messages) = (Dual::constant(h.clone()), None);
+    for layer in before {
+        let (end, received) =
+            frame.static_layer(layer, (y, moved), &h, standard, pair_terms(layer, context));
+        (y, moved) = end;
+        let received = match messages {
+            Some((value, columns)) => (received.0 + value, received.1 + columns),
+            None => received,
         };
-        let received = gathered(field.edges, messages, received);
-        y = moved;
-        features = layer.updated(features, received.clone());
+        if layer.update.is_some() {
+            let (value, columns) = received.clone();
+            features = layer.updated(features, Dual::new(value, frame.stacked(columns)));
+        }
         messages = Some(received);
+    }
+    let mut y = Dual::new(y, frame.stacked(moved));
+    for layer in between {
+        let (moved, received) =
+            layer.forward(y, features.clone(), standard, pair_terms(layer, context));
+        y = moved;
+        features = layer.updated(features, received);
     }
     let (end, trace) = frame.last(last, y, features, standard, pair_terms(last, context));
     scaled(end - x, trace)
@@ -71,21 +89,23 @@ struct Frame {
     identity: Tensor<4>,
     /// `e_a` for each `(a, sample)`, `[dims · batch, 1, 1, dims]`.
     units: Tensor<4>,
+    /// `e_a`, `[1, 1, dims, dims, 1]`.
+    axes: Tensor<5>,
 }
 
 impl Frame {
     fn new(x: &Points) -> Self {
         let [batch, points, dims] = x.dims();
         let identity = identity_matrix(points, x).reshape([1, points, points, 1]);
-        let units = identity_matrix(dims, x)
-            .reshape([dims, 1, dims])
-            .repeat_dim(1, batch);
+        let axes = identity_matrix(dims, x);
+        let units = axes.clone().reshape([dims, 1, dims]).repeat_dim(1, batch);
         Self {
             batch,
             points,
             dims,
             identity,
             units: units.reshape([dims * batch, 1, 1, dims]),
+            axes: axes.reshape([1, 1, dims, dims, 1]),
         }
     }
 
@@ -98,13 +118,13 @@ impl Frame {
             .reshape([self.dims * self.batch, self.points, self.points, last])
     }
 
-    /// The inverse of [`Self::by_direction`].
-    fn stacked(&self, tangents: ByDirection) -> Tensor<3> {
-        let last = tangents.dims()[3];
+    /// Columns to `(a, k, sample)` by point.
+    fn stacked(&self, tangents: Columns) -> Tensor<3> {
+        let [_, _, last, directions] = tangents.dims();
         tangents
-            .reshape([self.dims, self.batch, self.points, self.points * last])
-            .swap_dims(1, 2)
-            .reshape([self.dims * self.points * self.batch, self.points, last])
+            .reshape([self.batch, self.points * last, directions])
+            .permute([2, 0, 1])
+            .reshape([directions * self.batch, self.points, last])
     }
 
     /// Of each direction the entry of its own point `k`, `[dims · batch, N, 1, ·]`.
@@ -121,10 +141,13 @@ impl Frame {
             .reshape([self.batch])
     }
 
-    /// Points with the tangents of the identity map.
-    fn start(&self, x: Points) -> Dual<3> {
-        let tangents = self.units.clone() * self.identity.clone();
-        Dual::new(x, self.stacked(tangents))
+    /// The tangents of the identity map.
+    fn start(&self) -> Columns {
+        let (points, dims) = (self.points, self.dims);
+        let own = self.identity.clone().reshape([1, points, 1, 1, points]);
+        (own * self.axes.clone())
+            .reshape([1, points, dims, dims * points])
+            .repeat_dim(0, self.batch)
     }
 
     /// A layer whose edges see features `h` that do not depend on positions: its points and messages, with tangents.
@@ -134,14 +157,14 @@ impl Frame {
     fn static_layer(
         &self,
         layer: &Layer,
-        x: Dual<3>,
+        (x, moved): (Points, Columns),
         h: &Tensor<3>,
         standard: Option<&Standard>,
         pairs: Option<Tensor<4>>,
-    ) -> (Dual<3>, Dual<3>) {
+    ) -> ((Points, Columns), (Tensor<3>, Columns)) {
         let (batch, points, dims) = (self.batch, self.points, self.dims);
         let directions = dims * points;
-        let difference = differences(Dual::constant(x.value.clone()));
+        let difference = differences(Dual::constant(x.clone()));
         let square = squares(&difference);
         let square = Dual::new(square.value.clone(), square.value.ones_like());
         let difference = difference.value;
@@ -152,18 +175,12 @@ impl Frame {
         let (message, message_slope) = (message.value, message.tangents.expect(by_square));
         let (weight, weight_slope) = (weight.value, weight.tangents.expect(by_square));
 
-        // Rows are coordinates, columns directions (a, k): [batch, N, dims, directions].
-        let moved = x.tangents.expect("points carry tangents");
-        let moved = moved
-            .reshape([directions, batch, points * dims])
-            .permute([1, 2, 0])
-            .reshape([batch, points, dims, directions]);
         // Half of ṡ_ij is B_ij + B_ji with B_ij = (x_i − x_j)·ẋ_i, so no tensor has both an axis and a pair.
-        let half = difference
-            .clone()
-            .reshape([batch * points, points, dims])
-            .matmul(moved.clone().reshape([batch * points, dims, directions]))
-            .reshape([batch, points, points, directions]);
+        let half = product(
+            difference.clone().reshape([batch * points, points, dims]),
+            moved.clone().reshape([batch * points, dims, directions]),
+        )
+        .reshape([batch, points, points, directions]);
         let stretch = (half.clone() + half.swap_dims(1, 2)) * 2.0;
         let stretch = stretch.reshape([batch * points, points, directions]);
 
@@ -171,34 +188,21 @@ impl Frame {
         let by_receiver = |slope: Tensor<4>| {
             let last = slope.dims()[3];
             let slope = slope.reshape([batch * points, points, last]);
-            slope.swap_dims(1, 2).matmul(stretch.clone())
+            product(slope.swap_dims(1, 2), stretch.clone())
+                .reshape([batch, points, last, directions])
         };
         let messages = by_receiver(message_slope);
         let pulled = by_receiver(difference.clone() * weight_slope);
-        let pulled = pulled.reshape([batch, points, dims, directions]);
         let weights = weight.clone().reshape([batch, points, points]);
-        let others = weights
-            .clone()
-            .matmul(moved.clone().reshape([batch, points, dims * directions]))
-            .reshape([batch, points, dims, directions]);
-        let own = moved.clone() * (weights.sum_dim(2).reshape([batch, points, 1, 1]) + 1.0);
-        let tangents = own - others + pulled;
-
-        let stacked = |matrix: Tensor<3>, last: usize| {
-            matrix
-                .reshape([batch, points * last, directions])
-                .permute([2, 0, 1])
-                .reshape([directions * batch, points, last])
-        };
-        let width = message.dims()[3];
-        let y = x.value + (difference * weight).sum_dim(2).squeeze_dim(2);
-        (
-            Dual::new(
-                y,
-                stacked(tangents.reshape([batch * points, dims, directions]), dims),
-            ),
-            Dual::new(message.sum_dim(2).squeeze_dim(2), stacked(messages, width)),
+        let others = product(
+            weights.clone(),
+            moved.clone().reshape([batch, points, dims * directions]),
         )
+        .reshape([batch, points, dims, directions]);
+        let own = moved * (weights.sum_dim(2).reshape([batch, points, 1, 1]) + 1.0);
+        let y = x + (difference * weight).sum_dim(2).squeeze_dim(2);
+        let received = message.sum_dim(2).squeeze_dim(2);
+        ((y, own - others + pulled), (received, messages))
     }
 
     /// The last layer's points, and the trace of `∂x_ka/∂x⁽⁰⁾_ka` through all layers.
