@@ -152,6 +152,26 @@ pub enum Fault {
         /// How many there are.
         found: usize,
     },
+    /// More than its count says.
+    #[error("{announced} {what} are announced, but {found} follow; correct the count")]
+    Surplus {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there should be.
+        announced: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A line after the bonds that is no property.
+    #[error(
+        "{bonds} bonds are announced, and after them comes {found:?}, which is no property (a line of M, A, V, G or S); correct the counts"
+    )]
+    UncountedLine {
+        /// The number of bonds on the counts line.
+        bonds: usize,
+        /// What stands there.
+        found: String,
+    },
     /// A closing line is absent.
     #[error("{what:?} is missing; is the file truncated?")]
     Unclosed {
