@@ -161,30 +161,38 @@ fn site(index: usize, line: &str) -> Result<Site<'_>, Fault> {
         position,
         occupancy,
         element,
-        charge: charge(index, columns(line, 78, 80).trim())?,
+        charge: charge(index, columns(line, 76, 80))?,
     })
 }
 
-/// A charge as columns 79–80 have it: `2+`, `1-`; also `+2`, and `+` alone.
-fn charge(index: usize, text: &str) -> Result<i32, Fault> {
-    let fault = || Fault::Charge {
-        atom: index + 1,
-        found: text.to_owned(),
-    };
-    if text.is_empty() || text == "0" {
+/// A charge as columns 79–80 have it, the last two of `tail`, which begins at column 77: `2+`, `1-`; also `+2`, and `+` alone.
+///
+/// Files before 1996 count their lines in columns 77–80, after an identifier (`1CRN  70`): digits alone there are no charge.
+fn charge(index: usize, tail: &str) -> Result<i32, Fault> {
+    let text = tail.get(2..).unwrap_or("").trim();
+    let counted = tail.trim().chars().all(|letter| letter.is_ascii_digit());
+    if text == "0" || counted {
         return Ok(0);
     }
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let size = if digits.is_empty() {
-        1
-    } else {
-        digits.parse::<i32>().map_err(|_| fault())?
+    let sign = |letter: &u8| match letter {
+        b'+' => Some(1),
+        b'-' => Some(-1),
+        _ => None,
     };
-    match text.replace(&digits, "").as_str() {
-        "+" => Ok(size),
-        "-" => Ok(-size),
-        _ => Err(fault()),
-    }
+    let digit = |letter: &u8| letter.is_ascii_digit().then(|| i32::from(letter - b'0'));
+    let found = match text.as_bytes() {
+        [] => Some(0),
+        [one] => sign(one),
+        [first, second] => digit(first)
+            .zip(sign(second))
+            .or_else(|| digit(second).zip(sign(first)))
+            .map(|(size, sign)| size * sign),
+        _ => None,
+    };
+    found.ok_or_else(|| Fault::Charge {
+        atom: index + 1,
+        found: text.to_owned(),
+    })
 }
 
 /// The bonds that CONECT lists; their order is not known. Those to atoms that are not in the file are passed over with a warning.

@@ -63,6 +63,31 @@ fn elements_come_from_their_columns_or_else_from_the_name() {
 }
 
 #[test]
+fn identifiers_and_line_numbers_of_old_files_are_no_charges() {
+    let line = |tail: &str| {
+        atom(
+            1,
+            " N  ",
+            "",
+            "THR",
+            0.0,
+            &format!("  1.00 13.79      {tail}"),
+        )
+    };
+    let tails = [
+        "1CRN  70", "1CRN   3", "1CRN 170", "1CRN1070", "    1   ", "SEGA", "SEGA N", "SEGA N  ",
+        "SEGA N1+",
+    ];
+    let text = tails.map(line).concat();
+    let molecule = file("a.pdb", text).read().unwrap().molecule;
+    assert_eq!(charges(&molecule), [0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(symbols(&molecule), ["N"; 9]);
+    // After an element two digits are no line number.
+    let message = file("a.pdb", line("SEGA N70")).message();
+    assert!(message.contains("the formal charge \"70\""), "{message}");
+}
+
+#[test]
 fn charges_in_columns_79_and_80_are_kept() {
     let tail = |charge: &str| format!("  1.00  0.00           N{charge}");
     let text = ["1+", "2-", "+1", "", "-"]
