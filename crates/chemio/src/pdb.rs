@@ -15,6 +15,7 @@ use crate::{
     text::{self, Located, columns},
 };
 use alternates::Site;
+use element::LeftAligned;
 
 /// The models of a file, one after another.
 pub(crate) struct Models<'a> {
@@ -67,10 +68,11 @@ impl Iterator for Models<'_> {
 
 /// Reads one model.
 fn frame(lines: &[(usize, &str)], connections: &[(usize, &str)]) -> Located<Frame> {
+    let aligned = LeftAligned::find(lines.iter().map(|(_, line)| element::label(line)));
     let sites = lines
         .iter()
         .enumerate()
-        .map(|(index, (at, line))| site(index, line).map_err(|fault| (*at, fault)))
+        .map(|(index, (at, line))| site(index, line, &aligned).map_err(|fault| (*at, fault)))
         .collect::<Located<Vec<Site>>>()?;
     let kept = alternates::choose(&sites);
     if kept.len() < sites.len() {
@@ -115,7 +117,7 @@ fn frame(lines: &[(usize, &str)], connections: &[(usize, &str)]) -> Located<Fram
 }
 
 /// Reads an ATOM or HETATM line.
-fn site(index: usize, line: &str) -> Result<Site<'_>, Fault> {
+fn site<'a>(index: usize, line: &'a str, aligned: &LeftAligned<'a>) -> Result<Site<'a>, Fault> {
     text::ascii(line)?;
     let line = line.trim_end();
     if line.len() < 54 {
@@ -126,18 +128,13 @@ fn site(index: usize, line: &str) -> Result<Site<'_>, Fault> {
         });
     }
     let residue = alternates::Residue {
-        name: columns(line, 17, 21).trim(),
+        name: element::residue(line),
         number: match columns(line, 22, 26).trim() {
             "" => 0,
             number => text::integer("the residue number", number)?,
         },
         insertion: columns(line, 26, 27).trim(),
         chain: columns(line, 21, 22).trim(),
-    };
-    // Four-letter residue names reach into column 21.
-    let residue = alternates::Residue {
-        name: residue.name.split_whitespace().next().unwrap_or(""),
-        ..residue
     };
     let position = [
         text::real("x", columns(line, 30, 38))?,
@@ -148,7 +145,8 @@ fn site(index: usize, line: &str) -> Result<Site<'_>, Fault> {
         "" => 1.0,
         occupancy => text::real("the occupancy", occupancy)?,
     };
-    let element = element::find(columns(line, 76, 78), columns(line, 12, 16), residue.name)
+    let element = aligned
+        .element(element::label(line))
         .map_err(|name| Fault::UnknownElement {
             atom: index + 1,
             name: name.to_owned(),
