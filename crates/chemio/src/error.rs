@@ -32,7 +32,8 @@ pub enum Error {
     },
     /// The format holds coordinates without elements.
     #[error(
-        "{path:?} holds coordinates only; give the molecule as well (a PDB, SDF or prmtop file)"
+        "{path:?} holds coordinates only; say what its atoms are by their AMBER topology (--force-field FILE.prmtop), \
+         or, for a verb that takes coordinates beside a --molecule, by its PDB or SDF file"
     )]
     NeedsMolecule {
         /// The file.

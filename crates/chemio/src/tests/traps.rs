@@ -58,7 +58,7 @@ fn trajectories_are_read_with_their_molecule() {
             .unwrap_err()
             .to_string();
         assert!(
-            message.contains("holds coordinates only; give the molecule"),
+            message.contains("holds coordinates only; say what its atoms are"),
             "{message}"
         );
     }
