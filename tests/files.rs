@@ -1,15 +1,17 @@
 //! Files of others: what is read from them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use boltzflow_chemio::{
     ReadOptions, Record, SdfVersion, Source, Structure, read, read_npy, read_records,
     read_trajectory, write_extxyz, write_sdf,
 };
+use boltzflow_energy::{AmberEnergy, Energy, Implicit, Prmtop};
 use boltzflow_molecule::BondOrder;
 use libtest_mimic::{Failed, Trial};
 
-use crate::support::{carbons, reference, trial};
+use crate::cli::{output, succeed};
+use crate::support::{carbons, reference, root, trial};
 
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
@@ -45,6 +47,16 @@ pub fn trials() -> Vec<Trial> {
             alanine_trajectories,
         ),
         trial("the_toy_samples_are_read", true, toy_samples),
+        trial(
+            "amber_coordinates_are_a_molecule_with_their_topology",
+            false,
+            restart_with_topology,
+        ),
+        trial(
+            "gaff_coordinates_and_alanine_trajectories_are_molecules_with_their_topologies",
+            true,
+            reference_with_topologies,
+        ),
     ]
 }
 
@@ -283,6 +295,87 @@ fn alanine_trajectories() -> Result<(), Failed> {
             );
         }
     }
+    Ok(())
+}
+
+/// Coordinates as AMBER writes them.
+fn restart(positions: &[f64]) -> String {
+    let lines = positions.chunks(6).map(|line| {
+        let numbers = line.iter().map(|x| format!("{x:12.7}"));
+        numbers.collect::<String>() + "\n"
+    });
+    let atoms = positions.len() / 3;
+    format!("made by hand\n{atoms:6}\n{}", lines.collect::<String>())
+}
+
+/// The energies that the program finds for the structures of a file.
+fn energies(at: &Path, words: &str) -> Result<Vec<f64>, Failed> {
+    let found: serde_json::Value =
+        serde_json::from_str(&succeed(at, &format!("energy {words} --json")))?;
+    let structures = found["structures"].as_array().ok_or("no structures")?;
+    let energies = structures.iter().map(|found| found["energy"].as_f64());
+    let energies: Option<Vec<f64>> = energies.collect();
+    energies.ok_or_else(|| format!("{words}: a structure has no energy").into())
+}
+
+fn restart_with_topology() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    for name in ["ala2.pdb", "ala2-ff96-obc1.prmtop"] {
+        std::fs::copy(root().join("data").join(name), at.join(name))?;
+    }
+    let record = read(&at.join("ala2.pdb"), &ReadOptions::default())?;
+    let text = restart(record.conformers.get(0));
+    std::fs::write(at.join("ala2.rst7"), &text)?;
+    std::fs::write(at.join("ala2.inpcrd"), text)?;
+    let topology = "--force-field ala2-ff96-obc1.prmtop --implicit obc1";
+    let expected = energies(at, &format!("ala2.pdb {topology}"))?;
+    for (input, molecule) in [("rst7", "rst7"), ("pdb", "inpcrd"), ("inpcrd", "pdb")] {
+        let words = format!("ala2.{input} --molecule ala2.{molecule} {topology}");
+        assert_eq!(energies(at, &words)?, expected, "{words}");
+    }
+    let simulate = "simulate --burn-in 0 --stride 1 --replicas 1 -n 1 -o a.npz --molecule";
+    succeed(at, &format!("{simulate} ala2.rst7 {topology}"));
+    // Without a topology nothing says what the atoms are.
+    for words in [
+        "energy ala2.rst7",
+        "simulate -n 1 -o b.npz --molecule ala2.rst7",
+    ] {
+        let message = output(at, words).stderr;
+        let message = String::from_utf8_lossy(&message);
+        assert!(message.contains("--force-field FILE.prmtop"), "{message}");
+    }
+    Ok(())
+}
+
+fn reference_with_topologies() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    for name in ["mobley_1017962", "mobley_36119", "mobley_929676"] {
+        for extension in ["inpcrd", "prmtop"] {
+            let path = data(&format!("gaff-prmtop/{name}.{extension}"))?;
+            std::fs::copy(path, at.join(name).with_extension(extension))?;
+        }
+        let prmtop = Prmtop::open(at.join(name).with_extension("prmtop"))?;
+        let molecule = prmtop.molecule();
+        let options = ReadOptions {
+            molecule: Some(&molecule),
+            ..ReadOptions::default()
+        };
+        let record = read(&at.join(name).with_extension("inpcrd"), &options)?;
+        let mut gradient = vec![0.0; record.conformers.size()];
+        let expected = AmberEnergy::new(&prmtop, Implicit::Vacuum)?
+            .evaluator()?
+            .evaluate(record.conformers.get(0), &mut gradient)?;
+        let words = format!("{name}.inpcrd --molecule {name}.inpcrd --force-field {name}.prmtop");
+        assert_eq!(energies(at, &words)?, [expected], "{name}");
+    }
+    let trajectory = data("alanine-dipeptide-md/trajectory-1.dcd")?;
+    std::fs::copy(trajectory, at.join("ala2.dcd"))?;
+    let topology = root().join("data/ala2-ff96-obc1.prmtop");
+    std::fs::copy(topology, at.join("ala2.prmtop"))?;
+    let found = energies(at, "ala2.dcd --molecule ala2.dcd --force-field ala2.prmtop")?;
+    assert_eq!(found.len(), 10_000);
     Ok(())
 }
 

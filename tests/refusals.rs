@@ -111,6 +111,18 @@ fn numbers_out_of_range() -> Result<(), Failed> {
             "recording stride",
         ),
         (
+            "simulate --target dw4 --ladders 1000000000000 -n 1 -o x.npz".into(),
+            "ladders",
+        ),
+        (
+            "simulate --target dw4 --replicas 1000000000000 -n 1 -o x.npz".into(),
+            "replicas",
+        ),
+        (
+            "simulate --target dw4 --burn-in 18446744073709551615 -n 1 -o x.npz".into(),
+            "burn-in",
+        ),
+        (
             "sample flow.safetensors -n 0 -o x.npz".into(),
             "-n 0 asks for no samples",
         ),
@@ -263,6 +275,16 @@ fn structures_that_do_not_fit() -> Result<(), Failed> {
     let mut other = atoms.clone();
     other[0] = &fluorine;
     write("element.pdb", &other)?;
+    // Like atoms in another order: with their names, and by their places alone.
+    let mut exchanged = atoms.clone();
+    exchanged.swap(9, 11);
+    write("exchanged.pdb", &exchanged)?;
+    let nameless: Vec<String> = exchanged
+        .iter()
+        .map(|line| format!("{} X  {}", &line[..12], &line[16..]))
+        .collect();
+    let nameless: Vec<&str> = nameless.iter().map(String::as_str).collect();
+    write("nameless.pdb", &nameless)?;
     let fits = "energy ala2.pdb --force-field ala2-ff96-obc1.prmtop";
     succeed(at, fits);
 
@@ -292,6 +314,11 @@ fn structures_that_do_not_fit() -> Result<(), Failed> {
             (&prmtop("fewer.pdb"), "21"),
             (&prmtop("swapped.pdb"), "atom 1"),
             (&prmtop("element.pdb"), "atom 1"),
+            (
+                &prmtop("exchanged.pdb"),
+                "atom 10 is named \"HB1\" in the structure, but \"HA\"",
+            ),
+            (&prmtop("nameless.pdb"), "Å apart in the structure"),
             (
                 "generate order.xyz --smiles CCCC --checkpoint butane.safetensors -n 1 -o x.sdf",
                 "another molecule or atom order",

@@ -163,6 +163,8 @@ impl System {
     }
 
     /// A molecule under an AMBER topology, which also gives its bonds, at a temperature.
+    ///
+    /// Bond orders, formal charges and stereo are those of `structure`, where it has any: a topology knows none of them.
     pub fn amber(
         prmtop: &Prmtop,
         implicit: Implicit,
@@ -171,19 +173,19 @@ impl System {
         temperature: f64,
     ) -> Result<Self, SystemError> {
         let differences = prmtop.check_structure(structure)?;
-        if !differences.is_empty() {
+        if let Some(first) = differences.first() {
             log::warn!(
-                "{} atoms have other names in the topology than in the structure",
+                "{} atoms have other names in the structure than in the topology, so that only elements and bond lengths tell whether their order is the same: {first}",
                 differences.len()
             );
         }
-        let molecule = prmtop.molecule();
+        let molecule = prmtop.molecule_like(structure)?;
         check_bonds(&molecule)?;
+        prmtop.check_bond_lengths(start.get(0))?;
         let energy = AmberEnergy::new(prmtop, implicit)?;
-        let name = format!(
-            "AMBER {implicit:?} {} T={temperature:?} K",
-            molecule.formula()
-        );
+        // Without formal charges: what a template says of them does not make another system.
+        let formula = prmtop.molecule().formula();
+        let name = format!("AMBER {implicit:?} {formula} T={temperature:?} K");
         Self::molecular(Box::new(energy), name, molecule, start, temperature)
     }
 

@@ -32,7 +32,8 @@ pub enum Error {
     },
     /// The format holds coordinates without elements.
     #[error(
-        "{path:?} holds coordinates only; give the molecule as well (a PDB, SDF or prmtop file)"
+        "{path:?} holds coordinates only; say what its atoms are by their AMBER topology (--force-field FILE.prmtop), \
+         or, for a verb that takes coordinates beside a --molecule, by its PDB or SDF file"
     )]
     NeedsMolecule {
         /// The file.
@@ -151,6 +152,26 @@ pub enum Fault {
         announced: usize,
         /// How many there are.
         found: usize,
+    },
+    /// More than its count says.
+    #[error("{announced} {what} are announced, but {found} follow; correct the count")]
+    Surplus {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there should be.
+        announced: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A line after the bonds that is no property.
+    #[error(
+        "{bonds} bonds are announced, and after them comes {found:?}, which is no property (a line of M, A, V, G or S); correct the counts"
+    )]
+    UncountedLine {
+        /// The number of bonds on the counts line.
+        bonds: usize,
+        /// What stands there.
+        found: String,
     },
     /// A closing line is absent.
     #[error("{what:?} is missing; is the file truncated?")]

@@ -73,7 +73,7 @@ impl Format {
         }
     }
 
-    /// Whether it goes through chemfiles.
+    /// Whether it is a binary trajectory, not text.
     pub(crate) fn is_binary(self) -> bool {
         matches!(self, Self::Xtc | Self::Trr | Self::Dcd | Self::NetCdf)
     }

@@ -15,6 +15,7 @@ use crate::{
     text::{self, Located, columns},
 };
 use alternates::Site;
+use element::LeftAligned;
 
 /// The models of a file, one after another.
 pub(crate) struct Models<'a> {
@@ -67,10 +68,11 @@ impl Iterator for Models<'_> {
 
 /// Reads one model.
 fn frame(lines: &[(usize, &str)], connections: &[(usize, &str)]) -> Located<Frame> {
+    let aligned = LeftAligned::find(lines.iter().map(|(_, line)| element::label(line)));
     let sites = lines
         .iter()
         .enumerate()
-        .map(|(index, (at, line))| site(index, line).map_err(|fault| (*at, fault)))
+        .map(|(index, (at, line))| site(index, line, &aligned).map_err(|fault| (*at, fault)))
         .collect::<Located<Vec<Site>>>()?;
     let kept = alternates::choose(&sites);
     if kept.len() < sites.len() {
@@ -115,7 +117,7 @@ fn frame(lines: &[(usize, &str)], connections: &[(usize, &str)]) -> Located<Fram
 }
 
 /// Reads an ATOM or HETATM line.
-fn site(index: usize, line: &str) -> Result<Site<'_>, Fault> {
+fn site<'a>(index: usize, line: &'a str, aligned: &LeftAligned<'a>) -> Result<Site<'a>, Fault> {
     text::ascii(line)?;
     let line = line.trim_end();
     if line.len() < 54 {
@@ -126,18 +128,13 @@ fn site(index: usize, line: &str) -> Result<Site<'_>, Fault> {
         });
     }
     let residue = alternates::Residue {
-        name: columns(line, 17, 21).trim(),
+        name: element::residue(line),
         number: match columns(line, 22, 26).trim() {
             "" => 0,
             number => text::integer("the residue number", number)?,
         },
         insertion: columns(line, 26, 27).trim(),
         chain: columns(line, 21, 22).trim(),
-    };
-    // Four-letter residue names reach into column 21.
-    let residue = alternates::Residue {
-        name: residue.name.split_whitespace().next().unwrap_or(""),
-        ..residue
     };
     let position = [
         text::real("x", columns(line, 30, 38))?,
@@ -148,7 +145,8 @@ fn site(index: usize, line: &str) -> Result<Site<'_>, Fault> {
         "" => 1.0,
         occupancy => text::real("the occupancy", occupancy)?,
     };
-    let element = element::find(columns(line, 76, 78), columns(line, 12, 16), residue.name)
+    let element = aligned
+        .element(element::label(line))
         .map_err(|name| Fault::UnknownElement {
             atom: index + 1,
             name: name.to_owned(),
@@ -161,30 +159,38 @@ fn site(index: usize, line: &str) -> Result<Site<'_>, Fault> {
         position,
         occupancy,
         element,
-        charge: charge(index, columns(line, 78, 80).trim())?,
+        charge: charge(index, columns(line, 76, 80))?,
     })
 }
 
-/// A charge as columns 79–80 have it: `2+`, `1-`; also `+2`, and `+` alone.
-fn charge(index: usize, text: &str) -> Result<i32, Fault> {
-    let fault = || Fault::Charge {
-        atom: index + 1,
-        found: text.to_owned(),
-    };
-    if text.is_empty() || text == "0" {
+/// A charge as columns 79–80 have it, the last two of `tail`, which begins at column 77: `2+`, `1-`; also `+2`, and `+` alone.
+///
+/// Files before 1996 count their lines in columns 77–80, after an identifier (`1CRN  70`): digits alone there are no charge.
+fn charge(index: usize, tail: &str) -> Result<i32, Fault> {
+    let text = tail.get(2..).unwrap_or("").trim();
+    let counted = tail.trim().chars().all(|letter| letter.is_ascii_digit());
+    if text == "0" || counted {
         return Ok(0);
     }
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let size = if digits.is_empty() {
-        1
-    } else {
-        digits.parse::<i32>().map_err(|_| fault())?
+    let sign = |letter: &u8| match letter {
+        b'+' => Some(1),
+        b'-' => Some(-1),
+        _ => None,
     };
-    match text.replace(&digits, "").as_str() {
-        "+" => Ok(size),
-        "-" => Ok(-size),
-        _ => Err(fault()),
-    }
+    let digit = |letter: &u8| letter.is_ascii_digit().then(|| i32::from(letter - b'0'));
+    let found = match text.as_bytes() {
+        [] => Some(0),
+        [one] => sign(one),
+        [first, second] => digit(first)
+            .zip(sign(second))
+            .or_else(|| digit(second).zip(sign(first)))
+            .map(|(size, sign)| size * sign),
+        _ => None,
+    };
+    found.ok_or_else(|| Fault::Charge {
+        atom: index + 1,
+        found: text.to_owned(),
+    })
 }
 
 /// The bonds that CONECT lists; their order is not known. Those to atoms that are not in the file are passed over with a warning.

@@ -4,6 +4,7 @@
 
 mod bonds;
 mod data;
+mod properties;
 mod v2000;
 mod v3000;
 

@@ -1,6 +1,7 @@
 //! Every trap of reading and writing, each with a file written on the spot.
 
 mod pdb;
+mod properties;
 mod sdf;
 mod traps;
 mod xyz;

@@ -3,13 +3,14 @@
 mod error;
 mod read;
 mod sections;
+mod structure;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use boltzflow_molecule::{Element, Molecule};
+use boltzflow_molecule::Molecule;
 
 pub use error::{NameDifference, PrmtopError, StructureError};
 
@@ -112,47 +113,6 @@ impl Prmtop {
         &self.radius_set
     }
 
-    /// Compares a structure with this topology: as many atoms, of the same elements, in the same order.
-    /// Names are compared too where the structure has some; `1HH3` is `HH31`.
-    ///
-    /// # Errors
-    /// Another number of atoms, or another element.
-    pub fn check_structure(
-        &self,
-        structure: &Molecule,
-    ) -> Result<Vec<NameDifference>, StructureError> {
-        let (expected, found) = (self.molecule.len(), structure.len());
-        if expected != found {
-            return Err(StructureError::Atoms {
-                path: self.path.clone(),
-                expected,
-                found,
-            });
-        }
-        let mut differences = Vec::new();
-        for (atom, (ours, theirs)) in self.molecule.atoms.iter().zip(&structure.atoms).enumerate() {
-            if ours.element != theirs.element {
-                return Err(StructureError::Element {
-                    path: self.path.clone(),
-                    atom,
-                    name: ours.name.clone(),
-                    expected: ours.element.symbol(),
-                    found: theirs.element.symbol(),
-                });
-            }
-            if is_name(&theirs.name, theirs.element) && rotated(&theirs.name) != rotated(&ours.name)
-            {
-                let (structure, topology) = (theirs.name.clone(), ours.name.clone());
-                differences.push(NameDifference {
-                    atom,
-                    structure,
-                    topology,
-                });
-            }
-        }
-        Ok(differences)
-    }
-
     pub(crate) fn bond_terms(&self) -> &[Harmonic<2>] {
         &self.bonds
     }
@@ -223,16 +183,4 @@ impl Prmtop {
         }
         Ok(())
     }
-}
-
-/// Formats without names repeat the element.
-fn is_name(name: &str, element: Element) -> bool {
-    !name.is_empty() && !name.eq_ignore_ascii_case(element.symbol())
-}
-
-/// Old PDB files put a leading digit where newer ones have it at the end.
-fn rotated(name: &str) -> String {
-    let name = name.trim();
-    let rest = name.trim_start_matches(|c: char| c.is_ascii_digit());
-    format!("{rest}{}", &name[..name.len() - rest.len()])
 }

@@ -91,8 +91,8 @@ pub struct Molecule {
     pub bonds: Vec<Bond>,
     /// The residues.
     pub residues: Vec<Residue>,
-    /// The stereo centres and double bonds whose arrangement the source states (a SMILES text); see [`crate::stereo_of`] for those that
-    /// coordinates show.
+    /// The stereo centres and double bonds whose arrangement the source states (a SMILES text, or a template by
+    /// [`Molecule::stating_stereo_of`]); see [`crate::stereo_of`] for those that coordinates show.
     #[serde(default)]
     pub stereo: Stereo,
 }

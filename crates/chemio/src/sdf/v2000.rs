@@ -2,7 +2,7 @@
 
 use boltzflow_molecule::Molecule;
 
-use super::{Table, bonds, bonds::Bonds};
+use super::{Table, bonds, bonds::Bonds, properties};
 use crate::{
     Fault,
     text::{self, Located, columns},
@@ -12,6 +12,7 @@ use crate::{
 /// Reads the table whose counts line is given; says how many lines after it belong to it.
 pub(super) fn read(at: usize, counts: &str, lines: &[(usize, &str)]) -> Located<(Table, usize)> {
     let (atom_count, bond_count) = self::counts(counts).map_err(|fault| (at, fault))?;
+    let lists = properties::Lists::announced(counts);
     let missing = |what, announced, found| {
         Err((
             at,
@@ -57,7 +58,8 @@ pub(super) fn read(at: usize, counts: &str, lines: &[(usize, &str)]) -> Located<
     molecule.bonds = bonds.finish();
     let start = atom_count + bond_count;
     let last = lines[..start].last().map_or(at, |(at, _)| *at);
-    let used = properties(&lines[start..], last, &mut molecule)?;
+    let start = start + lists.skip(&lines[start..]);
+    let used = properties::read(&lines[start..], [last, bond_count], &mut molecule)?;
     Ok((
         Table {
             molecule,
@@ -133,71 +135,4 @@ fn bond(number: usize, line: &str, count: usize, bonds: &mut Bonds) -> Result<()
     }
     let order = bonds::order(number, columns(line, 6, 9))?;
     bonds.insert(number, [a as usize - 1, b as usize - 1], order)
-}
-
-/// Reads the properties after line `last` up to `M  END`: charges; says how many lines they take.
-///
-/// A list of charges or radicals, where there is one, replaces what the atom lines say.
-fn properties(lines: &[(usize, &str)], last: usize, molecule: &mut Molecule) -> Located<usize> {
-    let mut listed = false;
-    for (index, (at, line)) in lines.iter().enumerate() {
-        if line.starts_with("M  END") {
-            return Ok(index + 1);
-        }
-        if line.starts_with("M  CHG") || line.starts_with("M  RAD") {
-            if !listed {
-                molecule
-                    .atoms
-                    .iter_mut()
-                    .for_each(|atom| atom.formal_charge = 0);
-                listed = true;
-            }
-            if line.starts_with("M  CHG") {
-                charges(line, molecule).map_err(|fault| (*at, fault))?;
-            }
-        }
-    }
-    let at = lines.last().map_or(last, |(at, _)| *at);
-    Err((at, Fault::Unclosed { what: "M  END" }))
-}
-
-/// Reads `M  CHGnn8 aaa vvv …`.
-fn charges(line: &str, molecule: &mut Molecule) -> Result<(), Fault> {
-    let numbers = line[6..]
-        .split_whitespace()
-        .map(|field| text::integer("a number of M  CHG", field))
-        .collect::<Result<Vec<i64>, Fault>>()?;
-    let Some((&announced, pairs)) = numbers.split_first() else {
-        return Err(Fault::Fields {
-            what: "M  CHG",
-            found: 0,
-            expected: 3,
-        });
-    };
-    if pairs.len() as i64 != announced.saturating_mul(2) {
-        let expected = usize::try_from(announced).unwrap_or(0).saturating_mul(2);
-        return Err(Fault::Fields {
-            what: "M  CHG",
-            found: pairs.len(),
-            expected,
-        });
-    }
-    let count = molecule.atoms.len();
-    for pair in pairs.chunks_exact(2) {
-        let index = usize::try_from(pair[0] - 1)
-            .ok()
-            .filter(|&index| index < count);
-        let index = index.ok_or(Fault::ChargedAtom {
-            atom: pair[0],
-            count,
-        })?;
-        if pair[1].abs() > 15 {
-            return Err(Fault::Charge {
-                atom: index + 1,
-                found: pair[1].to_string(),
-            });
-        }
-        molecule.atoms[index].formal_charge = pair[1] as i32;
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! V3000: blocks of words, each line after `M  V30`, continued where it ends in `-`.
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use boltzflow_molecule::Molecule;
 
@@ -25,19 +25,7 @@ pub(super) fn read(lines: &[(usize, &str)]) -> Located<(Table, usize)> {
         .map_or_else(|| lines.first().map_or(0, |(at, _)| *at), |(at, _)| *at);
     let (at, atom_count, bond_count) = counts(&statements, end)?;
     let atoms = block(&statements, "ATOM", end)?;
-    let missing = |what, announced, found| {
-        (
-            at,
-            Fault::Missing {
-                what,
-                announced,
-                found,
-            },
-        )
-    };
-    if atoms.len() != atom_count {
-        return Err(missing("atoms", atom_count, atoms.len()));
-    }
+    check_count("atoms", atom_count, atoms.len()).map_err(|fault| (at, fault))?;
     let mut molecule = Molecule::default();
     let mut positions = Vec::with_capacity(3 * atom_count);
     let mut indices = HashMap::with_capacity(atom_count);
@@ -54,14 +42,14 @@ pub(super) fn read(lines: &[(usize, &str)]) -> Located<(Table, usize)> {
             ));
         }
     }
-    let lines = if bond_count == 0 {
+    // A table without bonds needs no block of them; one that is there must be empty.
+    let listed = statements.iter().any(|(_, line)| is(line, "BEGIN", "BOND"));
+    let lines = if bond_count == 0 && !listed {
         &[]
     } else {
         block(&statements, "BOND", end)?
     };
-    if lines.len() != bond_count {
-        return Err(missing("bonds", bond_count, lines.len()));
-    }
+    check_count("bonds", bond_count, lines.len()).map_err(|fault| (at, fault))?;
     let mut bonds = Bonds::default();
     for (index, (at, line)) in lines.iter().enumerate() {
         bond(index + 1, line, &indices, &mut bonds).map_err(|fault| (*at, fault))?;
@@ -74,6 +62,28 @@ pub(super) fn read(lines: &[(usize, &str)]) -> Located<(Table, usize)> {
         },
         used,
     ))
+}
+
+/// Refuses a block of more or fewer lines than were announced.
+fn check_count(what: &'static str, announced: usize, found: usize) -> Result<(), Fault> {
+    match found.cmp(&announced) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(Fault::Missing {
+            what,
+            announced,
+            found,
+        }),
+        Ordering::Greater => Err(Fault::Surplus {
+            what,
+            announced,
+            found,
+        }),
+    }
+}
+
+/// Whether a statement is these two words.
+fn is(statement: &str, word: &str, name: &str) -> bool {
+    statement.split_whitespace().take(2).eq([word, name])
 }
 
 /// Joins continued lines, up to `M  END`; says how many lines these are.
@@ -147,13 +157,14 @@ fn block<'a>(
     name: &'static str,
     end: usize,
 ) -> Located<&'a [Statement]> {
-    let is = |line: &str, word: &str| line.split_whitespace().take(2).eq([word, name]);
     let closing = if name == "ATOM" {
         "M  V30 END ATOM"
     } else {
         "M  V30 END BOND"
     };
-    let start = statements.iter().position(|(_, line)| is(line, "BEGIN"));
+    let start = statements
+        .iter()
+        .position(|(_, line)| is(line, "BEGIN", name));
     let start = start.ok_or((
         end,
         Fault::Unclosed {
@@ -166,7 +177,7 @@ fn block<'a>(
     ))?;
     let length = statements[start..]
         .iter()
-        .position(|(_, line)| is(line, "END"));
+        .position(|(_, line)| is(line, "END", name));
     let length = length.ok_or((end, Fault::Unclosed { what: closing }))?;
     Ok(&statements[start + 1..start + length])
 }

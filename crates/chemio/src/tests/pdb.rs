@@ -32,16 +32,24 @@ fn elements_come_from_their_columns_or_else_from_the_name() {
         (" NA ", "HEM", "", "N"),
         (" CA ", "ALA", "  1.00  0.00          CA", "Ca"),
         (" X1 ", "LIG", "  1.00  0.00           S", "S"),
-        (" C1 ", "LIG", "  1.00  0.00      1CRN  7", "C"),
+        (" C1 ", "LIG", "  1.00  0.00          12", "C"),
+        // A symbol of two letters begins in column 13, one of one letter in column 14.
+        ("SE  ", "MSE", "", "Se"),
+        (" SD ", "MSE", "", "S"),
+        ("FE  ", "HEM", "", "Fe"),
+        ("MG  ", "CLA", "", "Mg"),
+        ("SI1 ", "LIG", "", "Si"),
+        ("CA  ", "LIG", "", "Ca"),
+        (" CA ", "LIG", "", "C"),
+        ("HG  ", "LIG", "", "Hg"),
+        (" HG ", "LIG", "", "H"),
+        ("HG11", "LIG", "", "H"),
+        ("HO2A", "LIG", "", "H"),
+        ("CL12", "LIG", "", "Cl"),
+        ("1HO2", "LIG", "", "H"),
     ];
     for (name, residue, tail, symbol) in cases {
-        let text = atom(1, name, "", residue, 0.0, tail);
-        let text = if tail.contains("CRN") {
-            text.replace("1CRN  7", "    12  ")
-        } else {
-            text
-        };
-        let record = file("a.pdb", text)
+        let record = file("a.pdb", atom(1, name, "", residue, 0.0, tail))
             .read()
             .unwrap_or_else(|error| panic!("{name} in {residue}: {error}"));
         assert_eq!(symbols(&record.molecule), [symbol], "{name} in {residue}");
@@ -60,6 +68,60 @@ fn elements_come_from_their_columns_or_else_from_the_name() {
         message.contains("atom 1 is of no known element: \"QQ\""),
         "{message}"
     );
+}
+
+#[test]
+fn names_that_all_begin_in_column_13_say_elements_as_if_they_were_aligned() {
+    let symbols_of = |names: &[&str]| {
+        let lines = names.iter().map(|name| atom(1, name, "", "LIG", 0.0, ""));
+        symbols(
+            &file("a.pdb", lines.collect::<String>())
+                .read()
+                .unwrap()
+                .molecule,
+        )
+        .join(" ")
+    };
+    // `HO` and `C1` are no symbols where `N1` begins in column 13 too.
+    assert_eq!(symbols_of(&["N1", "CA", "HO1", "CL", "HG12"]), "N C H Cl H");
+    assert_eq!(
+        symbols_of(&[" N1", "CA", "HO1", "CL", "HG12"]),
+        "N Ca Ho Cl H"
+    );
+    // Each residue by itself: a ligand without alignment changes nothing in haem.
+    let lines = [
+        atom(1, "C1  ", "", "LIG", 0.0, ""),
+        atom(2, "CO  ", "", "LIG", 0.0, ""),
+        atom(3, " NA ", "", "HEM", 0.0, ""),
+        atom(4, "FE  ", "", "HEM", 0.0, ""),
+    ];
+    let record = file("a.pdb", lines.concat()).read().unwrap();
+    assert_eq!(symbols(&record.molecule), ["C", "C", "N", "Fe"]);
+}
+
+#[test]
+fn identifiers_and_line_numbers_of_old_files_are_no_charges() {
+    let line = |tail: &str| {
+        atom(
+            1,
+            " N  ",
+            "",
+            "THR",
+            0.0,
+            &format!("  1.00 13.79      {tail}"),
+        )
+    };
+    let tails = [
+        "1CRN  70", "1CRN   3", "1CRN 170", "1CRN1070", "    1   ", "SEGA", "SEGA N", "SEGA N  ",
+        "SEGA N1+",
+    ];
+    let text = tails.map(line).concat();
+    let molecule = file("a.pdb", text).read().unwrap().molecule;
+    assert_eq!(charges(&molecule), [0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(symbols(&molecule), ["N"; 9]);
+    // After an element two digits are no line number.
+    let message = file("a.pdb", line("SEGA N70")).message();
+    assert!(message.contains("the formal charge \"70\""), "{message}");
 }
 
 #[test]

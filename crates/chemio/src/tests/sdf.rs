@@ -31,7 +31,8 @@ lines
 $$$$
 ";
 
-const V3000: &str = "glycine
+/// Atoms numbered at will, and a line that goes on in the next.
+pub(super) const V3000: &str = "glycine
   program           3D
 
   0  0  0     0  0            999 V3000

@@ -58,9 +58,36 @@ fn trajectories_are_read_with_their_molecule() {
             .unwrap_err()
             .to_string();
         assert!(
-            message.contains("holds coordinates only; give the molecule"),
+            message.contains("holds coordinates only; say what its atoms are"),
             "{message}"
         );
+    }
+}
+
+#[test]
+fn a_trr_frame_of_no_atoms_is_refused_before_chemfiles_sees_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.trr");
+    trajectory(&path, 5, 2);
+    let whole = std::fs::read(&path).unwrap();
+    // Magic number, the version and its lengths, ten sizes of blocks, then the number of atoms.
+    let (sizes, atoms) = (24..64, 64..68);
+    assert_eq!(whole[atoms.clone()], 5_u32.to_be_bytes());
+    for frame in [0, whole.len() / 2] {
+        let mut none = whole.clone();
+        none[atoms.start + frame..atoms.end + frame].fill(0);
+        let with_sizes = none.clone();
+        none[sizes.start + frame..sizes.end + frame].fill(0);
+        for bytes in [with_sizes, none] {
+            std::fs::write(&path, bytes).unwrap();
+            let message = read_trajectory(&path, &carbons(5)).unwrap_err().to_string();
+            assert!(
+                message.contains("it has 0 atoms, but the molecule has 5"),
+                "{message}"
+            );
+            let empty = read_trajectory(&path, &Molecule::default());
+            assert!(matches!(empty, Err(Error::NeedsMolecule { .. })));
+        }
     }
 }
 

@@ -50,6 +50,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The most replicas that a simulation may have: temperatures times ladders.
+    pub const MOST_REPLICAS: usize = 100_000;
+    /// The most rounds of the burn-in.
+    const LONGEST_BURN_IN: u64 = 1_000_000_000_000_000;
+    /// The most rounds between frames, steps and trajectories in a round.
+    const MOST: usize = 1_000_000_000;
+
     /// Checks every range.
     ///
     /// # Errors
@@ -68,19 +75,37 @@ impl Settings {
             }
         };
         let counted = |name, found: usize| {
-            if found > 0 {
+            if (1..=Self::MOST).contains(&found) {
                 Ok(())
             } else {
                 Err(DynamicsError::Setting {
                     name,
-                    range: "at least 1",
-                    found: 0.0,
+                    range: "from 1 to 1e9",
+                    found: found as f64,
                 })
             }
         };
         counted("number of temperatures", self.temperatures.len())?;
         counted("number of ladders", self.ladders)?;
-        counted("recording stride", self.stride as usize)?;
+        let replicas = self.temperatures.len().saturating_mul(self.ladders);
+        if replicas > Self::MOST_REPLICAS {
+            return Err(DynamicsError::Setting {
+                name: "number of replicas (temperatures times ladders)",
+                range: "at most 100000",
+                found: replicas as f64,
+            });
+        }
+        counted(
+            "recording stride",
+            usize::try_from(self.stride).unwrap_or(usize::MAX),
+        )?;
+        if self.burn_in > Self::LONGEST_BURN_IN {
+            return Err(DynamicsError::Setting {
+                name: "number of rounds of the burn-in",
+                range: "at most 1e15",
+                found: self.burn_in as f64,
+            });
+        }
         for &temperature in &self.temperatures {
             positive("temperature", temperature)?;
         }
@@ -112,6 +137,22 @@ impl Settings {
                 counted("number of trajectories in a round", trajectories)
             }
         }
+    }
+
+    /// Rounds until each temperature has given `frames` frames, burn-in included.
+    ///
+    /// # Errors
+    /// More rounds than can be counted.
+    pub fn rounds(&self, frames: u64) -> Result<u64, DynamicsError> {
+        let recorded = frames.div_ceil((self.ladders as u64).max(1));
+        let rounds = recorded
+            .checked_mul(self.stride)
+            .and_then(|rounds| rounds.checked_add(self.burn_in));
+        rounds.ok_or(DynamicsError::Setting {
+            name: "number of rounds (frames of a ladder times recording stride)",
+            range: "below 1.8e19",
+            found: recorded as f64 * self.stride as f64 + self.burn_in as f64,
+        })
     }
 
     /// Energy and gradient evaluations of each replica in one round.
@@ -172,7 +213,10 @@ impl Units {
 }
 
 /// `count` temperatures from `lowest` to `highest` in constant ratio, which exchanges evenly where the heat capacity is constant.
+///
+/// Of more than [`Settings::MOST_REPLICAS`] it gives so many and one, which [`Settings::validate`] refuses.
 pub fn geometric_ladder(lowest: f64, highest: f64, count: usize) -> Vec<f64> {
+    let count = count.min(Settings::MOST_REPLICAS + 1);
     let last = count.saturating_sub(1).max(1) as f64;
     (0..count)
         .map(|rung| lowest * (highest / lowest).powf(rung as f64 / last))
@@ -242,7 +286,15 @@ mod tests {
         assert!(message(|s| s.temperatures[1] = f64::NAN).contains("temperature"));
         assert!(message(|s| s.temperatures[1] = 1.0).contains("above the one before it"));
         assert!(message(|s| s.ladders = 0).contains("ladders"));
+        assert!(message(|s| s.ladders = 1_000_000_000_000).contains("ladders"));
+        assert!(message(|s| s.ladders = 50_001).contains("replicas"));
+        assert!(
+            message(|s| s.temperatures = geometric_ladder(1.0, 2.0, 1_000_000_000_000))
+                .contains("replicas")
+        );
         assert!(message(|s| s.stride = 0).contains("stride"));
+        assert!(message(|s| s.stride = u64::MAX).contains("stride"));
+        assert!(message(|s| s.burn_in = u64::MAX).contains("burn-in"));
         assert!(
             message(|s| s.propagator = Propagator::Hmc {
                 time_step: 0.1,
@@ -251,5 +303,24 @@ mod tests {
             })
             .contains("leapfrog")
         );
+    }
+
+    #[test]
+    fn rounds_are_counted_or_refused_but_never_wrap() {
+        let settings = Settings {
+            temperatures: vec![1.0],
+            ladders: 3,
+            propagator: Propagator::Langevin {
+                time_step: 0.01,
+                friction: 1.0,
+                steps: 10,
+            },
+            burn_in: 7,
+            stride: 1_000_000_000,
+            seed: 0,
+        };
+        assert_eq!(settings.rounds(7), Ok(3_000_000_007));
+        let message = settings.rounds(u64::MAX).unwrap_err().to_string();
+        assert!(message.contains("number of rounds"), "{message}");
     }
 }

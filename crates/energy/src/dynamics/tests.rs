@@ -1,6 +1,7 @@
 //! The samplers against distributions that are known exactly.
 
 mod exchange;
+mod molecular;
 
 use boltzflow_molecule::Conformers;
 

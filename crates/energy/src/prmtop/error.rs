@@ -141,7 +141,7 @@ pub enum PrmtopError {
 }
 
 /// Why a structure is not of the molecule of a topology file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StructureError {
     /// Another number of atoms.
@@ -172,6 +172,46 @@ pub enum StructureError {
         expected: &'static str,
         /// Symbol in the structure.
         found: &'static str,
+    },
+    /// The same names in another order.
+    #[error(
+        "{first} {path:?}, and the other names of its residue or molecule are the same in another order; both must list their atoms in the same order"
+    )]
+    Order {
+        /// The topology file.
+        path: PathBuf,
+        /// The first atom that is named otherwise.
+        first: NameDifference,
+    },
+    /// A bond that is none.
+    #[error(
+        "atoms {} ({}) and {} ({}), bonded in the topology {path:?}, lie {found:.3} Å apart in the structure; both must list their atoms in the same order",
+        atoms[0] + 1, names[0], atoms[1] + 1, names[1]
+    )]
+    LongBond {
+        /// The topology file.
+        path: PathBuf,
+        /// Its ends, from 0.
+        atoms: [usize; 2],
+        /// Their names in the topology.
+        names: [String; 2],
+        /// Their distance, Å.
+        found: f64,
+    },
+    /// Other bonds.
+    #[error(
+        "atoms {} ({}) and {} ({}) are bonded in {side} only; the bonds of the structure, or of its template, must be those of the topology {path:?}",
+        atoms[0] + 1, names[0], atoms[1] + 1, names[1]
+    )]
+    Bonds {
+        /// The topology file.
+        path: PathBuf,
+        /// The ends of the first such bond, from 0.
+        atoms: [usize; 2],
+        /// Their names in the topology.
+        names: [String; 2],
+        /// Which of the two has it.
+        side: &'static str,
     },
 }
 

@@ -1,9 +1,11 @@
 #![expect(clippy::float_cmp, reason = "what is read is compared bit for bit")]
 
+mod structure;
+
 use std::fmt::Write;
 use std::path::Path;
 
-use boltzflow_molecule::{Atom, BondOrder, Element, Molecule};
+use boltzflow_molecule::BondOrder;
 
 use super::*;
 
@@ -460,45 +462,4 @@ fn water_needs_radii() {
         .err()
         .unwrap();
     assert!(error.to_string().contains("no section SCREEN"));
-}
-
-#[test]
-fn a_structure_must_have_the_same_elements_in_the_same_order() {
-    let prmtop = read(&text(&five_atoms())).unwrap();
-    let structure = |symbols: &[&str]| {
-        Molecule::from_elements(symbols.iter().map(|s| Element::from_symbol(s).unwrap()))
-    };
-    assert_eq!(
-        prmtop.check_structure(&structure(&["H", "O", "C", "H", "H"])),
-        Ok(vec![])
-    );
-    let error = prmtop
-        .check_structure(&structure(&["H", "O", "C", "H"]))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("has 4 atoms") && error.contains("has 5"),
-        "{error}"
-    );
-    let error = prmtop
-        .check_structure(&structure(&["H", "C", "O", "H", "H"]))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("atom 2 of the structure is C, but O"),
-        "{error}"
-    );
-    let mut named = structure(&["H", "O", "C", "H", "H"]);
-    for (atom, name) in ["HO", "O", "CX", "1H1", "2H1"].into_iter().enumerate() {
-        named.atoms[atom] = Atom {
-            name: name.into(),
-            ..named.atoms[atom].clone()
-        };
-    }
-    let warnings = prmtop.check_structure(&named).unwrap();
-    assert_eq!(warnings.len(), 1);
-    assert_eq!(
-        warnings[0].to_string(),
-        "atom 3 is named \"CX\" in the structure, but \"C\" in the topology"
-    );
 }

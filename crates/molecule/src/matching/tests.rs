@@ -115,6 +115,40 @@ fn the_other_enantiomer_is_refused_as_such_and_a_template_without_stereo_takes_b
 }
 
 #[test]
+fn a_template_of_coordinates_states_what_they_show_and_a_drawing_states_nothing() {
+    for text in [
+        "CC(=O)N[C@@H](C)C(=O)NC",
+        "C/C=C\\CF",
+        "C[C@H](F)[C@@H](Cl)Br",
+    ] {
+        let molecule = Molecule::from_smiles(text).unwrap();
+        let mut template = molecule.clone();
+        template.stereo = Stereo::default();
+        let shown = embed(&molecule, 3, 1).unwrap();
+        let stating = template.clone().stating_stereo_of(shown.get(0)).unwrap();
+        let (bare, mut x) = structure(text, 5);
+        let found = assign_bonds(&bare, &x, &stating).unwrap();
+        assert_eq!(found.stereo.is_empty(), molecule.stereo.is_empty());
+        let known = assign_bonds(&bare, &x, &molecule).unwrap();
+        assert_eq!(compare(&known.stereo, &found.stereo), StereoMatch::Same);
+        let is_chiral = !molecule.stereo.centers.is_empty();
+        mirror(&mut x);
+        assert_eq!(assign_bonds(&bare, &x, &stating).is_err(), is_chiral);
+        let drawn = shown.get(0).iter().enumerate();
+        let drawn = drawn.map(|(k, x)| if k % 3 == 2 { 0.0 } else { *x });
+        let drawing = template.stating_stereo_of(&drawn.collect::<Vec<_>>());
+        assert!(drawing.unwrap().stereo.is_empty());
+    }
+    let (bare, x) = structure("C/C=C/CF", 5);
+    let cis = Molecule::from_smiles("C/C=C\\CF").unwrap();
+    let shown = embed(&cis, 3, 1).unwrap();
+    let cis = cis.stating_stereo_of(shown.get(0)).unwrap();
+    let message = assign_bonds(&bare, &x, &cis).unwrap_err().to_string();
+    assert!(message.contains("double bond"), "{message}");
+    assert!(cis.stating_stereo_of(&x[3..]).is_err());
+}
+
+#[test]
 fn another_diastereomer_is_refused_with_its_centres() {
     let template = Molecule::from_smiles("C[C@H](F)[C@@H](Cl)Br").unwrap();
     let (bare, x) = structure("C[C@H](F)[C@H](Cl)Br", 3);

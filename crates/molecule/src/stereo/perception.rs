@@ -33,6 +33,26 @@ pub fn stereo_of(molecule: &Molecule, positions: &[f64]) -> Result<Stereo, Molec
     Ok(stereo)
 }
 
+impl Molecule {
+    /// The same molecule, stating the stereo that `positions` (Å, flat) show: what makes a template of a file with coordinates.
+    ///
+    /// A drawing in the plane (every z is 0) shows no handedness, and whether it means its double bonds is not known: it states
+    /// nothing. Wedges and parities of drawings are not read.
+    ///
+    /// # Errors
+    /// Another number of coordinates than `3 · atoms`.
+    pub fn stating_stereo_of(mut self, positions: &[f64]) -> Result<Self, MoleculeError> {
+        let shown = stereo_of(&self, positions)?;
+        let is_drawing = positions.iter().skip(2).step_by(3).all(|&z| z == 0.0);
+        self.stereo = if is_drawing {
+            Stereo::default()
+        } else {
+            shown.decided()
+        };
+        Ok(self)
+    }
+}
+
 /// What of `molecule` is stereogenic, not yet measured: every centre is flat, every double bond undecided.
 ///
 /// Find it once and [`measure`] it in many conformers. See [`stereo_of`].
