@@ -110,7 +110,8 @@ pub struct EqualCost {
     pub reference: f64,
     /// Energy calls of the whole reference.
     pub reference_calls: u64,
-    /// The longest autocorrelation time of the reference, of its energy and of its torsions' wells, in configurations.
+    /// The longest autocorrelation time of the reference, of its energy and of its torsions' wells, in configurations; chains that were
+    /// written in turn may be in it.
     pub autocorrelation_time: f64,
 }
 
