@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ModelConfig};
+use crate::config::{Config, ModelConfig, check_solver};
 use crate::distances::PairStatistics;
 use crate::features::Features;
 use crate::system::System;
@@ -74,6 +74,8 @@ impl Architecture {
             Some("a bond or class names an atom that it does not have")
         } else if !is_complete(&self.distances.mean) || !is_complete(&self.distances.variance) {
             Some("its distances are not one for each pair, finite and at least 0")
+        } else if check_solver(&self.solver).is_err() {
+            Some("its solver cannot solve")
         } else {
             None
         }

@@ -84,6 +84,13 @@ impl<'a> Training<'a> {
             waited: 0,
         };
         let data = Split::new(data, model.architecture().scale, config);
+        if config.patience > 0 && data.held_out.is_empty() {
+            log::warn!(
+                "training.validation = {} holds out none of {} configurations, so training does not end early",
+                config.validation,
+                data.train.len()
+            );
+        }
         Self {
             model,
             config,
