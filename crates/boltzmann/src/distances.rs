@@ -88,7 +88,42 @@ fn symmetrised(sums: &[f64], points: usize, symmetry: &Symmetry, count: f64) -> 
             }
             means
         }
+        Symmetry::Generated(generators) => {
+            let leaders = exchanged(points, generators);
+            let mut totals = vec![(0.0, 0.0); points * points];
+            for (&leader, sum) in leaders.iter().zip(sums) {
+                let (total, pairs) = &mut totals[leader];
+                (*total, *pairs) = (*total + sum, *pairs + 1.0);
+            }
+            let mean = |leader: &usize| totals[*leader].0 / (count * totals[*leader].1);
+            leaders.iter().map(mean).collect()
+        }
     }
+}
+
+/// For each pair, row by row, one of those that products of the permutations and the exchange of its two points make of it: always the same.
+fn exchanged(points: usize, permutations: &[Vec<usize>]) -> Vec<usize> {
+    fn root(leaders: &[usize], mut pair: usize) -> usize {
+        while leaders[pair] != pair {
+            pair = leaders[pair];
+        }
+        pair
+    }
+    let mut leaders: Vec<usize> = (0..points * points).collect();
+    for permutation in permutations {
+        for pair in 0..points * points {
+            let (i, j) = (pair / points, pair % points);
+            let images = [permutation[i] * points + permutation[j], j * points + i];
+            for image in images {
+                let (a, b) = (root(&leaders, pair), root(&leaders, image));
+                leaders[a.max(b)] = a.min(b);
+                leaders[pair] = a.min(b);
+            }
+        }
+    }
+    (0..points * points)
+        .map(|pair| root(&leaders, pair))
+        .collect()
 }
 
 #[cfg(test)]
@@ -203,6 +238,22 @@ mod tests {
             let matrix = DMatrix::from_iterator(size, size, columns);
             let found = matrix.determinant().abs().ln();
             assert_relative_eq!(found, log_det, epsilon = 1e-8);
+        }
+    }
+
+    #[test]
+    fn a_group_and_its_generators_pool_alike() {
+        let turns = [vec![0, 1, 2, 3], vec![1, 2, 0, 3], vec![2, 0, 1, 3]];
+        let positions = (0..60).map(|k| f64::from(k * k % 17)).collect();
+        let data = Conformers::new(4, 3, positions);
+        let listed = PairStatistics::of(&data, 1.0, &Symmetry::List(turns.to_vec()));
+        let generated = Symmetry::Generated(vec![turns[1].clone()]);
+        let generated = PairStatistics::of(&data, 1.0, &generated);
+        for (a, b) in listed.mean.iter().zip(&generated.mean) {
+            assert_relative_eq!(a, b, epsilon = 1e-12);
+        }
+        for (a, b) in listed.variance.iter().zip(&generated.variance) {
+            assert_relative_eq!(a, b, max_relative = 1e-12);
         }
     }
 

@@ -15,6 +15,7 @@ mod model;
 mod optimizer;
 pub mod pairing;
 mod pareto;
+mod relabelling;
 mod report;
 pub mod sampling;
 mod store;

@@ -7,19 +7,17 @@ use boltzflow_energy::{
     StructureError, Target, Units, Variant, energies,
 };
 use boltzflow_molecule::{
-    Conformers, Element, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, automorphisms,
-    compare, geometry, measure, orbits, stereo_of,
+    Conformers, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, compare, geometry,
+    measure, stereo_of,
 };
 
 use crate::config::Alike;
 use crate::features::Features;
 use crate::model::Drawn;
 use crate::pairing::Symmetry;
+use crate::relabelling::{self, leaders};
 use crate::torsion::{Torsion, torsions};
 use crate::weights::{StatisticsError, Weights};
-
-/// More relabellings than this are not considered when noise and data are paired.
-const MOST_RELABELLINGS: usize = 1000;
 
 /// An energy at a temperature.
 pub struct System {
@@ -110,29 +108,6 @@ pub struct Ensemble {
     pub zero: BTreeMap<String, usize>,
     /// How many were reflected.
     pub reflected: usize,
-}
-
-/// For each atom the first of those that are alike.
-fn leaders(molecule: &Molecule, alike: Alike) -> Vec<usize> {
-    let all = 0..molecule.len();
-    match alike {
-        Alike::Symmetric => orbits(molecule),
-        Alike::None => all.collect(),
-        Alike::Attached => {
-            let neighbours = molecule.neighbours();
-            let attached = |atom: usize| match neighbours[atom][..] {
-                [parent] if molecule.atoms[atom].element == Element::HYDROGEN => Some(parent),
-                _ => None,
-            };
-            all.clone()
-                .map(|atom| {
-                    let parent = attached(atom);
-                    let like = |other: &usize| parent.is_some() && attached(*other) == parent;
-                    all.clone().find(like).unwrap_or(atom)
-                })
-                .collect()
-        }
-    }
 }
 
 impl System {
@@ -244,19 +219,7 @@ impl System {
     pub fn symmetry(&self, alike: Alike) -> Symmetry {
         match &self.molecule {
             None => Symmetry::Any,
-            Some(Reference { molecule, stereo }) => {
-                let mut permutations = automorphisms(molecule, MOST_RELABELLINGS).permutations;
-                let leaders = leaders(molecule, alike);
-                permutations.retain(|permutation| {
-                    let kept = permutation.iter().zip(&leaders);
-                    // Some would exchange an R and an S centre.
-                    stereo.is_kept_by(permutation)
-                        && kept
-                            .into_iter()
-                            .all(|(&from, leader)| leaders[from] == *leader)
-                });
-                Symmetry::List(permutations)
-            }
+            Some(reference) => relabelling::symmetry(reference, alike),
         }
     }
 
