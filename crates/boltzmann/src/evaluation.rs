@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::{efficiency, forward_efficiency};
 use crate::pareto::Tail;
+use crate::relabelling::{Labels, convention};
 use crate::report::{write_tail, write_verdict};
 use crate::system::{Ensemble, System, SystemError};
 use crate::torsion::{Torsion, ramachandran};
@@ -23,6 +24,8 @@ pub struct TargetSamples {
     conformers: Conformers,
     /// `U/kT` of each.
     reduced: Vec<f64>,
+    /// The relabellings that any flow of the target counts, where that is known.
+    labels: Option<Labels>,
 }
 
 impl TargetSamples {
@@ -39,6 +42,7 @@ impl TargetSamples {
         Ok(Self {
             conformers,
             reduced,
+            labels: system.labels_of_any_flow(),
         })
     }
 }
@@ -125,6 +129,9 @@ pub struct Evaluation {
     pub reference: usize,
     /// Their negative log-likelihood.
     pub nll: Likelihood,
+    /// How many relabellings of the atoms the density counts; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
     /// The effective sample size over `n` as the target sees it.
     pub forward_efficiency: Estimate,
     /// The flow and the reference's method at equal cost.
@@ -168,10 +175,16 @@ impl Evaluation {
                 error,
                 blocked,
             },
+            labels: target.labels,
             forward_efficiency: forward_efficiency(&log_weights, &bootstrap)?,
             equal_cost: None,
             bootstrap,
         })
+    }
+
+    /// The same for a flow whose density counts these relabellings.
+    pub fn with_labels(self, labels: Option<Labels>) -> Self {
+        Self { labels, ..self }
     }
 }
 
@@ -364,7 +377,8 @@ impl fmt::Display for Evaluation {
         let n = self.reference;
         writeln!(
             f,
-            "NLL               {value:.4} ± {blocked:.4} by blocking (± {error:.4} if independent) over n = {n} of the reference (normalised, mean-free, all labels)"
+            "NLL               {value:.4} ± {blocked:.4} by blocking (± {error:.4} if independent) over n = {n} of the reference (normalised, mean-free, {})",
+            convention(self.labels)
         )?;
         let [forward, error] =
             [self.forward_efficiency.value, self.forward_efficiency.error].map(|x| 100.0 * x);

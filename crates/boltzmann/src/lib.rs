@@ -41,6 +41,7 @@ pub use histogram::Histogram;
 pub use model::{Architecture, Drawn, Model};
 pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;
+pub use relabelling::Labels;
 pub use report::{Cost, Counts, Part, Spent, Summary, TorsionSummary, WellSummary};
 pub use store::{Fingerprint, SampleFile, StoreError, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};

@@ -15,7 +15,7 @@ use crate::config::Alike;
 use crate::features::Features;
 use crate::model::Drawn;
 use crate::pairing::Symmetry;
-use crate::relabelling::{self, leaders};
+use crate::relabelling::{self, Labels, leaders};
 use crate::torsion::{Torsion, torsions};
 use crate::weights::{StatisticsError, Weights};
 
@@ -221,6 +221,19 @@ impl System {
             None => Symmetry::Any,
             Some(reference) => relabelling::symmetry(reference, alike),
         }
+    }
+
+    /// How many relabellings the density of a flow counts to which these atoms are alike; `None` where there are too many of them.
+    pub fn labels(&self, alike: Alike) -> Option<Labels> {
+        match &self.molecule {
+            None => Some(Labels::of_cluster(self.energy.points())),
+            Some(reference) => Labels::of(reference, alike),
+        }
+    }
+
+    /// The same where it holds for every flow: of a toy, and of a molecule that has one labelling.
+    pub(crate) fn labels_of_any_flow(&self) -> Option<Labels> {
+        self.labels(Alike::None).filter(Labels::are_all)
     }
 
     /// Whether samples of one mirror image only are wanted.
