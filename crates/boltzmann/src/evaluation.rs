@@ -212,14 +212,10 @@ impl Comparison {
             })
         };
         let of_samples = |a: &[usize]| Weights::from_log(select(weights.log_weights(), a));
-        // A sample without an energy is infinitely far away.
         let energy_raw = if reduced.iter().all(|energy| energy.is_finite()) {
             energy(&|a| Weights::equal(a.len()))?
         } else {
-            Distance {
-                value: f64::INFINITY,
-                error: f64::INFINITY,
-            }
+            Distance::INFINITE
         };
         let torsions = ramachandran(&system.torsions());
         let torsions = torsions.iter().map(|(residue, torsions)| {
@@ -240,6 +236,14 @@ impl Comparison {
     }
 }
 
+impl Distance {
+    /// That of samples one of which has no energy, or no angles: it is infinitely far away.
+    const INFINITE: Self = Self {
+        value: f64::INFINITY,
+        error: f64::INFINITY,
+    };
+}
+
 impl RamachandranDistance {
     fn new(
         residue: &str,
@@ -257,9 +261,13 @@ impl RamachandranDistance {
         };
         let near = select(theirs, &spread(theirs.len(), count));
         let raw = select(ours, &spread(ours.len(), count));
-        let raw = distance([count, count], |a, b| {
-            wasserstein::torus(&select(&raw, a), &select(&near, b))
-        })?;
+        let raw = if raw.iter().flatten().all(|angle| angle.is_finite()) {
+            distance([count, count], |a, b| {
+                wasserstein::torus(&select(&raw, a), &select(&near, b))
+            })?
+        } else {
+            Distance::INFINITE
+        };
         let resampled = distance([ours.len(), count], |a, b| {
             let part = Weights::from_log(select(weights.log_weights(), a))?;
             let drawn = part.resample(b.len(), seed);
@@ -500,5 +508,18 @@ mod tests {
         assert!((found.raw.value - 0.15).abs() < 0.03, "{found:?}");
         assert!(found.resampled.value < 0.05, "{found:?}");
         assert!(found.raw.error < 0.02 && found.resampled.error < 0.05);
+    }
+
+    #[test]
+    fn a_sample_without_angles_is_infinitely_far_away_unless_it_has_no_weight() {
+        let target: Vec<[f64; 2]> = normal(200, 1).iter().map(|x| [0.3 * x, 0.0]).collect();
+        let mut ours = target.clone();
+        ours[17][0] = f64::NAN;
+        let mut logs = vec![0.0; 200];
+        logs[17] = f64::NEG_INFINITY;
+        let weights = Weights::from_log(logs).unwrap();
+        let found = RamachandranDistance::new("ALA 2", [&ours, &target], &weights, 200, 3).unwrap();
+        assert_eq!(found.raw, Distance::INFINITE);
+        assert!(found.resampled.value < 0.1, "{found:?}");
     }
 }

@@ -98,6 +98,8 @@ pub struct Model {
 }
 
 /// Samples with the parts of their log-densities; `log_q = log_prior − log_det`.
+///
+/// A sample for which the flow does not come to finite numbers keeps its place, with a `log_det`, and so a `log_q`, that is not a number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drawn {
     /// Positions in the unit of the data, sample by sample.
@@ -128,6 +130,19 @@ impl Drawn {
         self.latents.extend(other.latents);
         self.log_prior.extend(other.log_prior);
         self.log_det.extend(other.log_det);
+    }
+
+    /// Takes the density of samples of which any other number is not finite, so that nobody uses it.
+    fn without_lost(mut self, size: usize) -> Self {
+        let clouds = self.positions.chunks(size).zip(self.latents.chunks(size));
+        let numbers = clouds.zip(&self.log_prior).zip(&mut self.log_det);
+        for (((x, z), log_prior), log_det) in numbers {
+            let mut others = x.iter().chain(z).chain([log_prior]);
+            if !(log_det.is_finite() && others.all(|value| value.is_finite())) {
+                *log_det = f64::NAN;
+            }
+        }
+        self
     }
 }
 
@@ -270,7 +285,7 @@ impl Model {
             latents,
             log_det: host(log_det),
         };
-        Ok(drawn)
+        Ok(drawn.without_lost(self.points() * self.dims()))
     }
 
     /// The latents and log-densities of given configurations, whose centroids are the origin.
@@ -284,6 +299,64 @@ impl Model {
             latents,
             log_det: host(log_det).into_iter().map(|log_det| -log_det).collect(),
         };
-        Ok(drawn)
+        Ok(drawn.without_lost(self.points() * self.dims()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Alike;
+    use boltzflow_flow::ode::Steps;
+    use boltzflow_flow::{Divergence, Edges, Method, Schedule};
+
+    /// A flow of three points in the plane.
+    fn model(steps: Steps, divergence: Divergence) -> Model {
+        let architecture = Architecture {
+            model: ModelConfig {
+                width: 4,
+                layers: 2,
+                edges: Edges::Initial,
+                schedule: Schedule { rate: 1.0 },
+                alike: Alike::Symmetric,
+            },
+            solver: Solver {
+                method: Method::Bosh3,
+                steps,
+                divergence,
+            },
+            scale: 2.0,
+            features: Features::cluster(3, 2),
+            distances: PairStatistics {
+                mean: vec![0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0],
+                variance: vec![0.1; 9],
+            },
+        };
+        Model::new(architecture, 1, &Device::flex()).unwrap()
+    }
+
+    #[test]
+    fn a_configuration_that_runs_off_has_no_density_and_leaves_the_others_theirs() {
+        let model = model(Steps::Fixed { count: 2 }, Divergence::Exact);
+        let samples = Samples::consecutive(4, 0..3);
+        let drawn = model.sample(&samples).unwrap();
+        let mut positions = drawn.positions.clone();
+        let sound = model.density(&positions, &samples).unwrap();
+        positions[7] = f64::INFINITY;
+        let found = model.density(&positions, &samples).unwrap();
+        assert!(found.log_q()[1].is_nan());
+        for sample in [0, 2] {
+            assert_eq!(found.log_q()[sample], sound.log_q()[sample]);
+        }
+    }
+
+    #[test]
+    fn a_flow_that_has_diverged_draws_samples_without_densities() {
+        let model = model(Steps::Fixed { count: 2 }, Divergence::Exact);
+        let parameters = vec![f32::NAN; model.parameters().len()];
+        let model = model.with_parameters(&parameters);
+        let drawn = model.sample(&Samples::consecutive(4, 0..3)).unwrap();
+        assert_eq!(drawn.log_q().len(), 3);
+        assert!(drawn.log_q().iter().all(|log_q| log_q.is_nan()));
     }
 }
