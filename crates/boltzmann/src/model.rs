@@ -1,9 +1,10 @@
 //! A flow of molecules or toy clusters: prior, maps and what they are conditioned on.
 
+use boltzflow_flow::ode::Steps;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Affine, Bijection, Chain, Context, Continuous, Egnn, EgnnConfig, Field, FlowError, Initializer,
-    Layer, MeanFreeGaussian, Prior, Samples, Solver, Space, host,
+    Affine, Bijection, Chain, Context, Continuous, Divergence, Egnn, EgnnConfig, Field, FlowError,
+    Initializer, Layer, MeanFreeGaussian, Prior, Samples, Solver, Space, VectorField, host,
 };
 use boltzflow_molecule::Conformers;
 use burn::module::Module;
@@ -249,6 +250,21 @@ impl Model {
             .expect("every model has a continuous map")
     }
 
+    /// Floating-point operations of the matrix products that one sample with its exact log-density takes, two a multiply-add: as many
+    /// evaluations as fixed steps need, times those of [`VectorField::divergence_operations`]. None with adaptive steps, whose number
+    /// depends on the samples, or with an estimated divergence.
+    pub fn operations_per_sample(&self) -> Option<f64> {
+        let Continuous { field, solver, .. } = self.continuous();
+        match (solver.steps, solver.divergence) {
+            (Steps::Fixed { count }, Divergence::Exact) => {
+                let evaluations = count * solver.method.tableau().working_stages();
+                let each = field.divergence_operations(self.points(), self.dims());
+                Some(evaluations as f64 * each)
+            }
+            (Steps::Adaptive { .. }, _) | (_, Divergence::Hutchinson { .. }) => None,
+        }
+    }
+
     /// Noise as the continuous map meets it: latents of these samples after the maps before it.
     pub fn noise(&self, samples: &Samples) -> Result<Vec<f64>, FlowError> {
         let latents = self.batch(&self.prior.sample(samples));
@@ -307,8 +323,8 @@ impl Model {
 mod tests {
     use super::*;
     use crate::config::Alike;
-    use boltzflow_flow::ode::Steps;
-    use boltzflow_flow::{Divergence, Edges, Method, Schedule};
+    use boltzflow_flow::ode::Tolerance;
+    use boltzflow_flow::{Edges, Method, Schedule};
 
     /// A flow of three points in the plane.
     fn model(steps: Steps, divergence: Divergence) -> Model {
@@ -333,6 +349,29 @@ mod tests {
             },
         };
         Model::new(architecture, 1, &Device::flex()).unwrap()
+    }
+
+    #[test]
+    fn the_operations_of_a_sample_are_those_of_its_evaluations() {
+        let found = model(Steps::Fixed { count: 5 }, Divergence::Exact);
+        let each = found.continuous().field.divergence_operations(3, 2);
+        // The last stage of Bosh3 serves the error estimate alone.
+        assert_eq!(found.operations_per_sample(), Some(15.0 * each));
+        let adaptive = Steps::Adaptive {
+            tolerance: Tolerance {
+                absolute: 1e-5,
+                relative: 1e-5,
+            },
+            limit: 100,
+        };
+        let found = model(adaptive, Divergence::Exact).operations_per_sample();
+        assert_eq!(found, None);
+        let probed = Divergence::Hutchinson {
+            probes: 1,
+            noise: boltzflow_flow::Noise::Rademacher,
+        };
+        let found = model(Steps::Fixed { count: 5 }, probed).operations_per_sample();
+        assert_eq!(found, None);
     }
 
     #[test]
