@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::{efficiency, forward_efficiency};
 use crate::pareto::Tail;
+use crate::relabelling::{Labels, convention};
 use crate::report::{write_tail, write_verdict};
 use crate::system::{Ensemble, System, SystemError};
 use crate::torsion::{Torsion, ramachandran};
@@ -23,6 +24,8 @@ pub struct TargetSamples {
     conformers: Conformers,
     /// `U/kT` of each.
     reduced: Vec<f64>,
+    /// The relabellings that any flow of the target counts, where that is known.
+    labels: Option<Labels>,
 }
 
 impl TargetSamples {
@@ -39,6 +42,7 @@ impl TargetSamples {
         Ok(Self {
             conformers,
             reduced,
+            labels: system.labels_of_any_flow(),
         })
     }
 }
@@ -110,7 +114,8 @@ pub struct EqualCost {
     pub reference: f64,
     /// Energy calls of the whole reference.
     pub reference_calls: u64,
-    /// The longest autocorrelation time of the reference, of its energy and of its torsions' wells, in configurations.
+    /// The longest autocorrelation time of the reference, of its energy and of its torsions' wells, in configurations; chains that were
+    /// written in turn may be in it.
     pub autocorrelation_time: f64,
 }
 
@@ -124,6 +129,9 @@ pub struct Evaluation {
     pub reference: usize,
     /// Their negative log-likelihood.
     pub nll: Likelihood,
+    /// How many relabellings of the atoms the density counts; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
     /// The effective sample size over `n` as the target sees it.
     pub forward_efficiency: Estimate,
     /// The flow and the reference's method at equal cost.
@@ -167,10 +175,16 @@ impl Evaluation {
                 error,
                 blocked,
             },
+            labels: target.labels,
             forward_efficiency: forward_efficiency(&log_weights, &bootstrap)?,
             equal_cost: None,
             bootstrap,
         })
+    }
+
+    /// The same for a flow whose density counts these relabellings.
+    pub fn with_labels(self, labels: Option<Labels>) -> Self {
+        Self { labels, ..self }
     }
 }
 
@@ -198,14 +212,10 @@ impl Comparison {
             })
         };
         let of_samples = |a: &[usize]| Weights::from_log(select(weights.log_weights(), a));
-        // A sample without an energy is infinitely far away.
         let energy_raw = if reduced.iter().all(|energy| energy.is_finite()) {
             energy(&|a| Weights::equal(a.len()))?
         } else {
-            Distance {
-                value: f64::INFINITY,
-                error: f64::INFINITY,
-            }
+            Distance::INFINITE
         };
         let torsions = ramachandran(&system.torsions());
         let torsions = torsions.iter().map(|(residue, torsions)| {
@@ -226,6 +236,14 @@ impl Comparison {
     }
 }
 
+impl Distance {
+    /// That of samples one of which has no energy, or no angles: it is infinitely far away.
+    const INFINITE: Self = Self {
+        value: f64::INFINITY,
+        error: f64::INFINITY,
+    };
+}
+
 impl RamachandranDistance {
     fn new(
         residue: &str,
@@ -243,9 +261,13 @@ impl RamachandranDistance {
         };
         let near = select(theirs, &spread(theirs.len(), count));
         let raw = select(ours, &spread(ours.len(), count));
-        let raw = distance([count, count], |a, b| {
-            wasserstein::torus(&select(&raw, a), &select(&near, b))
-        })?;
+        let raw = if raw.iter().flatten().all(|angle| angle.is_finite()) {
+            distance([count, count], |a, b| {
+                wasserstein::torus(&select(&raw, a), &select(&near, b))
+            })?
+        } else {
+            Distance::INFINITE
+        };
         let resampled = distance([ours.len(), count], |a, b| {
             let part = Weights::from_log(select(weights.log_weights(), a))?;
             let drawn = part.resample(b.len(), seed);
@@ -363,7 +385,8 @@ impl fmt::Display for Evaluation {
         let n = self.reference;
         writeln!(
             f,
-            "NLL               {value:.4} ± {blocked:.4} by blocking (± {error:.4} if independent) over n = {n} of the reference (normalised, mean-free, all labels)"
+            "NLL               {value:.4} ± {blocked:.4} by blocking (± {error:.4} if independent) over n = {n} of the reference (normalised, mean-free, {})",
+            convention(self.labels)
         )?;
         let [forward, error] =
             [self.forward_efficiency.value, self.forward_efficiency.error].map(|x| 100.0 * x);
@@ -485,5 +508,18 @@ mod tests {
         assert!((found.raw.value - 0.15).abs() < 0.03, "{found:?}");
         assert!(found.resampled.value < 0.05, "{found:?}");
         assert!(found.raw.error < 0.02 && found.resampled.error < 0.05);
+    }
+
+    #[test]
+    fn a_sample_without_angles_is_infinitely_far_away_unless_it_has_no_weight() {
+        let target: Vec<[f64; 2]> = normal(200, 1).iter().map(|x| [0.3 * x, 0.0]).collect();
+        let mut ours = target.clone();
+        ours[17][0] = f64::NAN;
+        let mut logs = vec![0.0; 200];
+        logs[17] = f64::NEG_INFINITY;
+        let weights = Weights::from_log(logs).unwrap();
+        let found = RamachandranDistance::new("ALA 2", [&ours, &target], &weights, 200, 3).unwrap();
+        assert_eq!(found.raw, Distance::INFINITE);
+        assert!(found.resampled.value < 0.1, "{found:?}");
     }
 }

@@ -1,16 +1,17 @@
 //! A flow of molecules or toy clusters: prior, maps and what they are conditioned on.
 
+use boltzflow_flow::ode::Steps;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Affine, Bijection, Chain, Context, Continuous, Egnn, EgnnConfig, Field, FlowError, Initializer,
-    Layer, MeanFreeGaussian, Prior, Samples, Solver, Space, host,
+    Affine, Bijection, Chain, Context, Continuous, Divergence, Egnn, EgnnConfig, Field, FlowError,
+    Initializer, Layer, MeanFreeGaussian, Prior, Samples, Solver, Space, VectorField, host,
 };
 use boltzflow_molecule::Conformers;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ModelConfig};
+use crate::config::{Config, ModelConfig, check_solver};
 use crate::distances::PairStatistics;
 use crate::features::Features;
 use crate::system::System;
@@ -74,6 +75,8 @@ impl Architecture {
             Some("a bond or class names an atom that it does not have")
         } else if !is_complete(&self.distances.mean) || !is_complete(&self.distances.variance) {
             Some("its distances are not one for each pair, finite and at least 0")
+        } else if check_solver(&self.solver).is_err() {
+            Some("its solver cannot solve")
         } else {
             None
         }
@@ -96,6 +99,8 @@ pub struct Model {
 }
 
 /// Samples with the parts of their log-densities; `log_q = log_prior − log_det`.
+///
+/// A sample for which the flow does not come to finite numbers keeps its place, with a `log_det`, and so a `log_q`, that is not a number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drawn {
     /// Positions in the unit of the data, sample by sample.
@@ -126,6 +131,19 @@ impl Drawn {
         self.latents.extend(other.latents);
         self.log_prior.extend(other.log_prior);
         self.log_det.extend(other.log_det);
+    }
+
+    /// Takes the density of samples of which any other number is not finite, so that nobody uses it.
+    fn without_lost(mut self, size: usize) -> Self {
+        let clouds = self.positions.chunks(size).zip(self.latents.chunks(size));
+        let numbers = clouds.zip(&self.log_prior).zip(&mut self.log_det);
+        for (((x, z), log_prior), log_det) in numbers {
+            let mut others = x.iter().chain(z).chain([log_prior]);
+            if !(log_det.is_finite() && others.all(|value| value.is_finite())) {
+                *log_det = f64::NAN;
+            }
+        }
+        self
     }
 }
 
@@ -232,6 +250,21 @@ impl Model {
             .expect("every model has a continuous map")
     }
 
+    /// Floating-point operations of the matrix products that one sample with its exact log-density takes, two a multiply-add: as many
+    /// evaluations as fixed steps need, times those of [`VectorField::divergence_operations`]. None with adaptive steps, whose number
+    /// depends on the samples, or with an estimated divergence.
+    pub fn operations_per_sample(&self) -> Option<f64> {
+        let Continuous { field, solver, .. } = self.continuous();
+        match (solver.steps, solver.divergence) {
+            (Steps::Fixed { count }, Divergence::Exact) => {
+                let evaluations = count * solver.method.tableau().working_stages();
+                let each = field.divergence_operations(self.points(), self.dims());
+                Some(evaluations as f64 * each)
+            }
+            (Steps::Adaptive { .. }, _) | (_, Divergence::Hutchinson { .. }) => None,
+        }
+    }
+
     /// Noise as the continuous map meets it: latents of these samples after the maps before it.
     pub fn noise(&self, samples: &Samples) -> Result<Vec<f64>, FlowError> {
         let latents = self.batch(&self.prior.sample(samples));
@@ -268,7 +301,7 @@ impl Model {
             latents,
             log_det: host(log_det),
         };
-        Ok(drawn)
+        Ok(drawn.without_lost(self.points() * self.dims()))
     }
 
     /// The latents and log-densities of given configurations, whose centroids are the origin.
@@ -282,6 +315,87 @@ impl Model {
             latents,
             log_det: host(log_det).into_iter().map(|log_det| -log_det).collect(),
         };
-        Ok(drawn)
+        Ok(drawn.without_lost(self.points() * self.dims()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Alike;
+    use boltzflow_flow::ode::Tolerance;
+    use boltzflow_flow::{Edges, Method, Schedule};
+
+    /// A flow of three points in the plane.
+    fn model(steps: Steps, divergence: Divergence) -> Model {
+        let architecture = Architecture {
+            model: ModelConfig {
+                width: 4,
+                layers: 2,
+                edges: Edges::Initial,
+                schedule: Schedule { rate: 1.0 },
+                alike: Alike::Symmetric,
+            },
+            solver: Solver {
+                method: Method::Bosh3,
+                steps,
+                divergence,
+            },
+            scale: 2.0,
+            features: Features::cluster(3, 2),
+            distances: PairStatistics {
+                mean: vec![0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0],
+                variance: vec![0.1; 9],
+            },
+        };
+        Model::new(architecture, 1, &Device::flex()).unwrap()
+    }
+
+    #[test]
+    fn the_operations_of_a_sample_are_those_of_its_evaluations() {
+        let found = model(Steps::Fixed { count: 5 }, Divergence::Exact);
+        let each = found.continuous().field.divergence_operations(3, 2);
+        // The last stage of Bosh3 serves the error estimate alone.
+        assert_eq!(found.operations_per_sample(), Some(15.0 * each));
+        let adaptive = Steps::Adaptive {
+            tolerance: Tolerance {
+                absolute: 1e-5,
+                relative: 1e-5,
+            },
+            limit: 100,
+        };
+        let found = model(adaptive, Divergence::Exact).operations_per_sample();
+        assert_eq!(found, None);
+        let probed = Divergence::Hutchinson {
+            probes: 1,
+            noise: boltzflow_flow::Noise::Rademacher,
+        };
+        let found = model(Steps::Fixed { count: 5 }, probed).operations_per_sample();
+        assert_eq!(found, None);
+    }
+
+    #[test]
+    fn a_configuration_that_runs_off_has_no_density_and_leaves_the_others_theirs() {
+        let model = model(Steps::Fixed { count: 2 }, Divergence::Exact);
+        let samples = Samples::consecutive(4, 0..3);
+        let drawn = model.sample(&samples).unwrap();
+        let mut positions = drawn.positions.clone();
+        let sound = model.density(&positions, &samples).unwrap();
+        positions[7] = f64::INFINITY;
+        let found = model.density(&positions, &samples).unwrap();
+        assert!(found.log_q()[1].is_nan());
+        for sample in [0, 2] {
+            assert_eq!(found.log_q()[sample], sound.log_q()[sample]);
+        }
+    }
+
+    #[test]
+    fn a_flow_that_has_diverged_draws_samples_without_densities() {
+        let model = model(Steps::Fixed { count: 2 }, Divergence::Exact);
+        let parameters = vec![f32::NAN; model.parameters().len()];
+        let model = model.with_parameters(&parameters);
+        let drawn = model.sample(&Samples::consecutive(4, 0..3)).unwrap();
+        assert_eq!(drawn.log_q().len(), 3);
+        assert!(drawn.log_q().iter().all(|log_q| log_q.is_nan()));
     }
 }

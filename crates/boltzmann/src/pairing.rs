@@ -17,8 +17,11 @@ use crate::assignment::{Assigner, assignment};
 pub enum Symmetry {
     /// Any: the points of a cluster are alike.
     Any,
-    /// These: the automorphisms of a bond graph; entry `i` of a permutation names the point that takes place `i`.
+    /// These, a group: the automorphisms of a bond graph; entry `i` of a permutation names the point that takes place `i`.
     List(Vec<Vec<usize>>),
+    /// These and all their products, too many to be listed. Only those that are listed are searched when noise and data are paired; what
+    /// is pooled is pooled over all.
+    Generated(Vec<Vec<usize>>),
 }
 
 /// Rounds of relabelling and rotation, each of which can only bring a pair closer.
@@ -117,7 +120,8 @@ impl Copies<'_> {
         scratch.copy.extend_from_slice(data);
         scratch.order.clear();
         scratch.order.extend(0..self.points);
-        if matches!(self.symmetry, Symmetry::List(list) if list.len() > 1) {
+        if matches!(self.symmetry, Symmetry::List(list) | Symmetry::Generated(list) if list.len() > 1)
+        {
             // Bonds hold the points of a molecule nearly in place: its orientation comes first.
             self.rotate(noise, scratch);
         }
@@ -131,7 +135,7 @@ impl Copies<'_> {
         scratch.copy.extend_from_slice(data);
         scratch.order.clear();
         match self.symmetry {
-            Symmetry::List(list) if list.len() <= SEARCHED => {
+            Symmetry::List(list) | Symmetry::Generated(list) if list.len() <= SEARCHED => {
                 let best = list
                     .iter()
                     .map(|order| (self.overlap(noise, data, order), order))
@@ -145,7 +149,7 @@ impl Copies<'_> {
                 }
                 self.rotate(noise, scratch);
             }
-            Symmetry::Any | Symmetry::List(_) => {
+            Symmetry::Any | Symmetry::List(_) | Symmetry::Generated(_) => {
                 scratch.order.extend(0..self.points);
                 for round in 0..ROUNDS {
                     let changed = self.relabel(noise, scratch);
@@ -183,7 +187,7 @@ impl Copies<'_> {
         }
         let best: &[usize] = match self.symmetry {
             Symmetry::Any => assigner.solve(points, |i, j| costs[i * points + j]),
-            Symmetry::List(permutations) => {
+            Symmetry::List(permutations) | Symmetry::Generated(permutations) => {
                 let total = |permutation: &[usize]| -> f64 {
                     permutation
                         .iter()

@@ -10,6 +10,7 @@ use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::{average, efficiency, free_energy_difference, log_z, populations};
 use crate::histogram::Histogram;
 use crate::pareto::Tail;
+use crate::relabelling::{Labels, convention};
 use crate::system::{Ensemble, System};
 use crate::torsion::Torsion;
 use crate::weights::{StatisticsError, Verdict, Weights, tail_limit};
@@ -202,8 +203,11 @@ pub struct Summary {
     pub tail: Tail,
     /// The largest `k̂` that is trusted for this `n`.
     pub tail_limit: f64,
-    /// `ln Z` of the target, on the mean-free subspace, all labels counted.
+    /// `ln Z` of the target on the part of the mean-free subspace that the flow covers: see [`Labels`].
     pub log_z: Estimate,
+    /// How many relabellings of the atoms that is; absent where it is not known, as for samples without their flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
     /// The mean potential energy.
     pub mean_energy: Estimate,
     /// Its unit.
@@ -247,6 +251,7 @@ impl Summary {
             tail: weights.tail(),
             tail_limit: tail_limit(weights.len()),
             log_z: log_z(weights, &bootstrap),
+            labels: system.labels_of_any_flow(),
             mean_energy: average(weights, &ensemble.energies, &bootstrap)?,
             units: system.units(),
             torsions: torsions.collect::<Result<_, _>>()?,
@@ -257,6 +262,11 @@ impl Summary {
                 .map(|seconds| effective / seconds),
             cost,
         })
+    }
+
+    /// The same for samples of a flow whose density counts these relabellings.
+    pub fn with_labels(self, labels: Option<Labels>) -> Self {
+        Self { labels, ..self }
     }
 }
 
@@ -276,9 +286,17 @@ impl fmt::Display for Summary {
         writeln!(f, "largest weight    {:.2} %", 100.0 * self.largest_weight)?;
         writeln!(
             f,
-            "ln Z              {} (mean-free, all labels)",
-            self.log_z
+            "ln Z              {} (mean-free, {})",
+            self.log_z,
+            convention(self.labels)
         )?;
+        if let Some(labels) = self.labels.filter(|labels| !labels.are_all()) {
+            let missing = labels.log_missing();
+            writeln!(
+                f,
+                "                  over all labels at most {missing:.2} more"
+            )?;
+        }
         let unit = match self.units {
             Units::Molecular => "kcal/mol",
             Units::Reduced => "reduced units",
@@ -462,6 +480,30 @@ mod tests {
         let single = summary(vec![0.0]);
         let back: Summary = serde_json::from_str(&serde_json::to_string(&single).unwrap()).unwrap();
         assert!(back.log_z.delta.is_nan());
+    }
+
+    #[test]
+    fn the_labels_of_a_normaliser_are_those_that_the_flow_counts() {
+        let cluster = summary(vec![0.0; 300]);
+        assert!(cluster.to_string().contains("(mean-free, all labels)"));
+        let unknown = cluster.with_labels(None);
+        let json = serde_json::to_string(&unknown).unwrap();
+        assert!(!json.contains("labels"));
+        assert!(
+            unknown
+                .to_string()
+                .contains("(mean-free, labels that the flow covers)")
+        );
+        let some = unknown.with_labels(Some(Labels {
+            counted: 144.0,
+            all: 288.0,
+        }));
+        let text = some.to_string();
+        assert!(
+            text.contains("(mean-free, 144 of 288 relabellings)"),
+            "{text}"
+        );
+        assert!(text.contains("over all labels at most 0.69 more"), "{text}");
     }
 
     #[test]

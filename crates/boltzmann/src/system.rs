@@ -7,19 +7,17 @@ use boltzflow_energy::{
     StructureError, Target, Units, Variant, energies,
 };
 use boltzflow_molecule::{
-    Conformers, Element, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, automorphisms,
-    compare, geometry, measure, orbits, stereo_of,
+    Conformers, Molecule, MoleculeError, Reflections, Stereo, StereoMatch, compare, geometry,
+    measure, stereo_of,
 };
 
 use crate::config::Alike;
 use crate::features::Features;
 use crate::model::Drawn;
 use crate::pairing::Symmetry;
+use crate::relabelling::{self, Labels, leaders};
 use crate::torsion::{Torsion, torsions};
 use crate::weights::{StatisticsError, Weights};
-
-/// More relabellings than this are not considered when noise and data are paired.
-const MOST_RELABELLINGS: usize = 1000;
 
 /// An energy at a temperature.
 pub struct System {
@@ -112,27 +110,15 @@ pub struct Ensemble {
     pub reflected: usize,
 }
 
-/// For each atom the first of those that are alike.
-fn leaders(molecule: &Molecule, alike: Alike) -> Vec<usize> {
-    let all = 0..molecule.len();
-    match alike {
-        Alike::Symmetric => orbits(molecule),
-        Alike::None => all.collect(),
-        Alike::Attached => {
-            let neighbours = molecule.neighbours();
-            let attached = |atom: usize| match neighbours[atom][..] {
-                [parent] if molecule.atoms[atom].element == Element::HYDROGEN => Some(parent),
-                _ => None,
-            };
-            all.clone()
-                .map(|atom| {
-                    let parent = attached(atom);
-                    let like = |other: &usize| parent.is_some() && attached(*other) == parent;
-                    all.clone().find(like).unwrap_or(atom)
-                })
-                .collect()
-        }
-    }
+/// What is known of a sample before its energy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    /// It is one of the molecule.
+    Right,
+    /// It is of another stereoisomer, and so is its mirror image.
+    WrongStereo,
+    /// The flow did not come to finite numbers.
+    NotFinite,
 }
 
 impl System {
@@ -246,20 +232,21 @@ impl System {
     pub fn symmetry(&self, alike: Alike) -> Symmetry {
         match &self.molecule {
             None => Symmetry::Any,
-            Some(Reference { molecule, stereo }) => {
-                let mut permutations = automorphisms(molecule, MOST_RELABELLINGS).permutations;
-                let leaders = leaders(molecule, alike);
-                permutations.retain(|permutation| {
-                    let kept = permutation.iter().zip(&leaders);
-                    // Some would exchange an R and an S centre.
-                    stereo.is_kept_by(permutation)
-                        && kept
-                            .into_iter()
-                            .all(|(&from, leader)| leaders[from] == *leader)
-                });
-                Symmetry::List(permutations)
-            }
+            Some(reference) => relabelling::symmetry(reference, alike),
         }
+    }
+
+    /// How many relabellings the density of a flow counts to which these atoms are alike; `None` where there are too many of them.
+    pub fn labels(&self, alike: Alike) -> Option<Labels> {
+        match &self.molecule {
+            None => Some(Labels::of_cluster(self.energy.points())),
+            Some(reference) => Labels::of(reference, alike),
+        }
+    }
+
+    /// The same where it holds for every flow: of a toy, and of a molecule that has one labelling.
+    pub(crate) fn labels_of_any_flow(&self) -> Option<Labels> {
+        self.labels(Alike::None).filter(Labels::are_all)
     }
 
     /// Whether samples of one mirror image only are wanted.
@@ -315,66 +302,78 @@ impl System {
     /// Gives every sample its weight `e^{−U/kT}/q`.
     ///
     /// A flow with reflection-invariant density proposes both mirror images of a chiral molecule. A sample whose mirror image is right is
-    /// reflected, and every right sample has `log q + ln 2`: the density of the folded flow. The rest keep their place with weight 0.
+    /// reflected, and every right sample has `log q + ln 2`: the density of the folded flow. The rest keep their place with weight 0, and so
+    /// do samples for which the flow did not come to finite numbers.
     pub fn reweight(&self, drawn: &Drawn) -> Result<Ensemble, SystemError> {
         let (points, dims) = (self.energy.points(), self.energy.dims());
         let mut conformers = Conformers::new(points, dims, drawn.positions.clone());
         let mut log_q = drawn.log_q();
-        let mut zero = BTreeMap::new();
-        let mut wrong = vec![false; conformers.len()];
         let mut reflected = 0;
-        if self
-            .molecule
-            .as_ref()
-            .is_some_and(|reference| !reference.stereo.is_empty())
-        {
-            for index in 0..conformers.len() {
-                let found = self.stereo_match(conformers.get(index));
-                match found {
-                    StereoMatch::Mirror => {
-                        geometry::mirror(conformers.get_mut(index));
-                        reflected += 1;
-                    }
-                    StereoMatch::Same => {}
-                    StereoMatch::Other => wrong[index] = true,
-                }
-                if found != StereoMatch::Other {
-                    log_q[index] += self.log_fold();
-                }
+        let mut findings = Vec::with_capacity(conformers.len());
+        for (index, log_q) in log_q.iter_mut().enumerate() {
+            let x = conformers.get_mut(index);
+            let is_finite = log_q.is_finite() && x.iter().all(|x| x.is_finite());
+            let matched = is_finite.then(|| self.stereo_match(x));
+            if matched == Some(StereoMatch::Mirror) {
+                geometry::mirror(x);
+                reflected += 1;
             }
+            findings.push(match matched {
+                None => Finding::NotFinite,
+                Some(StereoMatch::Other) => Finding::WrongStereo,
+                Some(StereoMatch::Same | StereoMatch::Mirror) => {
+                    *log_q += self.log_fold();
+                    Finding::Right
+                }
+            });
         }
-        let mut count = |reason: &str| *zero.entry(reason.to_owned()).or_insert(0) += 1;
-        let mut potential = Vec::with_capacity(conformers.len());
-        let mut log_weights = Vec::with_capacity(conformers.len());
+        let energies = self.finite_energies(&conformers, &findings)?;
+        let mut zero = BTreeMap::new();
         let kt = self.kt();
-        for (index, outcome) in energies(&*self.energy, &conformers)?
-            .into_iter()
-            .enumerate()
-        {
-            potential.push(outcome.as_ref().map_or(f64::NAN, |energy| *energy));
-            let log_weight = match outcome {
-                _ if wrong[index] => {
-                    count("wrong stereochemistry");
-                    f64::NEG_INFINITY
-                }
-                Ok(energy) => -energy / kt - log_q[index],
-                Err(EnergyError::NotFinite { .. }) => {
-                    count("energy not finite");
-                    f64::NEG_INFINITY
-                }
-                Err(error) => return Err(error.into()),
+        let log_weights = findings.iter().zip(&energies).zip(&log_q);
+        let log_weights = log_weights.map(|((finding, energy), log_q)| {
+            let reason = match finding {
+                Finding::Right if energy.is_finite() => return -energy / kt - log_q,
+                Finding::Right => "energy not finite",
+                Finding::WrongStereo => "wrong stereochemistry",
+                Finding::NotFinite => "flow not finite",
             };
-            log_weights.push(log_weight);
-        }
-        let weights = Weights::from_log(log_weights)?;
+            *zero.entry(reason.to_owned()).or_insert(0) += 1;
+            f64::NEG_INFINITY
+        });
+        let weights = Weights::from_log(log_weights.collect())?;
         Ok(Ensemble {
             conformers,
             log_q,
-            energies: potential,
+            energies,
             weights,
             zero,
             reflected,
         })
+    }
+
+    /// The energy of each configuration, not a number where it has none; those that are not finite themselves are not looked at.
+    fn finite_energies(
+        &self,
+        conformers: &Conformers,
+        findings: &[Finding],
+    ) -> Result<Vec<f64>, SystemError> {
+        let is_finite = |index: &usize| findings[*index] != Finding::NotFinite;
+        let finite: Vec<usize> = (0..conformers.len()).filter(is_finite).collect();
+        let outcomes = if finite.len() == conformers.len() {
+            energies(&*self.energy, conformers)?
+        } else {
+            energies(&*self.energy, &conformers.select(&finite))?
+        };
+        let mut found = vec![f64::NAN; conformers.len()];
+        for (index, outcome) in finite.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(energy) => found[index] = energy,
+                Err(EnergyError::NotFinite { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
     }
 
     /// What its numbers are measured in.
@@ -479,6 +478,27 @@ mod tests {
         assert_eq!(found.weights.len(), conformers.len());
         assert_eq!(found.zero, [("wrong stereochemistry".to_owned(), 4)].into());
         assert_eq!(found.weights.zeros(), 4);
+    }
+
+    #[test]
+    fn samples_that_ran_off_stay_with_weight_zero() {
+        let (system, conformers) = alanine();
+        let mut drawn = symmetric(&system, &conformers, 2.0);
+        let size = conformers.size();
+        drawn.positions[3 * size + 4] = f64::NAN;
+        drawn.positions[7 * size] = f64::INFINITY;
+        drawn.log_det[11] = f64::NAN;
+        drawn.log_prior[12] = f64::NEG_INFINITY;
+        let found = system.reweight(&drawn).unwrap();
+        assert_eq!(found.zero, [("flow not finite".to_owned(), 4)].into());
+        for (index, log_weight) in found.weights.log_weights().iter().enumerate() {
+            if [3, 7, 11, 12].contains(&index) {
+                assert_eq!(*log_weight, f64::NEG_INFINITY);
+                assert!(found.energies[index].is_nan());
+            } else {
+                assert!((log_weight - 2.0).abs() < 1e-9, "{log_weight}");
+            }
+        }
     }
 
     #[test]

@@ -84,6 +84,13 @@ impl<'a> Training<'a> {
             waited: 0,
         };
         let data = Split::new(data, model.architecture().scale, config);
+        if config.patience > 0 && data.held_out.is_empty() {
+            log::warn!(
+                "training.validation = {} holds out none of {} configurations, so training does not end early",
+                config.validation,
+                data.train.len()
+            );
+        }
         Self {
             model,
             config,
@@ -198,16 +205,27 @@ impl<'a> Training<'a> {
             Pairing::Aligned => copies.aligned(&noise, data.positions()),
             Pairing::OptimalTransport => copies.transported(&noise, data.positions()),
         };
-        // Every piece sees all of time, and a batch sees it evenly.
-        let pieces = count.div_ceil(PIECE);
-        let times = (0..count)
-            .map(|index| {
-                let rank = (index % PIECE) * pieces + index / PIECE;
-                ((rank as f64 + offset) / (pieces * PIECE) as f64).min(1.0)
-            })
-            .collect();
+        let times = times(count, offset);
         Batch { noise, data, times }
     }
+}
+
+/// The times `(k + offset)/count`, dealt so that every piece of a batch sees all of (0, 1) as evenly as the batch does.
+fn times(count: usize, offset: f64) -> Vec<f64> {
+    let pieces = count.div_ceil(PIECE);
+    // Where a pair would stand in its piece alone, pieces shifted against one another. The last piece may be short.
+    let place = |index: &usize| {
+        let (piece, row) = (index / PIECE, index % PIECE);
+        let length = PIECE.min(count - piece * PIECE);
+        (row as f64 + (piece as f64 + 0.5) / pieces as f64) / length as f64
+    };
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by(|a, b| place(a).total_cmp(&place(b)));
+    let mut times = vec![0.0; count];
+    for (rank, index) in order.into_iter().enumerate() {
+        times[index] = ((rank as f64 + offset) / count as f64).min(1.0);
+    }
+    times
 }
 
 impl Split {
@@ -285,4 +303,50 @@ pub fn natural_scale(data: &Conformers) -> f64 {
     centred.center();
     let degrees = (data.dims() * (data.points() - 1) * data.len()) as f64;
     (centred.positions().iter().map(|x| x * x).sum::<f64>() / degrees).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_cover_their_interval_evenly_at_any_batch_size() {
+        for count in (1..200).chain([511, 1000]) {
+            let mut found = times(count, 0.25);
+            found.sort_by(f64::total_cmp);
+            for (rank, t) in found.into_iter().enumerate() {
+                assert_eq!(t, (rank as f64 + 0.25) / count as f64);
+            }
+        }
+    }
+
+    #[test]
+    fn every_piece_sees_all_of_time() {
+        for count in (1..200).chain([511, 1000]) {
+            let found = times(count, 0.5);
+            // As even as pieces can be that take turns.
+            let slack = count.div_ceil(PIECE) as f64 / count as f64;
+            for piece in found.chunks(PIECE) {
+                let length = piece.len() as f64;
+                for (row, t) in piece.iter().enumerate() {
+                    let even = (row as f64 + 0.5) / length;
+                    assert!(
+                        (t - even).abs() < 0.5 / length + slack,
+                        "time {t} of {count} pairs stands where {even} should"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_pieces_have_the_times_that_they_had_in_earlier_versions() {
+        for count in [16, 32, 128, 256, 1024] {
+            let pieces = count / PIECE;
+            for (index, t) in times(count, 0.3).into_iter().enumerate() {
+                let rank = (index % PIECE) * pieces + index / PIECE;
+                assert_eq!(t, (rank as f64 + 0.3) / count as f64);
+            }
+        }
+    }
 }

@@ -36,14 +36,6 @@ pub enum FlowError {
     /// The differential equation was not solved.
     #[error("the flow's differential equation was not solved: {0}")]
     Solve(#[from] SolveError),
-    /// Infinity or NaN came out.
-    #[error(
-        "{what} is not finite; use more steps or a smaller learning rate, and look at the input's scale"
-    )]
-    NotFinite {
-        /// Of what.
-        what: &'static str,
-    },
     /// Two neighbours in a chain do not fit.
     #[error("layer {position} ends in the {left}, but layer {} starts in the {right}", position + 1)]
     SpaceMismatch {

@@ -2,6 +2,7 @@
 
 mod divergence;
 mod layer;
+mod operations;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -188,6 +189,10 @@ impl VectorField for Egnn {
             points
         };
         dims * points * edges * width
+    }
+
+    fn divergence_operations(&self, points: usize, dims: usize) -> f64 {
+        operations::of_divergence(self, points, dims)
     }
 
     fn structured_divergence(

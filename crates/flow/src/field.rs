@@ -20,6 +20,10 @@ pub trait VectorField {
     /// the field at a time.
     fn divergence_size(&self, points: usize, dims: usize) -> usize;
 
+    /// Floating-point operations of the matrix products of one evaluation of `v` and its exact divergence for one sample, two a
+    /// multiply-add. What all samples of a molecule share, and what is done element by element, is not counted.
+    fn divergence_operations(&self, points: usize, dims: usize) -> f64;
+
     /// `v` and its exact divergence where the field knows a cheaper way than a tangent for every coordinate through all of its
     /// layers; `None` otherwise.
     fn structured_divergence(
@@ -49,6 +53,12 @@ impl VectorField for Field {
     fn divergence_size(&self, points: usize, dims: usize) -> usize {
         match self {
             Self::Egnn(field) => field.divergence_size(points, dims),
+        }
+    }
+
+    fn divergence_operations(&self, points: usize, dims: usize) -> f64 {
+        match self {
+            Self::Egnn(field) => field.divergence_operations(points, dims),
         }
     }
 

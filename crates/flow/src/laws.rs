@@ -357,6 +357,55 @@ fn samples_do_not_depend_on_their_batch() {
 }
 
 #[test]
+fn a_sample_that_runs_off_leaves_the_others_as_they_are() {
+    let (flow, context) = (flow(3, Divergence::Exact, 2), context(true, 3));
+    let sound = points(3, 3);
+    let (all, log_det) = flow.forward(sound.clone(), &context).unwrap();
+    let mut values = host(sound);
+    values[3 * POINTS] = f64::NAN;
+    let (found, found_log_det) = flow.forward(cloud(values, POINTS, 3), &context).unwrap();
+    let (all, found) = (host(all), host(found));
+    let (log_det, found_log_det) = (host(log_det), host(found_log_det));
+    for sample in [0, 2] {
+        let own = sample * 3 * POINTS..(sample + 1) * 3 * POINTS;
+        assert_eq!(all[own.clone()], found[own]);
+        assert_eq!(log_det[sample].to_bits(), found_log_det[sample].to_bits());
+    }
+    assert!(found[3 * POINTS].is_nan() && found_log_det[1].is_nan());
+}
+
+#[test]
+fn adaptive_steps_end_where_a_sample_runs_off() {
+    let flow = flow(3, Divergence::Exact, 2);
+    let Layer::Continuous(continuous) = &flow.layers()[0] else {
+        panic!("the first map is continuous")
+    };
+    let tolerance = ode::Tolerance {
+        absolute: 1e-6,
+        relative: 1e-6,
+    };
+    let solver = Solver {
+        method: Method::Tsit5,
+        steps: Steps::Adaptive {
+            tolerance,
+            limit: 1000,
+        },
+        divergence: Divergence::Exact,
+    };
+    let adaptive = Continuous {
+        solver,
+        ..continuous.clone()
+    };
+    let mut values = host(points(2, 3));
+    values[0] = f64::NAN;
+    let found = adaptive.forward(cloud(values, POINTS, 3), &context(true, 2));
+    assert_eq!(
+        found.unwrap_err(),
+        FlowError::Solve(ode::SolveError::NotFinite { t: 0.0 })
+    );
+}
+
+#[test]
 fn transport_is_the_forward_map() {
     let flow = flow(3, Divergence::Exact, 4);
     let Layer::Continuous(continuous) = &flow.layers()[0] else {

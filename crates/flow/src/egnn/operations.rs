@@ -1,0 +1,117 @@
+//! How much arithmetic the exact divergence of an [`Egnn`] takes.
+
+use super::{Edges, Egnn};
+
+/// Floating-point operations of the matrix products in [`super::divergence::exact`] for one sample, two a multiply-add.
+///
+/// For `N` points in `D` dimensions, hidden layers `W` wide and `K = D N` directions, a map of node features with `k` tangents takes
+/// `n(k) = 2 (1 + k) N W²`, and the edge networks of a layer with `k` tangents take `e(k) = (1 + k) N² (4 W² + 2 W)`. The sum is over
+///
+/// - the time features: `2 T W`;
+/// - every layer whose edges see features that do not depend on positions: `2 n(0) + e(1) + 2 D N³ (W + 3 D)`;
+/// - every other layer but the last: `2 n(K) + e(K)`;
+/// - every node update: `n(k) + 2 n(K)`, with `k = 0` in the first and `K` in others;
+/// - the last layer: `2 n(0) + e(D)`, and `2 D (N + N²) W²` where a node update came before it.
+///
+/// The maps of node and pair features before the first message are the same for all samples of a molecule, and not counted.
+pub(super) fn of_divergence(field: &Egnn, points: usize, dims: usize) -> f64 {
+    let [times, width] = field.global.weight.dims().map(|size| size as f64);
+    let (n, d) = (points as f64, dims as f64);
+    let directions = n * d;
+    let nodes = |tangents: f64| 2.0 * (1.0 + tangents) * n * width * width;
+    let edges = |tangents: f64| (1.0 + tangents) * n * n * (4.0 * width * width + 2.0 * width);
+    let (_, before) = field.layers.split_last().expect("a network has layers");
+    let mut total = 2.0 * times * width;
+    // Tangents of node features.
+    let mut carried = 0.0;
+    for (index, layer) in before.iter().enumerate() {
+        total += if index == 0 || field.edges == Edges::Initial {
+            2.0 * nodes(0.0) + edges(1.0) + 2.0 * d * n.powi(3) * (width + 3.0 * d)
+        } else {
+            2.0 * nodes(carried) + edges(directions)
+        };
+        if layer.update.is_some() {
+            total += nodes(carried) + 2.0 * nodes(directions);
+            carried = directions;
+        }
+    }
+    if carried > 0.0 {
+        total += 2.0 * d * (n + n * n) * width * width;
+    }
+    total + 2.0 * nodes(0.0) + edges(d)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Device};
+
+    use super::super::EgnnConfig;
+    use super::*;
+    use crate::random::{Purpose, stream};
+    use crate::{Initializer, Schedule, VectorField};
+
+    /// Width 2, for two points on a line: two directions, four edges.
+    fn counted(layers: usize, edges: Edges) -> f64 {
+        let mut make = Initializer {
+            random: &mut stream(1, Purpose::Parameters, 0),
+            device: &Device::flex(),
+            dtype: DType::F64,
+        };
+        let config = EgnnConfig {
+            width: 2,
+            layers,
+            node_features: 3,
+            pair_features: 4,
+            global_features: 0,
+            edges,
+            schedule: Schedule { rate: 1.0 },
+        };
+        Egnn::new(&config, &mut make).divergence_operations(2, 1)
+    }
+
+    /// Two operations for every multiply-add of products `[a, b] × [b, c]`.
+    fn operations(products: &[[usize; 3]]) -> f64 {
+        let each = products.iter().map(|[a, b, c]| 2 * a * b * c);
+        each.sum::<usize>() as f64
+    }
+
+    #[test]
+    fn the_count_is_that_of_every_product_by_hand() {
+        let time = [[1, 5, 2]];
+        // Receiver and sender; message, coordinate head and weight of four edges with one tangent.
+        let ends = [[2, 2, 2], [2, 2, 2]];
+        let heads = [[8, 2, 2], [8, 2, 2], [8, 2, 1]];
+        // For each of two receivers: stretches, messages and pulls; then the weighted sum of the other points.
+        let slopes = [[2, 1, 2], [2, 2, 2], [1, 2, 2]];
+        let jacobian = [&slopes[..], &slopes, &[[2, 2, 2]]].concat();
+        let still = [&ends[..], &heads, &jacobian].concat();
+        // Own features and messages of two points, these with two tangents; the result's as well.
+        let first_update = [[2, 2, 2], [6, 2, 2], [6, 2, 2]];
+        let later_update = [[6, 2, 2], [6, 2, 2], [6, 2, 2]];
+        let moving = [[6, 2, 2], [6, 2, 2], [12, 2, 2], [12, 2, 2], [12, 2, 1]];
+        // Tangents of the ends: of each point itself, and of all four edges.
+        let tangents = [[2, 2, 2], [4, 2, 2]];
+        let alone = [&ends[..], &heads].concat();
+        let last = [&alone[..], &tangents].concat();
+
+        let one = operations(&[&time[..], &alone].concat());
+        let two = operations(&[&time[..], &still, &first_update, &last].concat());
+        let initial = operations(&[&time[..], &still, &still, &first_update, &last].concat());
+        let updated = [
+            &time[..],
+            &still,
+            &first_update,
+            &moving,
+            &later_update,
+            &last,
+        ];
+        let updated = operations(&updated.concat());
+        for edges in [Edges::Initial, Edges::Updated] {
+            assert_eq!(counted(1, edges), one);
+            assert_eq!(counted(2, edges), two);
+        }
+        assert_eq!(counted(3, Edges::Initial), initial);
+        assert_eq!(counted(3, Edges::Updated), updated);
+        assert_eq!([one, two, initial, updated], [212.0, 644.0, 916.0, 1124.0]);
+    }
+}
