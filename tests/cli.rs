@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::cargo_bin_cmd;
+use boltzflow_boltzmann::SampleFile;
+use boltzflow_chemio::{Array, Npz, ReadOptions, read};
 use boltzflow_flow::simd::Level;
 use libtest_mimic::{Failed, Trial};
 
-use crate::support::trial;
+use crate::support::{root, trial};
 
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
@@ -37,6 +39,41 @@ pub fn trials() -> Vec<Trial> {
             "a_flow_of_dw4_is_weighted_and_evaluated",
             false,
             a_flow_of_dw4_is_weighted_and_evaluated,
+        ),
+        trial(
+            "merge_replaces_nothing_by_itself",
+            false,
+            merge_replaces_nothing_by_itself,
+        ),
+        trial(
+            "every_verb_has_its_result_as_one_json_object",
+            false,
+            every_verb_has_its_result_as_one_json_object,
+        ),
+        trial(
+            "generate_writes_a_molecule_with_its_weights",
+            false,
+            generate_writes_a_molecule_with_its_weights,
+        ),
+        trial(
+            "estimated_densities_are_not_weighted",
+            false,
+            estimated_densities_are_not_weighted,
+        ),
+        trial(
+            "a_training_goes_on_with_its_own_vector_instructions_only",
+            false,
+            a_training_goes_on_with_its_own_vector_instructions_only,
+        ),
+        trial(
+            "densities_of_a_chiral_molecule_are_folded",
+            false,
+            densities_of_a_chiral_molecule_are_folded,
+        ),
+        trial(
+            "a_flow_of_other_points_has_no_density_of_a_molecule",
+            false,
+            a_flow_of_other_points_has_no_density_of_a_molecule,
         ),
     ]
 }
@@ -258,5 +295,247 @@ fn shards_of_generate_share_a_checkpoint_and_merge_to_the_whole() -> Result<(), 
         "merge part-0.samples.npz part-1.samples.npz -o merged.npz",
     );
     assert!(bytes(at, "merged.npz") == bytes(at, "whole.samples.npz"));
+    Ok(())
+}
+
+fn merge_replaces_nothing_by_itself() -> Result<(), Failed> {
+    let folder = folder(true);
+    let at = folder.path();
+    for index in 0..2 {
+        let shard = format!("--shard {index}/2 -o part-{index}.npz");
+        succeed(
+            at,
+            &format!("sample flow.safetensors -n 128 --seed 5 {shard}"),
+        );
+    }
+    let merge = "merge part-0.npz part-1.npz -o";
+    let before = bytes(at, "part-0.npz");
+    let message = |words: &str| {
+        let found = output(at, words);
+        assert!(!found.status.success(), "{words} succeeded");
+        String::from_utf8(found.stderr).unwrap()
+    };
+    assert!(
+        message(&format!("{merge} part-0.npz --overwrite")).contains("both a shard and the output")
+    );
+    assert!(message(&format!("{merge} data.npz")).contains("give --overwrite"));
+    assert!(message(&format!("{merge} nowhere/whole.npz")).contains("cannot write"));
+    assert!(bytes(at, "part-0.npz") == before, "a shard was touched");
+    succeed(at, &format!("{merge} whole.npz"));
+    let again = output(at, &format!("{merge} whole.npz"));
+    assert!(
+        again.status.success()
+            && String::from_utf8_lossy(&again.stderr).contains("complete already")
+    );
+    succeed(at, &format!("{merge} data.npz --overwrite"));
+    assert!(bytes(at, "data.npz") == bytes(at, "whole.npz"));
+    Ok(())
+}
+
+fn every_verb_has_its_result_as_one_json_object() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    std::fs::write(at.join("config.toml"), CONFIG)?;
+    let sample = "sample flow.safetensors -n 64";
+    let json = |words: &str, key: &str| {
+        let text = succeed(at, &format!("{words} --json"));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(!value[key].is_null(), "{words}: no {key} in {text}");
+        value
+    };
+    let simulated = json(SIMULATE, "mean_energy");
+    assert_eq!(simulated["frames"], 600);
+    // The same again is complete, and says the same.
+    assert_eq!(json(SIMULATE, "frames"), simulated);
+    assert_eq!(json(TRAIN, "steps")["steps"], 60);
+    let drawn = json(
+        &format!("{sample} -o samples.npz"),
+        "core_seconds_per_sample",
+    );
+    assert!(drawn["operations_per_sample"].as_f64().unwrap() > 1e4);
+    for index in 0..2 {
+        json(
+            &format!("sample flow.safetensors -n 100 --shard {index}/2 -o {index}.npz"),
+            "samples",
+        );
+    }
+    assert_eq!(
+        json("merge 0.npz 1.npz -o merged.npz", "samples")["samples"],
+        100
+    );
+    assert_eq!(
+        json(
+            "density flow.safetensors data.npz -o density.npz",
+            "configurations"
+        )["not_finite"],
+        0
+    );
+    json("reweight samples.npz --target dw4", "verdict");
+    json(
+        "evaluate flow.safetensors --target dw4 --reference data.npz",
+        "nll",
+    );
+    json("energy data.npz --target dw4", "structures");
+    json("info flow.safetensors", "config");
+    json("info samples.npz", "arrays");
+    json(
+        "generate --target dw4 --config config.toml --frames 600 -n 64 -o all.npz",
+        "verdict",
+    );
+    Ok(())
+}
+
+fn generate_writes_a_molecule_with_its_weights() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    std::fs::write(at.join("config.toml"), CONFIG)?;
+    std::fs::copy(root().join("data/butane.xyz"), at.join("butane.xyz"))?;
+    let words = "generate butane.xyz --smiles CCCC --config config.toml --frames 300 -n 70 --seed 4 --json -o out.sdf";
+    let summary: serde_json::Value = serde_json::from_str(&succeed(at, words))?;
+    assert_eq!(summary["samples"], 70);
+    let rejected = summary["counts"]["rejected"].as_object().unwrap();
+    let rejected: u64 = rejected.values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(summary["counts"]["kept"].as_u64().unwrap() + rejected, 70);
+    let samples = SampleFile::read(&at.join("out.samples.npz")).unwrap();
+    let record = read(&at.join("out.sdf"), &ReadOptions::default())?;
+    assert_eq!(record.molecule.bonds.len(), 13);
+    assert_eq!(record.conformers.len(), 70);
+    // Records are the flow's samples, in order and in full precision.
+    assert_eq!(record.conformers.positions(), &samples.drawn.positions[..]);
+    for (tags, log_q) in record.tags.iter().zip(samples.drawn.log_q()) {
+        assert_eq!(tags.real("LOG_Q"), Some(log_q));
+    }
+    // An empty shard is no failure.
+    let shard = "generate butane.xyz --smiles CCCC --checkpoint out.safetensors -n 10 --shard 1/2 -o part.sdf";
+    succeed(at, shard);
+    assert!(
+        SampleFile::read(&at.join("part.samples.npz"))
+            .unwrap()
+            .numbers
+            .is_empty()
+    );
+    // What another run left is not taken for this one's, nor removed.
+    std::fs::write(at.join("new.samples.npz"), "mine")?;
+    let refused = output(at, &words.replace("out.sdf", "new.sdf"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("new.samples.npz exists"));
+    assert_eq!(bytes(at, "new.samples.npz"), b"mine");
+    Ok(())
+}
+
+fn estimated_densities_are_not_weighted() -> Result<(), Failed> {
+    let folder = folder(false);
+    let at = folder.path();
+    let noisy = CONFIG.replace(
+        "divergence = \"exact\"",
+        "divergence = { hutchinson = { probes = 1, noise = \"rademacher\" } }",
+    );
+    std::fs::write(at.join("noisy.toml"), noisy)?;
+    let generate = output(
+        at,
+        "generate --target dw4 --config noisy.toml --frames 600 -n 64 -o x.npz",
+    );
+    assert!(String::from_utf8_lossy(&generate.stderr).contains("would bias the weights"));
+    assert!(!at.join("x.plan.toml").exists(), "work was begun");
+    succeed(
+        at,
+        "train --target dw4 --data data.npz --config noisy.toml -o noisy.safetensors",
+    );
+    succeed(at, "sample noisy.safetensors -n 64 -o samples.npz");
+    let reweight = output(at, "reweight samples.npz --target dw4");
+    assert!(String::from_utf8_lossy(&reweight.stderr).contains("would bias the weights"));
+    Ok(())
+}
+
+fn a_training_goes_on_with_its_own_vector_instructions_only() -> Result<(), Failed> {
+    if Level::detected() == Level::Baseline {
+        return Ok(());
+    }
+    let folder = folder(false);
+    let at = folder.path();
+    succeed(at, &format!("{TRAIN} --simd baseline"));
+    let refused = output(at, TRAIN);
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        message.contains("vector instructions (--simd)"),
+        "{message}"
+    );
+    succeed(at, &format!("{TRAIN} --simd baseline"));
+    Ok(())
+}
+
+fn densities_of_a_chiral_molecule_are_folded() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    std::fs::write(
+        at.join("config.toml"),
+        CONFIG
+            .replace("steps = 60", "steps = 2")
+            .replace("warm_up = 10", "warm_up = 1"),
+    )?;
+    for name in ["ala2.pdb", "ala2-ff96-obc1.prmtop"] {
+        std::fs::copy(root().join("data").join(name), at.join(name))?;
+    }
+    let molecule = "--molecule ala2.pdb --force-field ala2-ff96-obc1.prmtop --implicit obc1";
+    succeed(
+        at,
+        &format!("simulate {molecule} -n 40 --burn-in 20 --replicas 1 --stride 1 -o data.npz"),
+    );
+    succeed(
+        at,
+        &format!("train {molecule} --data data.npz --config config.toml -o flow.safetensors"),
+    );
+    let frames = Npz::read(&at.join("data.npz"))?;
+    let array = frames.array("positions").unwrap();
+    let mut positions = array.as_f64().unwrap().to_vec();
+    // The second half is reflected.
+    let half = positions.len() / 2;
+    positions[half..]
+        .iter_mut()
+        .step_by(3)
+        .for_each(|x| *x = -*x);
+    Npz::write(
+        &at.join("both.npz"),
+        &[("positions", &Array::new(&array.shape, positions))],
+    )?;
+    let log_q = |words: &str, name: &str| {
+        let text = succeed(
+            at,
+            &format!("density flow.safetensors both.npz {words} -o {name}"),
+        );
+        let npz = Npz::read(&at.join(name)).unwrap();
+        (
+            text,
+            npz.array("log_q").and_then(Array::as_f64).unwrap().to_vec(),
+        )
+    };
+    let (_, flow) = log_q("", "flow.npz");
+    let (text, folded) = log_q(molecule, "folded.npz");
+    assert!(text.contains("20 of them are −∞"), "{text}");
+    for (index, (flow, folded)) in flow.iter().zip(&folded).enumerate() {
+        if index < 20 {
+            assert!((folded - flow - std::f64::consts::LN_2).abs() < 1e-12);
+        } else {
+            assert_eq!(*folded, f64::NEG_INFINITY);
+            assert!(flow.is_finite());
+        }
+    }
+    Ok(())
+}
+
+fn a_flow_of_other_points_has_no_density_of_a_molecule() -> Result<(), Failed> {
+    let folder = folder(true);
+    let at = folder.path();
+    for name in ["ala2.pdb", "ala2-ff96-obc1.prmtop"] {
+        std::fs::copy(root().join("data").join(name), at.join(name))?;
+    }
+    let words = "density flow.safetensors data.npz --molecule ala2.pdb --force-field ala2-ff96-obc1.prmtop -o x.npz";
+    let refused = output(at, words);
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("another molecule or atom order"),
+        "{message}"
+    );
+    assert!(!at.join("x.npz").exists());
     Ok(())
 }

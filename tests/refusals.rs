@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use boltzflow_boltzmann::{Drawn, SampleFile};
+use boltzflow_boltzmann::{Alike, Drawn, SampleFile, System, identity};
 use libtest_mimic::{Failed, Trial};
 use tempfile::TempDir;
 
@@ -190,6 +190,8 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
     let mut zero = SampleFile::read(&at.join("samples.npz")).unwrap();
     let size = 64 * 39;
     zero.shape = [13, 3];
+    let cluster = System::toy("lj:13,2,1".parse().unwrap(), 1.0).unwrap();
+    zero.fingerprint.molecule = identity(&cluster.features(Alike::None));
     zero.drawn = Drawn {
         positions: vec![0.0; size],
         latents: vec![0.0; size],
@@ -229,7 +231,7 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
             ),
             (
                 "train --target lj:13,2,1 --data data.npz --config config.toml -o x.safetensors",
-                "has 13 in 3",
+                "another molecule or toy",
             ),
             (
                 "sample flow.safetensors -n 32 -o samples.npz",

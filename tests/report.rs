@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use boltzflow_boltzmann::{Drawn, Fingerprint, Kind, SampleFile, System, torsions};
+use boltzflow_boltzmann::{
+    Alike, Drawn, Fingerprint, Kind, SampleFile, System, identity, torsions,
+};
 use boltzflow_chemio::{Npz, ReadOptions, Record, read};
 use boltzflow_energy::{EnergyError, Implicit, Prmtop, Variant, energies};
 use boltzflow_flow::simd::Level;
@@ -25,6 +27,11 @@ pub fn trials() -> Vec<Trial> {
             "every_record_and_frame_has_its_energy",
             false,
             every_record_and_frame_has_its_energy,
+        ),
+        trial(
+            "samples_that_ran_off_are_counted_and_are_no_structures",
+            false,
+            samples_that_ran_off_are_counted_and_are_no_structures,
         ),
         trial(
             "weighted_structures_carry_their_tags",
@@ -161,10 +168,12 @@ fn sample_file(system: &System, conformers: &Conformers) -> SampleFile {
     SampleFile {
         fingerprint: Fingerprint {
             model: "made by a test".to_owned(),
+            molecule: identity(&system.features(Alike::None)),
             seed: 7,
             count: n as u64,
             chunk: 64,
             simd: Level::current(),
+            processor: Level::detected(),
             version: "0".to_owned(),
         },
         shape: [conformers.points(), 3],
@@ -176,6 +185,33 @@ fn sample_file(system: &System, conformers: &Conformers) -> SampleFile {
             log_det: vec![0.0; n],
         },
     }
+}
+
+fn samples_that_ran_off_are_counted_and_are_no_structures() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    write_samples(at, "CCCC", 12);
+    let path = at.join("CCCC.npz");
+    let mut file = SampleFile::read(&path).unwrap();
+    let size = 3 * file.shape[0];
+    file.drawn.positions[5 * size..6 * size].fill(f64::NAN);
+    file.drawn.log_det[5] = f64::NAN;
+    file.write(&path).unwrap();
+    let words = "reweight CCCC.npz --molecule CCCC.sdf --json -o";
+    for name in ["out.sdf", "out.xyz"] {
+        let summary = json(at, &format!("{words} {name}"));
+        assert_eq!(summary["counts"]["rejected"]["flow not finite"], 1);
+        assert_eq!(summary["samples"], 12);
+        let record = read(&at.join(name), &ReadOptions::default())?;
+        let numbers = record.tags.iter().map(|tags| {
+            let number = tags
+                .value("SAMPLE")
+                .and_then(boltzflow_chemio::Value::integer);
+            number.unwrap()
+        });
+        assert!(numbers.eq((0..12).filter(|number| *number != 5)));
+    }
+    Ok(())
 }
 
 fn weighted_structures_carry_their_tags() -> Result<(), Failed> {

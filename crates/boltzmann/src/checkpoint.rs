@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use boltzflow_chemio::AtomicFile;
 use boltzflow_flow::FlowError;
+use boltzflow_flow::simd::Level;
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
@@ -25,6 +26,12 @@ pub struct Description {
     pub format: u32,
     /// The program's version.
     pub version: String,
+    /// Vector instructions of our own loops.
+    pub simd: Level,
+    /// The best vector instructions of the processor, which matrix products use.
+    pub processor: Level,
+    /// Where the network was trained.
+    pub device: String,
     /// What was learnt from: SHA-256 of the configurations.
     pub data: String,
     /// Energy and temperature that the data were drawn for, in words.
@@ -49,7 +56,7 @@ pub struct Checkpoint {
 }
 
 /// The format that this program writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -228,6 +235,24 @@ impl Checkpoint {
         serialize(views, Some(metadata)).expect("views of this memory serialise")
     }
 
+    /// What of another training differs from this one, in words; none if it is the same training.
+    pub fn difference(&self, other: &Description) -> Option<&'static str> {
+        let mine = &self.description;
+        let differs = [
+            ("program version", mine.version != other.version),
+            ("vector instructions (--simd)", mine.simd != other.simd),
+            ("kind of processor", mine.processor != other.processor),
+            ("device", mine.device != other.device),
+            ("data", mine.data != other.data),
+            ("target", mine.target != other.target),
+            ("config", mine.config != other.config),
+        ];
+        let named = differs
+            .into_iter()
+            .find_map(|(what, differs)| differs.then_some(what));
+        named.or_else(|| (mine != other).then_some("molecule"))
+    }
+
     /// The model with the averaged parameters.
     pub fn model(&self, device: &Device) -> Result<Model, CheckpointError> {
         let model = Model::new(self.description.architecture.clone(), 0, device)?;
@@ -268,6 +293,6 @@ pub fn digest(numbers: &[f64]) -> String {
     hex(&hash.finalize())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

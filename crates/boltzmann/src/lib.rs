@@ -43,7 +43,7 @@ pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;
 pub use relabelling::Labels;
 pub use report::{Cost, Counts, Part, Spent, Summary, TorsionSummary, WellSummary};
-pub use store::{Fingerprint, SampleFile, StoreError, read_positions};
+pub use store::{Fingerprint, SampleFile, StoreError, identity, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
 pub use training::{Progress, Step, Training, natural_scale};

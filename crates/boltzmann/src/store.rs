@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use boltzflow_chemio::{Array, Npz};
+use boltzflow_flow::simd::Level;
 use boltzflow_molecule::Conformers;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::checkpoint::hex;
+use crate::features::Features;
 use crate::model::Drawn;
 
 /// What a file of samples was made from: two files with the same fingerprint belong to one run.
@@ -14,14 +18,18 @@ use crate::model::Drawn;
 pub struct Fingerprint {
     /// Hash of the model and its solver.
     pub model: String,
+    /// Hash of the points that the samples are of: see [`identity`].
+    pub molecule: String,
     /// Seed of the samples.
     pub seed: u64,
     /// Samples of the whole run, all shards together.
     pub count: u64,
     /// Samples of a chunk.
     pub chunk: usize,
-    /// Vector instructions in use.
-    pub simd: boltzflow_flow::simd::Level,
+    /// Vector instructions of our own loops.
+    pub simd: Level,
+    /// The best vector instructions of the processor: matrix products use them, whatever our own loops are held to.
+    pub processor: Level,
     /// The program's version.
     pub version: String,
 }
@@ -66,6 +74,14 @@ pub enum StoreError {
         index: usize,
         /// What was found.
         value: f64,
+    },
+    /// Of another molecule.
+    #[error(
+        "{path:?} is of another molecule or toy, or of the same molecule with its atoms in another order"
+    )]
+    OtherMolecule {
+        /// Which file.
+        path: PathBuf,
     },
     /// Files of different runs.
     #[error(
@@ -154,7 +170,7 @@ impl SampleFile {
                 .and_then(Array::as_f64)
                 .filter(|values| values.len() == count)
                 .ok_or_else(|| missing(name, "real numbers, as many as the samples need"))?;
-            finite(path, name, values)?;
+            // A solve may end in no number; the sample keeps its place, and reweighting counts it.
             Ok(values.to_vec())
         };
         let size = shape[0] * shape[1] * shape[2];
@@ -242,10 +258,12 @@ impl SampleFile {
         let differs = [
             ("shape", self.shape != other.shape),
             ("model", a.model != b.model),
+            ("molecule or atom order", a.molecule != b.molecule),
             ("seed", a.seed != b.seed),
             ("number of samples", a.count != b.count),
             ("chunk size", a.chunk != b.chunk),
             ("SIMD level", a.simd != b.simd),
+            ("kind of processor", a.processor != b.processor),
             ("version", a.version != b.version),
         ];
         differs
@@ -254,9 +272,31 @@ impl SampleFile {
     }
 }
 
-/// Configurations of an NPZ file, such as a simulation writes: the array `positions`, samples × points × dims.
-pub fn read_positions(path: &Path) -> Result<Conformers, StoreError> {
+/// A hash of which points a configuration is of: their number and dimensions, and of a molecule its elements and bonds in the order of its
+/// atoms.
+pub fn identity(features: &Features) -> String {
+    let Features {
+        points,
+        dims,
+        elements,
+        bonds,
+        classes: _,
+    } = features;
+    let mut bonds: Vec<[usize; 2]> = bonds.iter().map(|&[i, j]| [i.min(j), i.max(j)]).collect();
+    bonds.sort_unstable();
+    let text =
+        serde_json::to_vec(&(points, dims, elements, bonds)).expect("numbers are valid JSON");
+    hex(&Sha256::digest(text))
+}
+
+/// Configurations of an NPZ file, such as a simulation writes: the array `positions`, samples × points × dims. A file that says what its
+/// points are, in the text `molecule`, is refused where they are others than `expected`.
+pub fn read_positions(path: &Path, expected: &Features) -> Result<Conformers, StoreError> {
     let npz = Npz::read(path)?;
+    let said = npz.array("molecule").and_then(Array::as_text);
+    if said.is_some_and(|said| said != identity(expected)) {
+        return Err(StoreError::OtherMolecule { path: path.into() });
+    }
     let missing = StoreError::Array {
         path: path.into(),
         array: "positions",

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
+    hash::{DefaultHasher, Hash, Hasher},
     io::{self, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -149,11 +150,14 @@ impl Seek for AtomicFile {
     }
 }
 
-/// How the temporary name of a file begins. The name itself is cut, because a directory allows no more than 255 bytes.
+/// How the temporary name of a file begins. The name itself is cut, because a directory allows no more than 255 bytes; a hash tells names
+/// apart that begin alike.
 fn prefix(target: &Path) -> OsString {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let name: String = name.chars().take(50).collect();
-    format!(".{name}.boltzflow-").into()
+    let name = target.file_name().unwrap_or_default();
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    let begin: String = name.to_string_lossy().chars().take(50).collect();
+    format!(".{begin}.boltzflow-{:016x}-", hash.finish()).into()
 }
 
 /// The directory of a file.
@@ -198,20 +202,25 @@ mod tests {
     fn what_a_killed_process_leaves_of_one_file_is_swept_away() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        for name in ["out.txt", "other.txt"] {
+        let long = "a".repeat(60);
+        let [one, two] = ["one", "two"].map(|end| format!("{long}-{end}.txt"));
+        for name in ["out.txt", "other.txt", &one, &two] {
             AtomicFile::write_all_to(&path(name), b"whole").unwrap();
             // As after a kill, nothing removes the temporary file.
             std::mem::forget(AtomicFile::create(&path(name)).unwrap());
         }
         AtomicFile::sweep(&path("out.txt")).unwrap();
+        AtomicFile::sweep(&path(&one)).unwrap();
         let mut left: Vec<String> = fs::read_dir(directory.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left.len(), 3, "{left:?}");
-        assert!(left[0].starts_with(".other.txt.boltzflow-"), "{left:?}");
-        assert_eq!(left[1..], ["other.txt", "out.txt"]);
+        assert_eq!(left.len(), 6, "{left:?}");
+        // Names that begin alike are told apart.
+        assert!(left[0].starts_with(&format!(".{}.boltzflow-", &long[..50])));
+        assert!(left[1].starts_with(".other.txt.boltzflow-"), "{left:?}");
+        assert_eq!(left[2..], [one, two, "other.txt".into(), "out.txt".into()]);
     }
 
     #[test]

@@ -84,9 +84,12 @@ pub enum Command {
     )]
     Sample(Sample),
     /// Joins the shards of one run, checking that each sample is there once.
-    #[command(after_help = "Example:\n  boltzflow merge shard-0.npz shard-1.npz -o samples.npz")]
+    #[command(
+        after_help = "Example:\n  boltzflow sample dw4.safetensors -n 1000 --seed 1 --shard 0/2 -o shard-0.npz\n  boltzflow sample dw4.safetensors -n 1000 --seed 1 --shard 1/2 -o shard-1.npz\n  boltzflow merge shard-0.npz shard-1.npz -o merged.npz"
+    )]
     Merge(Merge),
-    /// Evaluates the log-densities of given configurations.
+    /// Evaluates the log-densities of given configurations. With the molecule named, mirror images are folded: the right one of a chiral
+    /// molecule has twice the flow's density, another stereoisomer none.
     #[command(after_help = "Example:\n  boltzflow density dw4.safetensors dw4.npz -o density.npz")]
     Density(Density),
     /// Weights samples against energies: effective sample size, Pareto k̂, ln Z, populations.
@@ -102,6 +105,16 @@ pub enum Command {
         after_help = "Example:\n  boltzflow generate data/butane.xyz --smiles CCCC -n 1000 -o butane.sdf --seed 1"
     )]
     Generate(Generate),
+}
+
+impl Command {
+    /// Whether it goes on where it stood: then a signal lets it save first. The others are done again, and a signal ends them at once.
+    pub fn saves_its_work(&self) -> bool {
+        matches!(
+            self,
+            Self::Simulate(_) | Self::Train(_) | Self::Sample(_) | Self::Generate(_)
+        )
+    }
 }
 
 /// See [`Command::Info`].
@@ -136,13 +149,13 @@ pub struct Simulate {
     pub seed: u64,
     /// Temperatures of the ladder, from the system's own up to --hottest times it.
     #[arg(long, default_value_t = 6)]
-    pub replicas: usize,
+    pub replicas: u64,
     /// The hottest temperature, as a multiple of the lowest.
     #[arg(long, default_value_t = 3.0)]
     pub hottest: f64,
     /// Independent ladders, run side by side.
     #[arg(long, default_value_t = 2)]
-    pub ladders: usize,
+    pub ladders: u64,
     /// Rounds between recorded frames.
     #[arg(long, default_value_t = 10)]
     pub stride: u64,
@@ -213,6 +226,9 @@ pub struct Merge {
     /// The NPZ file to write.
     #[arg(short, long)]
     pub output: PathBuf,
+    /// Replace an existing output.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// See [`Command::Density`].
@@ -222,7 +238,6 @@ pub struct Density {
     pub checkpoint: PathBuf,
     /// Configurations (NPZ).
     pub input: PathBuf,
-    /// The molecule, if mirror images are to be folded: a chiral one has twice the flow's density, another stereoisomer none.
     #[command(flatten)]
     pub system: SystemArguments,
     /// The NPZ file to write.
@@ -271,14 +286,14 @@ pub struct Evaluate {
     #[arg(long)]
     pub reference: PathBuf,
     /// Take only this many of them, evenly spread.
-    #[arg(long)]
-    pub reference_count: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(2..))]
+    pub reference_count: Option<u64>,
     /// Samples of the flow, to compare energies and torsions, and to weight.
     #[arg(long)]
     pub samples: Option<PathBuf>,
     /// The most pairs of φ and ψ that T-W2 assigns on either side.
-    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
-    pub torsion_pairs: usize,
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    pub torsion_pairs: u64,
     /// Energy calls that the whole reference took: prints its effective samples beside the flow's at equal cost.
     #[arg(long, requires = "samples", value_name = "COUNT")]
     pub reference_calls: Option<NonZeroU64>,
@@ -300,10 +315,10 @@ pub struct Generate {
     /// Samples to draw; with --budget as many as there is time for, if not given.
     #[arg(short = 'n', long, required_unless_present = "budget")]
     pub count: Option<u64>,
-    /// The file to write: weighted structures (SDF or extended XYZ by extension).
+    /// The file to write: weighted structures (SDF or extended XYZ by extension); of a toy, which has none, only what stands beside it.
     #[arg(short, long)]
     pub output: PathBuf,
-    /// Seed of everything.
+    /// Seed of everything; that of the training is the config's, where one is given.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
     /// A trained flow of this molecule, in place of simulation and training.
@@ -313,7 +328,7 @@ pub struct Generate {
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     pub config: Option<PathBuf>,
     /// Frames to simulate and learn from [default: 8000].
-    #[arg(long, conflicts_with_all = ["checkpoint", "budget"])]
+    #[arg(long, conflicts_with_all = ["checkpoint", "budget"], value_parser = clap::value_parser!(u64).range(2..))]
     pub frames: Option<u64>,
     /// Choose frames and training steps so that the whole takes about this long here, such as 90s, 10m or 2h. The counts are kept in
     /// OUTPUT.plan.toml, and a resumed run uses them again.

@@ -17,6 +17,15 @@ pub enum Kind {
     Wgpu,
 }
 
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Wgpu => "wgpu",
+        })
+    }
+}
+
 static CHOSEN: OnceLock<(Kind, Device)> = OnceLock::new();
 
 /// Takes the device for the whole process, if it is there.

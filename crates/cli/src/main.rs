@@ -7,6 +7,7 @@ mod interrupt;
 mod memory;
 mod progress;
 mod report;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -37,25 +38,28 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     boltzflow_boltzmann::keep_pages();
+    warnings::show();
     let mut pool = rayon::ThreadPoolBuilder::new();
     let threads = cli.threads.map(|threads| threads as usize);
     if let Some(threads) = threads.or_else(arguments::threads_of_environment) {
         pool = pool.num_threads(threads);
     }
     pool.build_global()?;
-    interrupt::watch()?;
+    if cli.command.saves_its_work() {
+        interrupt::watch()?;
+    }
     if let Some(simd) = cli.simd {
         pin(simd)?;
     }
     device::choose(cli.device)?;
     match &cli.command {
-        Command::Info(arguments) => commands::info(arguments),
+        Command::Info(arguments) => commands::info(arguments, cli.json),
         Command::Energy(arguments) => commands::energy(arguments, cli.json),
-        Command::Simulate(arguments) => commands::simulate(arguments),
-        Command::Train(arguments) => commands::train(arguments),
-        Command::Sample(arguments) => commands::sample(arguments),
-        Command::Merge(arguments) => commands::merge(arguments),
-        Command::Density(arguments) => commands::density(arguments),
+        Command::Simulate(arguments) => commands::simulate(arguments, cli.json),
+        Command::Train(arguments) => commands::train(arguments, cli.json),
+        Command::Sample(arguments) => commands::sample(arguments, cli.json),
+        Command::Merge(arguments) => commands::merge(arguments, cli.json),
+        Command::Density(arguments) => commands::density(arguments, cli.json),
         Command::Reweight(arguments) => commands::reweight(arguments, cli.json),
         Command::Evaluate(arguments) => commands::evaluate(arguments, cli.json),
         Command::Generate(arguments) => commands::generate(arguments, cli.json),

@@ -33,14 +33,19 @@ pub struct Need {
 }
 
 impl Need {
-    /// Of recording `frames` configurations of `size` coordinates.
-    pub fn simulation(frames: u64, size: usize) -> Self {
+    /// Of recording `frames` configurations of `size` coordinates, from as many replicas.
+    pub fn simulation(frames: u64, size: usize, replicas: usize) -> Self {
         // The frames, their bits on the way to the disk, and the text of these.
         let each = size as f64 * (2.0 * DOUBLE + 24.0);
+        // Positions, momenta, gradients and a trial of each, and the saved state.
+        let replica = size as f64 * (6.0 * DOUBLE + 2.0 * 24.0);
         Self {
             job: "simulating",
-            parts: vec![("frames", frames as f64 * each)],
-            way_out: "ask for fewer frames",
+            parts: vec![
+                ("frames", frames as f64 * each),
+                ("replicas", replicas as f64 * replica),
+            ],
+            way_out: "ask for fewer frames or replicas",
         }
     }
 
@@ -192,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_job_too_large_is_refused_with_numbers_and_a_way_out() {
-        let need = Need::simulation(1_000_000, 100);
+        let need = Need::simulation(1_000_000, 100, 1);
         assert!(need.fits(need.total()).is_ok());
         let message = need.fits(1e9).unwrap_err().to_string();
         for part in ["4.00 GB", "1.00 GB", "fewer frames"] {

@@ -1,62 +1,180 @@
 //! Verbs that look at files: `info`, `density`.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use boltzflow_boltzmann::{Checkpoint, Model, System, read_positions, sampling};
+use boltzflow_boltzmann::{Checkpoint, Config, Model, System, read_positions, sampling};
 use boltzflow_chemio::{Array, Npz, ReadOptions, read_records};
 use boltzflow_molecule::Conformers;
+use serde::Serialize;
 
+use super::{flow_of, prepare};
 use crate::arguments::{Density, Info};
-use crate::device;
+use crate::memory::Need;
 use crate::progress::Progress;
-use crate::report::say;
+use crate::{device, report};
 
 pub fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension()
         .is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
-pub fn info(arguments: &Info) -> Result<()> {
-    let path = &arguments.input;
-    if has_extension(path, "safetensors") {
-        let checkpoint = Checkpoint::read(path)?;
-        say(format_args!(
-            "checkpoint of {} after {} steps",
-            checkpoint.description.target, checkpoint.optimizer.step
-        ))?;
-        say(format_args!(
-            "{} parameters, fingerprint {}",
-            checkpoint.optimizer.parameters.len(),
-            checkpoint.fingerprint()
-        ))?;
-        return say(toml::to_string(&checkpoint.description.config)?.trim_end());
-    }
-    if has_extension(path, "npz") {
-        for (name, array) in Npz::read(path)?.arrays() {
-            match array.as_text() {
-                Some(text) => say(format_args!("{name}: {text}"))?,
-                None => say(format_args!("{name}: {:?}", array.shape))?,
-            }
-        }
-        return Ok(());
-    }
-    for record in read_records(path, &ReadOptions::default())? {
-        let molecule = &record.molecule;
-        say(format_args!(
-            "{:?}: {}, {} atoms, {} bonds, charge {:+}, {} conformer(s)",
-            molecule.name,
-            molecule.formula(),
-            molecule.len(),
-            molecule.bonds.len(),
-            molecule.formal_charge(),
-            record.conformers.len()
-        ))?;
-    }
-    Ok(())
+/// What a file holds.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+enum Contents {
+    /// A trained flow.
+    Checkpoint {
+        target: String,
+        steps: u64,
+        parameters: usize,
+        fingerprint: String,
+        config: Config,
+    },
+    /// Arrays by name.
+    Arrays { arrays: Vec<Entry> },
+    /// Molecules.
+    Structures { structures: Vec<Contained> },
 }
 
-pub fn density(arguments: &Density) -> Result<()> {
+/// An array: its shape, or what it says if it is a text.
+#[derive(Serialize)]
+struct Entry {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shape: Option<Vec<usize>>,
+}
+
+/// A molecule.
+#[derive(Serialize)]
+struct Contained {
+    name: String,
+    formula: String,
+    atoms: usize,
+    bonds: usize,
+    charge: i32,
+    conformers: usize,
+}
+
+impl fmt::Display for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checkpoint {
+                target,
+                steps,
+                parameters,
+                fingerprint,
+                config,
+            } => {
+                writeln!(f, "checkpoint of {target} after {steps} steps")?;
+                writeln!(f, "{parameters} parameters, fingerprint {fingerprint}")?;
+                let config = toml::to_string(config).map_err(|_| fmt::Error)?;
+                writeln!(f, "{}", config.trim_end())
+            }
+            Self::Arrays { arrays } => arrays.iter().try_for_each(|entry| match &entry.text {
+                Some(text) => writeln!(f, "{}: {text}", entry.name),
+                None => writeln!(
+                    f,
+                    "{}: {:?}",
+                    entry.name,
+                    entry.shape.as_deref().unwrap_or(&[])
+                ),
+            }),
+            Self::Structures { structures } => structures.iter().try_for_each(|molecule| {
+                writeln!(
+                    f,
+                    "{:?}: {}, {} atoms, {} bonds, charge {:+}, {} conformer(s)",
+                    molecule.name,
+                    molecule.formula,
+                    molecule.atoms,
+                    molecule.bonds,
+                    molecule.charge,
+                    molecule.conformers
+                )
+            }),
+        }
+    }
+}
+
+pub fn info(arguments: &Info, json: bool) -> Result<()> {
+    report::print(&contents(&arguments.input)?, json)
+}
+
+fn contents(path: &Path) -> Result<Contents> {
+    if has_extension(path, "safetensors") {
+        let checkpoint = Checkpoint::read(path)?;
+        return Ok(Contents::Checkpoint {
+            steps: checkpoint.optimizer.step,
+            parameters: checkpoint.optimizer.parameters.len(),
+            fingerprint: checkpoint.fingerprint(),
+            target: checkpoint.description.target,
+            config: checkpoint.description.config,
+        });
+    }
+    if has_extension(path, "npz") {
+        let npz = Npz::read(path)?;
+        let entry = |(name, array): &(String, Array)| {
+            let text = array.as_text().map(ToOwned::to_owned);
+            Entry {
+                name: name.clone(),
+                shape: text.is_none().then(|| array.shape.clone()),
+                text,
+            }
+        };
+        let arrays = npz.arrays().iter().map(entry).collect();
+        return Ok(Contents::Arrays { arrays });
+    }
+    let records = read_records(path, &ReadOptions::default())?.into_iter();
+    let structures = records.map(|record| Contained {
+        formula: record.molecule.formula(),
+        atoms: record.molecule.len(),
+        bonds: record.molecule.bonds.len(),
+        charge: record.molecule.formal_charge(),
+        conformers: record.conformers.len(),
+        name: record.molecule.name,
+    });
+    Ok(Contents::Structures {
+        structures: structures.collect(),
+    })
+}
+
+/// What [`density`] has done.
+#[derive(Serialize)]
+struct Densities {
+    output: PathBuf,
+    configurations: usize,
+    /// Configurations of another stereoisomer than the molecule, whose log-density is −∞.
+    other_stereoisomers: usize,
+    /// Configurations whose solve ended in no finite number.
+    not_finite: usize,
+}
+
+impl fmt::Display for Densities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let output = self.output.display();
+        writeln!(f, "{} log-densities in {output}", self.configurations)?;
+        if self.other_stereoisomers > 0 {
+            writeln!(
+                f,
+                "{} of them are −∞: configurations of another stereoisomer than the molecule",
+                self.other_stereoisomers
+            )?;
+        }
+        if self.not_finite > 0 {
+            writeln!(
+                f,
+                "{} of them are no numbers: the flow carries those configurations out of range",
+                self.not_finite
+            )?;
+        }
+        Ok(())
+    }
+}
+
+pub fn density(arguments: &Density, json: bool) -> Result<()> {
     let output = &arguments.output;
     if output.exists() && !arguments.overwrite {
         bail!(
@@ -64,14 +182,19 @@ pub fn density(arguments: &Density) -> Result<()> {
             output.display()
         );
     }
-    let checkpoint = Checkpoint::read(&arguments.checkpoint)?;
-    let model = checkpoint.model(&device::current())?;
-    let conformers = read_positions(&arguments.input)?;
-    check_fit(&model, &conformers, &arguments.input)?;
+    prepare(output)?;
     let named = &arguments.system;
     let system = (named.target.is_some() || named.molecule.is_some())
         .then(|| named.system(None))
         .transpose()?;
+    let checkpoint = match &system {
+        Some(system) => flow_of(&arguments.checkpoint, system)?,
+        None => Checkpoint::read(&arguments.checkpoint)?,
+    };
+    let model = checkpoint.model(&device::current())?;
+    let conformers = read_positions(&arguments.input, &model.architecture().features)?;
+    check_fit(&model, &conformers, &arguments.input)?;
+    Need::sampling(&model, conformers.len() as u64).check()?;
     let bar = Progress::new(conformers.len() as u64, 0, "log-densities");
     let drawn = sampling::density(
         &model,
@@ -84,7 +207,8 @@ pub fn density(arguments: &Density) -> Result<()> {
     let n = conformers.len();
     let cloud = [n, model.points(), model.dims()];
     let mut log_q = drawn.log_q();
-    let wrong = system.map_or(0, |system| fold(&system, &conformers, &mut log_q));
+    let not_finite = log_q.iter().filter(|log_q| !log_q.is_finite()).count();
+    let other_stereoisomers = system.map_or(0, |system| fold(&system, &conformers, &mut log_q));
     Npz::write(
         output,
         &[
@@ -92,15 +216,18 @@ pub fn density(arguments: &Density) -> Result<()> {
             ("log_prior", &Array::new(&[n], drawn.log_prior)),
             ("log_det", &Array::new(&[n], drawn.log_det)),
             ("log_q", &Array::new(&[n], log_q)),
+            ("flow", &Array::text(&checkpoint.fingerprint())),
         ],
     )?;
-    say(format_args!("{n} log-densities in {}", output.display()))?;
-    if wrong > 0 {
-        say(format_args!(
-            "{wrong} of them are −∞: configurations of another stereoisomer than the molecule"
-        ))?;
-    }
-    Ok(())
+    report::print(
+        &Densities {
+            output: output.clone(),
+            configurations: n,
+            other_stereoisomers,
+            not_finite,
+        },
+        json,
+    )
 }
 
 /// Turns log-densities of the flow into those of the flow with mirror images folded, which is zero where the stereochemistry is another; says

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::{System, read_positions};
+use boltzflow_boltzmann::{Alike, System, read_positions};
 use boltzflow_chemio::{ReadOptions, read_records};
 use boltzflow_energy::{EnergyError, Evaluator, Units};
 use boltzflow_molecule::Conformers;
@@ -45,7 +45,7 @@ fn systems(arguments: &Energy) -> Result<Vec<(System, Conformers)>> {
     let is_npz = has_extension(path, "npz");
     if named.target.is_some() || (named.molecule.is_some() && is_npz) {
         let system = named.system(None)?;
-        let conformers = read_positions(path)?;
+        let conformers = read_positions(path, &system.features(Alike::None))?;
         let shape = [system.energy.points(), system.energy.dims()];
         if [conformers.points(), conformers.dims()] != shape {
             bail!(
@@ -67,7 +67,12 @@ fn systems(arguments: &Energy) -> Result<Vec<(System, Conformers)>> {
         );
     }
     if named.molecule.is_none() {
-        let records = read_records(path, &ReadOptions::default())?.into_iter();
+        let topology = named.molecule_of_topology()?;
+        let options = ReadOptions {
+            molecule: topology.as_ref(),
+            ..ReadOptions::default()
+        };
+        let records = read_records(path, &options)?.into_iter();
         let system = |(index, record)| -> Result<_> {
             let system = named.molecular(record).with_context(|| {
                 format!("cannot set up molecule {} of {}", index + 1, path.display())

@@ -13,6 +13,7 @@ use boltzflow_molecule::Conformers;
 
 use super::{check_fit, flow_of, has_extension, read_samples};
 use crate::arguments::Evaluate;
+use crate::memory::Need;
 use crate::progress::Progress;
 use crate::{device, report};
 
@@ -21,17 +22,19 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     let checkpoint = flow_of(&arguments.checkpoint, &system)?;
     let model = checkpoint.model(&device::current())?;
     let reference = reference(arguments, &system, &model)?;
+    Need::sampling(&model, reference.len() as u64).check()?;
     let log_q = folded_log_densities(&system, &model, &reference)?;
     let target = TargetSamples::new(&system, reference)?;
     let bootstrap = Bootstrap {
         seed: arguments.seed,
         ..Bootstrap::default()
     };
-    let mut found = Evaluation::new(&target, &log_q, bootstrap)?;
+    let labels = system.labels(checkpoint.description.config.model.alike);
+    let mut found = Evaluation::new(&target, &log_q, bootstrap)?.with_labels(labels);
     if let Some(path) = &arguments.samples {
         let file = read_samples(path, &system)?;
         let ensemble = system.reweight(&file.drawn)?;
-        let pairs = arguments.torsion_pairs;
+        let pairs = arguments.torsion_pairs as usize;
         found.comparison = Some(Comparison::new(
             &system, &target, &ensemble, pairs, &bootstrap,
         )?);
@@ -49,7 +52,8 @@ fn reference(arguments: &Evaluate, system: &System, model: &Model) -> Result<Con
     let mut reference = reference_positions(path, model)?;
     if let Some(count) = arguments
         .reference_count
-        .filter(|count| *count > 0 && *count < reference.len())
+        .map(|count| count as usize)
+        .filter(|count| *count < reference.len())
     {
         reference = reference.select(&spread(reference.len(), count));
     }
@@ -90,7 +94,7 @@ fn folded_log_densities(
 /// Reference configurations from NPZ, or from NPY with one row a configuration.
 fn reference_positions(path: &Path, model: &Model) -> Result<Conformers> {
     if !has_extension(path, "npy") {
-        return Ok(read_positions(path)?);
+        return Ok(read_positions(path, &model.architecture().features)?);
     }
     let array = read_npy(path)?;
     let values = array

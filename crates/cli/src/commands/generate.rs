@@ -44,6 +44,19 @@ impl Files {
             samples: output.with_extension("samples.npz"),
         }
     }
+
+    /// Without a plan no file that is there is of this run.
+    fn refuse_others(&self, learns: bool) -> Result<()> {
+        let chunks = self.samples.with_extension("chunks");
+        let mut files = vec![&self.output, &self.samples, &self.state, &chunks];
+        if learns {
+            files.push(&self.checkpoint);
+        }
+        match files.iter().find(|path| path.exists()) {
+            Some(path) => bail!("{} exists; give --overwrite to replace it", path.display()),
+            None => Ok(()),
+        }
+    }
 }
 
 pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
@@ -69,7 +82,11 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     // What an earlier part of this run has taken is not known.
     let is_fresh = !files.plan.exists();
     let plan = settle(arguments, &system, given.as_ref(), shard, &files)?;
-    eprintln!("{}", plan.seconds);
+    if is_fresh {
+        eprintln!("{}", plan.seconds);
+    } else {
+        eprintln!("going on with a run of {}", plan.seconds);
+    }
 
     let mut cost = Cost {
         threads: rayon::current_num_threads(),
@@ -85,7 +102,7 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let checkpoint = match (&plan.learning, given) {
         // Samples are drawn when all is learnt, and the state of the simulation may be gone by then.
         (Some(learning), _) if files.samples.exists() && files.checkpoint.exists() => {
-            spent(Part::Simulation, learning.energy_calls(), Instant::now());
+            spent(Part::Simulation, learning.energy_calls()?, Instant::now());
             Checkpoint::read(&files.checkpoint)?
         }
         (Some(learning), _) => learn(learning, &system, &files, existing, &mut spent)?,
@@ -96,7 +113,7 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
         ),
     };
     let started = Instant::now();
-    let file = sampling::Job {
+    let (file, _) = sampling::Job {
         model: &checkpoint.model(&device::current())?,
         flow: &checkpoint.fingerprint(),
         seed: arguments.seed,
@@ -107,7 +124,16 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     }
     .run()?;
     spent(Part::Sampling, 0, started);
-    let weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
+    if file.numbers.is_empty() {
+        eprintln!(
+            "shard {}/{} of {} samples has none, so there is nothing to weight",
+            shard.index, shard.count, plan.samples
+        );
+        return remove(&files.state).map_err(Into::into);
+    }
+    let mut weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
+    let alike = checkpoint.description.config.model.alike;
+    weighted.summary = weighted.summary.with_labels(system.labels(alike));
     // It is written last and under a plan of its own, so one that is there is this run's.
     if files.output.exists() {
         eprintln!("{} is complete already", files.output.display());
@@ -127,6 +153,13 @@ fn settle(
     files: &Files,
 ) -> Result<Plan> {
     let config = arguments.config.as_deref().map(Config::read).transpose()?;
+    let solver = config.as_ref().map(|config| config.solver);
+    let solver = solver.or(given.map(|flow| flow.description.architecture.solver));
+    if solver.is_some_and(|solver| solver.divergence != Divergence::Exact) {
+        bail!(
+            "an estimated divergence would bias the weights; generate needs solver.divergence = \"exact\""
+        );
+    }
     let request = Request {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         system: simulation::identity(system)?,
@@ -147,10 +180,7 @@ fn settle(
             "{} is of another run ({what}); give --overwrite to replace its outputs",
             files.plan.display()
         ),
-        Found::Nothing if files.output.exists() && !arguments.overwrite => bail!(
-            "{} exists; give --overwrite to replace it",
-            files.output.display()
-        ),
+        Found::Nothing if !arguments.overwrite => files.refuse_others(given.is_none())?,
         Found::Nothing | Found::Other(_) => {}
     }
     let learning = given.is_none().then(|| Learning {
@@ -165,7 +195,8 @@ fn settle(
         }
         (Some(learning), _) => {
             let (frames, experiment) = (learning.frames, &learning.experiment);
-            Need::simulation(frames, system.start.size()).check()?;
+            Need::simulation(frames, system.start.size(), learning.simulation.replicas())
+                .check()?;
             Need::training(experiment, &system.features(experiment.model.alike), frames).check()?;
             Rates::of_run(system, &learning.simulation, experiment)?
         }
@@ -196,7 +227,7 @@ fn learn(
     };
     let settings = learning.simulation.clone();
     let frames = simulation::run(system, settings, learning.frames, save)?;
-    spent(Part::Simulation, learning.energy_calls(), started);
+    spent(Part::Simulation, learning.energy_calls()?, started);
     let started = Instant::now();
     let checkpoint = training::Job {
         system,

@@ -140,14 +140,13 @@ impl Request {
 
 impl Learning {
     /// Rounds of its simulation.
-    pub fn rounds(&self) -> u64 {
-        simulation::rounds(&self.simulation, self.frames)
+    pub fn rounds(&self) -> Result<u64> {
+        Ok(self.simulation.rounds(self.frames)?)
     }
 
     /// Evaluations of the energy in its simulation.
-    pub fn energy_calls(&self) -> u64 {
-        let each = self.simulation.replicas() * self.simulation.evaluations_per_round();
-        self.rounds() * each as u64
+    pub fn energy_calls(&self) -> Result<u64> {
+        simulation::energy_calls(&self.simulation, self.frames)
     }
 
     /// The same with as many frames and steps as a budget allows.
@@ -156,7 +155,7 @@ impl Learning {
         let rounds = (SIMULATION * seconds / rates.round) as u64;
         let records = rounds.saturating_sub(settings.burn_in) / settings.stride;
         let frames = (records * settings.ladders as u64).clamp(FRAMES.0, FRAMES.1);
-        let simulating = rates.round * simulation::rounds(settings, frames) as f64;
+        let simulating = rates.round * settings.rounds(frames)? as f64;
         let steps = ((seconds - simulating) / rates.step) as u64;
         if steps < LEAST_STEPS {
             bail!(
@@ -203,7 +202,7 @@ impl Plan {
         let [index, count] = request.shard;
         let shard = Shard { index, count };
         let counts = Counts {
-            rounds: learning.as_ref().map_or(0, Learning::rounds),
+            rounds: learning.as_ref().map_or(Ok(0), Learning::rounds)?,
             steps: learning
                 .as_ref()
                 .map_or(0, |learning| learning.experiment.training.steps),

@@ -1,12 +1,16 @@
 //! `sample` and `merge`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::{Checkpoint, Drawn, Fingerprint, Model, SampleFile, sampling};
+use boltzflow_boltzmann::{Checkpoint, Drawn, Fingerprint, Model, SampleFile, identity, sampling};
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::{Divergence, Samples, Solver, simd::Level};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::{Existing, prepare};
 use crate::arguments::{Merge, Sample, Shard};
@@ -34,7 +38,7 @@ pub struct Job<'a> {
     pub existing: Existing,
 }
 
-pub fn sample(arguments: &Sample) -> Result<()> {
+pub fn sample(arguments: &Sample, json: bool) -> Result<()> {
     interrupt::stop_within(arguments.limit.get());
     if arguments.count == 0 {
         bail!("-n 0 asks for no samples; give at least 1");
@@ -52,7 +56,7 @@ pub fn sample(arguments: &Sample) -> Result<()> {
         };
         model = model.with_solver(solver)?;
     }
-    let file = Job {
+    let job = Job {
         model: &model,
         flow: &checkpoint.fingerprint(),
         seed: arguments.seed,
@@ -60,18 +64,65 @@ pub fn sample(arguments: &Sample) -> Result<()> {
         shard,
         output: &arguments.output,
         existing: Existing::from_flag(arguments.overwrite),
+    };
+    let (file, timing) = job.run()?;
+    let written = Written {
+        output: arguments.output.clone(),
+        samples: file.numbers.len(),
+        of: arguments.count,
+        core_seconds_per_sample: timing.core_seconds_per_sample(),
+        operations_per_sample: model.operations_per_sample(),
+    };
+    report::print(&written, json)
+}
+
+/// A file of samples, and what they cost.
+#[derive(Serialize)]
+struct Written {
+    output: PathBuf,
+    samples: usize,
+    /// Samples of the whole run.
+    of: u64,
+    /// Of those that were drawn now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    core_seconds_per_sample: Option<f64>,
+    /// Floating-point operations in matrix products.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operations_per_sample: Option<f64>,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} samples in {}", self.samples, self.output.display())?;
+        if let Some(seconds) = self.core_seconds_per_sample {
+            write!(f, "{:.2} ms and core for each", 1e3 * seconds)?;
+            if let Some(operations) = self.operations_per_sample {
+                write!(f, ", {:.3} GFLOP in matrix products", 1e-9 * operations)?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
     }
-    .run()?;
-    report::say(format_args!(
-        "{} samples in {}",
-        file.numbers.len(),
-        arguments.output.display()
-    ))
+}
+
+/// How long the drawing took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// Samples drawn now; those found on disk do not count.
+    drawn: u64,
+    /// Seconds that threads spent on them, summed over threads.
+    core_seconds: f64,
+}
+
+impl Timing {
+    fn core_seconds_per_sample(self) -> Option<f64> {
+        (self.drawn > 0).then(|| self.core_seconds / self.drawn as f64)
+    }
 }
 
 impl Job<'_> {
     /// Draws the chunks of a shard, each saved as it is done; those on disk are not drawn again.
-    pub fn run(&self) -> Result<SampleFile> {
+    pub fn run(&self) -> Result<(SampleFile, Timing)> {
         if self.model.architecture().solver.divergence != Divergence::Exact {
             eprintln!(
                 "warning: the divergence is estimated, so log q is noisy and no basis for weights"
@@ -89,9 +140,9 @@ impl Job<'_> {
             match SampleFile::read(self.output) {
                 Ok(old) if old.fingerprint == fingerprint && old.numbers == expected => {
                     // An earlier run may have been killed before it removed them.
-                    remove_folder(&folder)?;
+                    remove_chunks(&folder)?;
                     eprintln!("{} is complete already", self.output.display());
-                    return Ok(old);
+                    return Ok((old, Timing::default()));
                 }
                 _ if self.existing == Existing::Refuse => bail!(
                     "{} holds something else; give --overwrite to replace it",
@@ -101,7 +152,7 @@ impl Job<'_> {
             }
         }
         let done = self.done(&folder, &chunks, &fingerprint)?;
-        let files = self.draw(&folder, &chunks, done, &fingerprint)?;
+        let (files, timing) = self.draw(&folder, &chunks, done, &fingerprint)?;
         let mut drawn = Drawn::default();
         for file in files {
             drawn.append(file.drawn);
@@ -113,8 +164,8 @@ impl Job<'_> {
             drawn,
         };
         file.write(self.output)?;
-        remove_folder(&folder)?;
-        Ok(file)
+        remove_chunks(&folder)?;
+        Ok((file, timing))
     }
 
     fn fingerprint(&self) -> Result<Fingerprint> {
@@ -126,10 +177,12 @@ impl Job<'_> {
         };
         Ok(Fingerprint {
             model: format!("{} {solver}{device}", self.flow),
+            molecule: identity(&self.model.architecture().features),
             seed: self.seed,
             count: self.count,
             chunk: sampling::CHUNK,
             simd: Level::current(),
+            processor: Level::detected(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
@@ -174,7 +227,7 @@ impl Job<'_> {
         chunks: &[u64],
         done: Vec<Option<SampleFile>>,
         fingerprint: &Fingerprint,
-    ) -> Result<Vec<SampleFile>> {
+    ) -> Result<(Vec<SampleFile>, Timing)> {
         let lengths = chunks.iter().map(|&k| self.numbers(k).count() as u64);
         let length = lengths.clone().sum();
         let known = lengths
@@ -182,13 +235,16 @@ impl Job<'_> {
             .map(|(length, done)| if done.is_some() { length } else { 0 })
             .sum();
         let progress = Progress::new(length, known, "samples");
+        let timing = Mutex::new(Timing::default());
         let draw = |(&k, done): (&u64, Option<SampleFile>)| -> Result<SampleFile> {
             if let Some(done) = done {
                 return Ok(done);
             }
             interrupt::check()?;
             let samples = Samples::consecutive(self.seed, self.numbers(k));
+            let started = Instant::now();
             let drawn = interrupt::timed(|| self.model.sample(&samples))?;
+            let seconds = started.elapsed().as_secs_f64();
             let file = SampleFile {
                 fingerprint: fingerprint.clone(),
                 shape: [self.model.points(), self.model.dims()],
@@ -196,7 +252,11 @@ impl Job<'_> {
                 drawn,
             };
             file.write(&chunk_path(folder, k))?;
-            progress.inc(file.numbers.len() as u64);
+            let count = file.numbers.len() as u64;
+            progress.inc(count);
+            let mut timing = timing.lock().unwrap_or_else(PoisonError::into_inner);
+            timing.drawn += count;
+            timing.core_seconds += seconds;
             Ok(file)
         };
         let outcomes: Vec<Result<SampleFile>> = chunks.par_iter().zip(done).map(draw).collect();
@@ -210,7 +270,8 @@ impl Job<'_> {
                 Err(error) => return Err(error),
             }
         }
-        stopped.map_or(Ok(files), Err)
+        let timing = timing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        stopped.map_or(Ok((files, timing)), Err)
     }
 }
 
@@ -218,19 +279,66 @@ fn chunk_path(folder: &Path, chunk: u64) -> PathBuf {
     folder.join(format!("chunk-{chunk}.npz"))
 }
 
-fn remove_folder(folder: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+/// Removes the chunks of a run, and their folder if nothing else is in it.
+fn remove_chunks(folder: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        outcome => outcome?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // What a killed run has left of a chunk half written goes with them.
+        let name = name.strip_prefix('.').unwrap_or(&name);
+        if name.starts_with("chunk-") {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    match std::fs::remove_dir(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::DirectoryNotEmpty => Err(error),
         _ => Ok(()),
     }
 }
 
-pub fn merge(arguments: &Merge) -> Result<()> {
-    let merged = SampleFile::merge(&arguments.inputs)?;
-    merged.write(&arguments.output)?;
-    report::say(format_args!(
-        "{} samples in {}",
-        merged.numbers.len(),
-        arguments.output.display()
-    ))
+pub fn merge(arguments: &Merge, json: bool) -> Result<()> {
+    let Merge {
+        inputs,
+        output,
+        overwrite,
+    } = arguments;
+    let same = |input: &&PathBuf| {
+        let whole = |path: &Path| std::fs::canonicalize(path).ok();
+        whole(input).is_some_and(|input| Some(input) == whole(output))
+    };
+    if let Some(input) = inputs.iter().find(same) {
+        bail!(
+            "{} is both a shard and the output; give another output",
+            input.display()
+        );
+    }
+    prepare(output)?;
+    let merged = SampleFile::merge(inputs)?;
+    let written = Written {
+        output: output.clone(),
+        samples: merged.numbers.len(),
+        of: merged.fingerprint.count,
+        core_seconds_per_sample: None,
+        operations_per_sample: None,
+    };
+    if output.exists() {
+        match SampleFile::read(output) {
+            Ok(old) if old == merged => {
+                eprintln!("{} is complete already", output.display());
+                return report::print(&written, json);
+            }
+            _ if !overwrite => bail!(
+                "{} holds something else; give --overwrite to replace it",
+                output.display()
+            ),
+            _ => {}
+        }
+    }
+    merged.write(output)?;
+    report::print(&written, json)
 }

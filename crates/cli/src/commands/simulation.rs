@@ -1,13 +1,16 @@
 //! `simulate`.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::{System, digest};
+use boltzflow_boltzmann::{
+    Alike, System, Torsion, Well, digest, identity as identity_of_points, read_positions,
+};
 use boltzflow_chemio::{Array, AtomicFile, Npz};
 use boltzflow_energy::{
-    Propagator, ReplicaExchange, Settings, State, Units, energies, geometric_ladder,
+    Propagator, ReplicaExchange, Settings, State, Units, blocks, energies, geometric_ladder,
 };
 use boltzflow_flow::simd::Level;
 use boltzflow_molecule::Conformers;
@@ -74,7 +77,7 @@ fn fingerprint(system: &System, settings: &Settings) -> Result<String> {
     }))?)
 }
 
-pub fn simulate(arguments: &Simulate) -> Result<()> {
+pub fn simulate(arguments: &Simulate, json: bool) -> Result<()> {
     interrupt::stop_within(arguments.limit.get());
     if arguments.count == 0 {
         bail!("-n 0 asks for no frames; give at least 1");
@@ -87,9 +90,9 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
         temperatures: geometric_ladder(
             system.temperature,
             arguments.hottest * system.temperature,
-            arguments.replicas,
+            arguments.replicas as usize,
         ),
-        ladders: arguments.ladders.max(1),
+        ladders: arguments.ladders as usize,
         propagator: propagator(&system),
         burn_in: arguments.burn_in,
         stride: arguments.stride,
@@ -104,7 +107,9 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
         if old.and_then(Array::as_text) == Some(&fingerprint[..]) {
             // An earlier run may have been killed before it removed this.
             remove(&state_path)?;
-            return report::say(format_args!("{} is complete already", output.display()));
+            eprintln!("{} is complete already", output.display());
+            let frames = read_frames(output, &system)?;
+            return report::print(&Simulated::new(output, &system, &settings, &frames)?, json);
         }
         if existing == Existing::Refuse {
             bail!(
@@ -113,12 +118,13 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
             );
         }
     }
-    Need::simulation(arguments.count, system.start.size()).check()?;
+    Need::simulation(arguments.count, system.start.size(), settings.replicas()).check()?;
     let save = Save {
         path: &state_path,
         existing,
     };
-    let frames = run(&system, settings, arguments.count, save)?;
+    let frames = run(&system, settings.clone(), arguments.count, save)?;
+    let simulated = Simulated::new(output, &system, &settings, &frames)?;
     let (points, dims) = (frames.conformers.points(), frames.conformers.dims());
     let n = frames.conformers.len();
     Npz::write(
@@ -130,15 +136,138 @@ pub fn simulate(arguments: &Simulate) -> Result<()> {
             ),
             ("energies", &Array::new(&[n], frames.energies)),
             ("system", &Array::text(&system.name)),
+            (
+                "molecule",
+                &Array::text(&identity_of_points(&system.features(Alike::None))),
+            ),
             ("fingerprint", &Array::text(&fingerprint)),
         ],
     )?;
     remove(&state_path)?;
-    report::say(format_args!(
-        "{n} frames of {} written to {}",
-        system.name,
-        output.display()
-    ))
+    report::print(&simulated, json)
+}
+
+/// The frames of a file that is complete.
+fn read_frames(path: &Path, system: &System) -> Result<Frames> {
+    let conformers = read_positions(path, &system.features(Alike::None))?;
+    let npz = Npz::read(path)?;
+    let energies = npz.array("energies").and_then(Array::as_f64);
+    let energies = energies.filter(|energies| energies.len() == conformers.len());
+    let energies = energies.with_context(|| format!("{} has no energies", path.display()))?;
+    Ok(Frames {
+        energies: energies.to_vec(),
+        conformers,
+    })
+}
+
+/// Averages over the frames of a simulation, with errors by blocking.
+#[derive(Serialize)]
+struct Simulated {
+    output: PathBuf,
+    system: String,
+    frames: usize,
+    /// Evaluations of the energy.
+    energy_calls: u64,
+    /// The mean potential energy.
+    mean_energy: Average,
+    /// Its unit.
+    units: Units,
+    torsions: Vec<SimulatedTorsion>,
+}
+
+/// A torsion in the frames.
+#[derive(Serialize)]
+struct SimulatedTorsion {
+    name: String,
+    /// Its atoms, from 0.
+    atoms: [usize; 4],
+    wells: Vec<SimulatedWell>,
+}
+
+/// How often a torsion is in a well.
+#[derive(Serialize)]
+struct SimulatedWell {
+    name: &'static str,
+    population: Average,
+}
+
+/// An average over frames with its standard error, by blocking: frames are correlated.
+#[derive(Serialize)]
+struct Average {
+    value: f64,
+    error: f64,
+}
+
+impl Average {
+    fn of(values: &[f64]) -> Self {
+        let (value, error) = blocks::mean_and_error(values);
+        Self { value, error }
+    }
+}
+
+impl fmt::Display for Average {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4} ± {:.4}", self.value, self.error)
+    }
+}
+
+impl Simulated {
+    fn new(output: &Path, system: &System, settings: &Settings, frames: &Frames) -> Result<Self> {
+        let of_torsion = |torsion: &Torsion| {
+            let angles: Vec<f64> = frames.conformers.iter().map(|x| torsion.angle(x)).collect();
+            let population = |well: &Well| {
+                let inside = |&angle: &f64| f64::from(u8::from(well.contains(angle)));
+                SimulatedWell {
+                    name: well.name,
+                    population: Average::of(&angles.iter().map(inside).collect::<Vec<_>>()),
+                }
+            };
+            SimulatedTorsion {
+                name: torsion.name.clone(),
+                atoms: torsion.atoms,
+                wells: torsion.kind.wells().iter().map(population).collect(),
+            }
+        };
+        Ok(Self {
+            output: output.to_owned(),
+            system: system.name.clone(),
+            frames: frames.conformers.len(),
+            energy_calls: energy_calls(settings, frames.conformers.len() as u64)?,
+            mean_energy: Average::of(&frames.energies),
+            units: system.units(),
+            torsions: system.torsions().iter().map(of_torsion).collect(),
+        })
+    }
+}
+
+impl fmt::Display for Simulated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} frames of {} in {}, {} energy calls",
+            self.frames,
+            self.system,
+            self.output.display(),
+            self.energy_calls
+        )?;
+        let unit = match self.units {
+            Units::Molecular => "kcal/mol",
+            Units::Reduced => "reduced units",
+        };
+        writeln!(f, "mean energy       {} {unit}", self.mean_energy)?;
+        for torsion in &self.torsions {
+            let [i, j, k, l] = torsion.atoms;
+            writeln!(
+                f,
+                "torsion           {} (atoms {i} {j} {k} {l})",
+                torsion.name
+            )?;
+            for well in &torsion.wells {
+                writeln!(f, "  {:<22}  {}", well.name, well.population)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How a system's replicas move: by Hamiltonian Monte Carlo, which is exact; its step is adapted in the burn-in.
@@ -157,15 +286,16 @@ pub fn propagator(system: &System) -> Propagator {
     }
 }
 
-/// Rounds until the lowest temperature has given `count` frames.
-pub fn rounds(settings: &Settings, count: u64) -> u64 {
-    settings.burn_in + count.div_ceil(settings.ladders as u64) * settings.stride
+/// Evaluations of the energy until `count` frames are there.
+pub fn energy_calls(settings: &Settings, count: u64) -> Result<u64> {
+    let each = settings.replicas() * settings.evaluations_per_round();
+    Ok(settings.rounds(count)?.saturating_mul(each as u64))
 }
 
 /// Runs until `count` frames of the lowest temperature are there, from a saved state of the same run where there is one.
 pub fn run(system: &System, settings: Settings, count: u64, save: Save) -> Result<Frames> {
     let (points, dims) = (system.energy.points(), system.energy.dims());
-    let rounds = rounds(&settings, count);
+    let rounds = settings.rounds(count)?;
     let fingerprint = fingerprint(system, &settings)?;
     let mut frames = Frames {
         conformers: Conformers::empty(points, dims),

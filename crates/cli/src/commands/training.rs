@@ -1,8 +1,9 @@
 //! `train`.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +12,9 @@ use boltzflow_boltzmann::{
     read_positions,
 };
 use boltzflow_chemio::AtomicFile;
+use boltzflow_flow::simd::Level;
 use boltzflow_molecule::Conformers;
+use serde::Serialize;
 
 use super::{Existing, prepare};
 use crate::arguments::Train;
@@ -39,12 +42,12 @@ pub struct Job<'a> {
     pub existing: Existing,
 }
 
-pub fn train(arguments: &Train) -> Result<()> {
+pub fn train(arguments: &Train, json: bool) -> Result<()> {
     interrupt::stop_within(arguments.limit.get());
     let system = arguments.system.system(None)?;
     let config = Config::read(&arguments.config)?;
     prepare(&arguments.output)?;
-    let data = read_positions(&arguments.data)?;
+    let data = read_positions(&arguments.data, &system.features(config.model.alike))?;
     if data.points() != system.energy.points() || data.dims() != system.energy.dims() {
         bail!(
             "{} holds configurations of {} points in {} dimensions, but {} has {} in {}",
@@ -64,12 +67,33 @@ pub fn train(arguments: &Train) -> Result<()> {
         existing: Existing::from_flag(arguments.overwrite),
     }
     .run()?;
-    report::say(format_args!(
-        "{} steps done, best validation loss {:.5}; checkpoint {}",
-        checkpoint.optimizer.step,
-        checkpoint.progress.best,
-        arguments.output.display()
-    ))
+    report::print(
+        &Trained {
+            output: arguments.output.clone(),
+            steps: checkpoint.optimizer.step,
+            best_validation_loss: Some(checkpoint.progress.best).filter(|loss| loss.is_finite()),
+        },
+        json,
+    )
+}
+
+/// A training that is done.
+#[derive(Serialize)]
+struct Trained {
+    output: PathBuf,
+    steps: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_validation_loss: Option<f64>,
+}
+
+impl fmt::Display for Trained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} steps done", self.steps)?;
+        if let Some(loss) = self.best_validation_loss {
+            write!(f, ", best validation loss {loss:.5}")?;
+        }
+        writeln!(f, "; checkpoint {}", self.output.display())
+    }
 }
 
 impl Job<'_> {
@@ -161,6 +185,9 @@ impl Job<'_> {
         Description {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            simd: Level::current(),
+            processor: Level::detected(),
+            device: device::kind().to_string(),
             data: digest(self.data.positions()),
             target: self.system.name.clone(),
             atoms: names.unwrap_or_default(),
@@ -177,9 +204,10 @@ impl Job<'_> {
         match (Checkpoint::read(self.path), self.existing) {
             (Ok(old), _) if old.description == *description => Ok(Some(old)),
             (_, Existing::Replace) => Ok(None),
-            (Ok(_), Existing::Refuse) => bail!(
-                "{} is a checkpoint of another run; give --overwrite to replace it",
-                self.path.display()
+            (Ok(old), Existing::Refuse) => bail!(
+                "{} is a checkpoint of another run (other {}); give --overwrite to replace it",
+                self.path.display(),
+                old.difference(description).unwrap_or("numbers")
             ),
             (Err(error), Existing::Refuse) => Err(error.into()),
         }

@@ -4,9 +4,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use boltzflow_boltzmann::{Bootstrap, Cost, Ensemble, Part, SampleFile, Spent, Summary, System};
+use boltzflow_boltzmann::{
+    Alike, Bootstrap, Cost, Ensemble, Part, SampleFile, Spent, Summary, System, identity,
+};
 use boltzflow_chemio::{Format, SdfVersion, Structure, Tags, tags::names, write_extxyz, write_sdf};
 
+use super::prepare;
 use crate::arguments::Reweight;
 use crate::report;
 
@@ -20,9 +23,11 @@ pub fn reweight(arguments: &Reweight, json: bool) -> Result<()> {
     }
     if let Some(output) = &arguments.output {
         check_structures(output, &system)?;
+        prepare(output)?;
     }
     if let Some(path) = &arguments.histograms {
         report::check_histograms(path)?;
+        prepare(path)?;
         if system.torsions().is_empty() {
             bail!(
                 "{} has no torsions, so there are no histograms to write to {}",
@@ -66,10 +71,11 @@ pub fn read_samples(path: &Path, system: &System) -> Result<SampleFile> {
             system.energy.dims()
         );
     }
-    if file.fingerprint.model.contains("hutchinson") {
+    if file.fingerprint.molecule != identity(&system.features(Alike::None)) {
         bail!(
-            "the log-densities of {} are noisy estimates, which would bias the weights; sample with the exact divergence",
-            path.display()
+            "{} holds samples of another molecule or toy than {}, or of the same molecule with its atoms in another order",
+            path.display(),
+            system.name
         );
     }
     Ok(file)
@@ -93,6 +99,11 @@ impl<'a> Weighted<'a> {
         seed: u64,
         mut cost: Cost,
     ) -> Result<Self> {
+        if file.fingerprint.model.contains("hutchinson") {
+            bail!(
+                "the log-densities of these samples are noisy estimates, which would bias the weights; sample with the exact divergence"
+            );
+        }
         let started = Instant::now();
         let ensemble = system.reweight(&file.drawn)?;
         cost.parts.push(Spent {
@@ -122,8 +133,20 @@ impl<'a> Weighted<'a> {
         let tags: Vec<Tags> = (0..self.file.numbers.len())
             .map(|index| self.tags(index))
             .collect();
-        let positions = self.ensemble.conformers.iter();
-        let structures = positions.zip(&tags).map(|(positions, tags)| Structure {
+        let is_there = |(positions, tags): &(&[f64], &Tags)| {
+            let log_q = tags.real(names::LOG_Q);
+            log_q.is_some_and(f64::is_finite) && positions.iter().all(|x| x.is_finite())
+        };
+        let records: Vec<_> = self.ensemble.conformers.iter().zip(&tags).collect();
+        let lost = records.iter().filter(|record| !is_there(record)).count();
+        if lost > 0 {
+            eprintln!(
+                "{lost} of {} samples ran off: they count with weight 0, but are no structures to write",
+                records.len()
+            );
+        }
+        let records = records.into_iter().filter(is_there);
+        let structures = records.map(|(positions, tags)| Structure {
             molecule: &reference.molecule,
             positions,
             tags,
