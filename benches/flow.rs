@@ -1,6 +1,8 @@
-//! The EGNN on one thread: what one worker does with one chunk of 16 samples of 13 points.
+//! The EGNN as the program runs it: a batch in pieces of 16 samples, each on one thread of the pool.
 
 mod settings;
+
+use std::hint::black_box;
 
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
@@ -11,26 +13,34 @@ use boltzflow_flow::{
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use rayon::prelude::*;
 
-const BATCH: usize = 16;
-const POINTS: usize = 13;
+/// Batches and points, as in `benches/peers`.
+const SIZES: [(usize, usize); 3] = [(256, 4), (256, 13), (64, 22)];
+const PIECE: usize = 16;
 const DIMS: usize = 3;
 const TIME: f64 = 0.5;
 
 /// A field, and where it is evaluated.
 struct Case {
     field: Egnn,
+    pieces: Vec<Piece>,
+}
+
+/// Some samples of the batch.
+struct Piece {
     x: Points,
     t: Tensor<1>,
     context: Context,
+    probe: Probes,
 }
 
 impl Case {
-    fn new(layers: usize, edges: Edges) -> Self {
+    fn new((batch, points): (usize, usize), edges: Edges) -> Self {
         let device = Device::flex();
         let config = EgnnConfig {
             width: 64,
-            layers,
+            layers: 3,
             node_features: 1,
             pair_features: 0,
             global_features: 0,
@@ -44,64 +54,85 @@ impl Case {
             dtype: DType::F32,
         };
         let field = Egnn::new(&config, &mut make);
-        let samples = Samples::consecutive(1, 0..BATCH as u64);
-        let prior = MeanFreeGaussian {
-            points: POINTS,
-            dims: DIMS,
-        };
-        let positions = TensorData::new(prior.sample(&samples), [BATCH, POINTS, DIMS]);
-        let x = Tensor::from_data(positions, (&device, DType::F32));
+        let pieces = (0..batch).step_by(PIECE).map(|first| {
+            let samples = Samples::consecutive(1, first as u64..(first + PIECE) as u64);
+            let prior = MeanFreeGaussian { points, dims: DIMS };
+            let positions = TensorData::new(prior.sample(&samples), [PIECE, points, DIMS]);
+            let x = Tensor::from_data(positions, (&device, DType::F32));
+            let one = Divergence::Hutchinson {
+                probes: 1,
+                noise: Noise::Rademacher,
+            };
+            Piece {
+                t: Tensor::full([PIECE], TIME, (&device, DType::F32)),
+                probe: one.probes(&x, &samples),
+                context: Context::alike(points, samples, &device, DType::F32),
+                x,
+            }
+        });
         Self {
+            pieces: pieces.collect(),
             field,
-            t: Tensor::full([BATCH], TIME, (&device, DType::F32)),
-            x,
-            context: Context::alike(POINTS, samples, &device, DType::F32),
         }
     }
 
+    /// Does something with every piece.
+    fn each<T: Send>(&self, work: impl Fn(&Piece) -> T + Sync) -> Vec<T> {
+        self.pieces.par_iter().map(work).collect()
+    }
+
+    fn divergence(&self, probes: fn(&Piece) -> &Probes) {
+        black_box(
+            self.each(|piece| probes(piece).evaluate(&self.field, TIME, &piece.x, &piece.context)),
+        );
+    }
+}
+
+impl Piece {
     fn velocity(&self, field: &Egnn) -> Points {
         let x = Dual::constant(self.x.clone());
         field.velocity(self.t.clone(), x, &self.context).value
     }
 
-    /// One piece of a training step: the squared error against some target, and its gradient in all weights.
-    fn piece(&self) -> Vec<f32> {
-        let field = self.field.clone().train();
+    /// The squared error against some target: its gradient in all weights.
+    fn gradient(&self, field: &Egnn) -> Vec<f32> {
+        let field = field.clone().train();
         let error = (self.velocity(&field) - self.x.clone()).square().sum();
         gradients(&field, &error.backward())
     }
 }
 
 fn egnn(criterion: &mut Criterion) {
-    for (layers, edges) in [
-        (2, Edges::Updated),
-        (3, Edges::Updated),
-        (3, Edges::Initial),
-    ] {
-        let case = Case::new(layers, edges);
-        let name = format!("egnn, {layers} layers, {edges:?} edges");
+    for (size, edges) in SIZES
+        .into_iter()
+        .flat_map(|size| [(size, Edges::Updated), (size, Edges::Initial)])
+    {
+        let case = Case::new(size, edges);
+        let (batch, points) = size;
+        let name = format!("egnn, {batch} of {points} points, {edges:?} edges");
         let mut group = criterion.benchmark_group(name);
-        group.throughput(Throughput::Elements(BATCH as u64));
+        group.throughput(Throughput::Elements(batch as u64));
         group.bench_function("velocity", |bench| {
-            bench.iter(|| case.velocity(&case.field));
+            bench.iter(|| case.each(|piece| piece.velocity(&case.field)));
         });
-        group.bench_function("training piece", |bench| bench.iter(|| case.piece()));
-        let one = Divergence::Hutchinson {
-            probes: 1,
-            noise: Noise::Rademacher,
-        };
-        let probe = one.probes(&case.x, &case.context.samples);
-        for (name, probes) in [
-            ("hutchinson", &probe),
-            ("exact divergence", &Probes::Coordinates),
-        ] {
-            group.bench_function(name, |bench| {
-                bench.iter(|| probes.evaluate(&case.field, TIME, &case.x, &case.context));
+        group.bench_function("training gradients", |bench| {
+            bench.iter(|| case.each(|piece| piece.gradient(&case.field)));
+        });
+        group.bench_function("hutchinson", |bench| {
+            bench.iter(|| case.divergence(|piece| &piece.probe));
+        });
+        group.bench_function("exact divergence", |bench| {
+            bench.iter(|| case.divergence(|_| &Probes::Coordinates));
+        });
+        if points == 4 {
+            group.bench_function("exact divergence, a tangent for each coordinate", |bench| {
+                bench.iter(|| {
+                    case.each(|piece| {
+                        by_coordinates(&case.field, piece.t.clone(), &piece.x, &piece.context)
+                    })
+                });
             });
         }
-        group.bench_function("exact divergence, a tangent for each coordinate", |bench| {
-            bench.iter(|| by_coordinates(&case.field, case.t.clone(), &case.x, &case.context));
-        });
         group.finish();
     }
 }

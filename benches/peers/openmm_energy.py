@@ -86,12 +86,12 @@ def main():
     data = ROOT / "data"
     parser.add_argument("prmtop", type=pathlib.Path, nargs="?", default=data / "ala2-ff96-obc1.prmtop")
     parser.add_argument("pdb", type=pathlib.Path, nargs="?", default=data / "ala2.pdb")
-    parser.add_argument("--rounds", type=int, default=11, help="timed calls of each side (at least 5; default 11)")
+    parser.add_argument("--rounds", type=int, default=11, help="timed calls of each side (at least 10; default 11)")
     parser.add_argument("--steps", type=int, default=100_000, help="steps of OpenMM in a call, a twentieth with custom forces (default 100000)")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "target" / "peers-openmm.json")
     arguments = parser.parse_args()
-    if arguments.rounds < 5:
-        parser.error("--rounds must be at least 5")
+    if arguments.rounds < 10:
+        parser.error("--rounds must be at least 10")
 
     subprocess.run(["cargo", "build", *EXAMPLE], cwd=ROOT, check=True)
     one_thread = {**os.environ, "OPENMM_CPU_THREADS": "1", "OMP_NUM_THREADS": "1"}
