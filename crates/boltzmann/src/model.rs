@@ -4,7 +4,7 @@ use boltzflow_flow::ode::Steps;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     Affine, Bijection, Chain, Context, Continuous, Divergence, Egnn, EgnnConfig, Field, FlowError,
-    Initializer, Layer, MeanFreeGaussian, Prior, Samples, Solver, Space, VectorField, host,
+    Initializer, Layer, MeanFreeGaussian, Points, Prior, Samples, Solver, Space, VectorField, host,
 };
 use boltzflow_molecule::Conformers;
 use burn::module::Module;
@@ -277,6 +277,18 @@ impl Model {
             .map(host)
     }
 
+    /// Displacements of the continuous map's points in units of its noise: the maps before it, which are linear, undone. Every degree of
+    /// freedom of the noise then has the same variance, however stiff it is.
+    pub fn in_noise_units(&self, displacement: Points) -> Result<Points, FlowError> {
+        let layers = self.chain.layers().iter();
+        let before: Vec<_> = layers
+            .take_while(|layer| !matches!(layer, Layer::Continuous(_)))
+            .collect();
+        before.into_iter().rev().try_fold(displacement, |x, layer| {
+            Ok(layer.inverse(x, &self.context)?.0)
+        })
+    }
+
     /// A copy of the field whose parameters carry gradients, with leaves of its own.
     pub fn trainable_field(&self) -> Field {
         self.continuous().field.clone().train()
@@ -397,5 +409,18 @@ mod tests {
         let drawn = model.sample(&Samples::consecutive(4, 0..3)).unwrap();
         assert_eq!(drawn.log_q().len(), 3);
         assert!(drawn.log_q().iter().all(|log_q| log_q.is_nan()));
+    }
+
+    #[test]
+    fn noise_in_units_of_itself_is_the_latents() {
+        let model = model(Steps::Fixed { count: 2 }, Divergence::Exact);
+        let samples = Samples::consecutive(3, 0..5);
+        let noise = model.batch(&model.noise(&samples).unwrap());
+        let found = host(model.in_noise_units(noise).unwrap());
+        let expected = model.prior.sample(&samples);
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-4, "{found}, not {expected}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Conditional flow matching.
 //!
 //! Latents `x₀` and data `x₁` are joined by straight lines, `x_t = (1 − α) x₀ + α x₁` with the schedule `α(t)`, and the field learns
-//! their direction: `min E |v(t, x_t)/α' − (x₁ − x₀)|²` (Lipman et al. 2023; Tong et al. 2024).
+//! their direction: `min E |S⁻¹ (v(t, x_t)/α' − (x₁ − x₀))|²` (Lipman et al. 2023; Tong et al. 2024). `S` gives noise the covariance of the
+//! data; any such metric has the same minimum, and with this one every degree of freedom of the noise counts alike. In plain coordinates the
+//! narrow ones (a carbon among its hydrogens) hardly count, but the density needs them as well as any other.
 //!
 //! A step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated on one
 //! thread, and their gradients are added in order: the same bits at any number of threads.
@@ -269,7 +271,7 @@ impl Batch {
 }
 
 impl Piece<'_> {
-    /// `Σ |v(t, x_t)/α'(t) − (x₁ − x₀)|²`.
+    /// `Σ |S⁻¹ (v(t, x_t)/α'(t) − (x₁ − x₀))|²`.
     fn error(&self, field: &dyn VectorField, model: &Model) -> Tensor<1> {
         let size = model.points() * model.dims();
         let along = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
@@ -293,7 +295,11 @@ impl Piece<'_> {
         let t = Tensor::from_data(TensorData::new(times, [count]), (&x.device(), DType::F32));
         let velocity = field.velocity(t.clone(), Dual::constant(x), model.context());
         let speed = schedule.speeds(t).reshape([-1, 1, 1]);
-        (velocity.value / speed - target).square().sum()
+        let error = model.in_noise_units(velocity.value / speed - target);
+        error
+            .expect("an error has the shape of the model")
+            .square()
+            .sum()
     }
 }
 

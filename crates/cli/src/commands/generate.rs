@@ -270,7 +270,7 @@ pub(super) fn built_in(seed: u64) -> Config {
         },
         training: TrainingConfig {
             seed,
-            steps: 8000,
+            steps: 6000,
             batch: 128,
             learning_rate: 3e-3,
             warm_up: 200,
