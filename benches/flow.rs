@@ -77,7 +77,7 @@ impl Case {
     }
 
     /// Does something with every piece.
-    fn each<T: Send>(&self, work: impl Fn(&Piece) -> T + Sync) -> Vec<T> {
+    fn each<T: Send>(&self, work: impl Fn(&Piece) -> T + Sync + Send) -> Vec<T> {
         self.pieces.par_iter().map(work).collect()
     }
 

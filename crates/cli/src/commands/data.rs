@@ -30,7 +30,7 @@ enum Contents {
         steps: u64,
         parameters: usize,
         fingerprint: String,
-        config: Config,
+        config: Box<Config>,
     },
     /// Arrays by name.
     Arrays { arrays: Vec<Entry> },
@@ -111,7 +111,7 @@ fn contents(path: &Path) -> Result<Contents> {
             parameters: checkpoint.optimizer.parameters.len(),
             fingerprint: checkpoint.fingerprint(),
             target: checkpoint.description.target,
-            config: checkpoint.description.config,
+            config: Box::new(checkpoint.description.config),
         });
     }
     if has_extension(path, "npz") {
