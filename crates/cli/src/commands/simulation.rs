@@ -98,6 +98,7 @@ pub fn simulate(arguments: &Simulate, json: bool) -> Result<()> {
         stride: arguments.stride,
         seed: arguments.seed,
     };
+    settings.validate()?;
     let fingerprint = format!("{} n={}", fingerprint(&system, &settings)?, arguments.count);
     let state_path = output.with_extension("state.json");
     prepare(&state_path)?;
