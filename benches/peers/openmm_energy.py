@@ -24,7 +24,8 @@ from openmm import app, unit
 from peer import Peer, interleaved
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-EXAMPLE = ["--release", "--quiet", "-p", "boltzflow-energy", "--example", "peer_amber"]
+# For the whole workspace, as its tests are built: another choice of packages has other features, and compiles Burn again.
+EXAMPLE = ["--release", "--quiet", "--workspace", "--example", "peer_amber"]
 # OpenMM's own force for OBC2; the others in water are custom ones, whose steps on the Reference platform take forty times as long.
 OWN_FORCES = ("vacuum", "obc2")
 MODELS = {"vacuum": None, "hct": app.HCT, "obc1": app.OBC1, "obc2": app.OBC2}
@@ -86,6 +87,7 @@ def main():
     data = ROOT / "data"
     parser.add_argument("prmtop", type=pathlib.Path, nargs="?", default=data / "ala2-ff96-obc1.prmtop")
     parser.add_argument("pdb", type=pathlib.Path, nargs="?", default=data / "ala2.pdb")
+    parser.add_argument("--implicit", nargs="+", choices=MODELS, default=list(MODELS), help="solvent models (default: all)")
     parser.add_argument("--rounds", type=int, default=11, help="timed calls of each side (at least 10; default 11)")
     parser.add_argument("--steps", type=int, default=100_000, help="steps of OpenMM in a call, a twentieth with custom forces (default 100000)")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "target" / "peers-openmm.json")
@@ -100,7 +102,7 @@ def main():
     prmtop, positions = str(arguments.prmtop.resolve()), conformers(arguments.pdb)
     rows = []
     print(f"µs per energy and gradient, one thread, medians of {arguments.rounds} calls [quartiles], OpenMM {openmm.__version__}\n")
-    for implicit in MODELS:
+    for implicit in arguments.implicit:
         steps = arguments.steps if implicit in OWN_FORCES else max(1, arguments.steps // 20)
         sides = {
             f"OpenMM {platform}": Timed(theirs, prmtop=prmtop, implicit=implicit, platform=platform, positions=positions, steps=steps)

@@ -18,7 +18,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SIZES = [(256, 4), (256, 13), (64, 22)]
 OPERATIONS = ["velocity", "train", "divergence", "hutchinson"]
-EXAMPLE = ["--release", "--quiet", "-p", "boltzflow-boltzmann", "--example", "peer_egnn"]
+# For the whole workspace, as its tests are built: another choice of packages has other features, and compiles Burn again.
+EXAMPLE = ["--release", "--quiet", "--workspace", "--example", "peer_egnn"]
 
 
 def main():
@@ -32,7 +33,7 @@ def main():
     subprocess.run(["cargo", "build", *EXAMPLE], cwd=ROOT, check=True)
     cores = len(os.sched_getaffinity(0))
     jax = Peer([sys.executable, str(HERE / "egnn_jax.py")])
-    ours = Peer(["cargo", "run", *EXAMPLE], cwd=ROOT, env={**os.environ, "RAYON_NUM_THREADS": str(cores)})
+    ours = Peer([str(ROOT / "target" / "release" / "examples" / "peer_egnn")], env={**os.environ, "RAYON_NUM_THREADS": str(cores)})
 
     print(f"EGNN 64 wide, 3 layers, 3 dimensions, f32, {cores} cores ({platform.machine()}), medians of {arguments.rounds} calls [quartiles], ms\n")
     print(f"{'batch':>5} {'points':>6}  {'operation':<11} {'boltzflow':>26} {'JAX':>26} {'ratio':>7}")
