@@ -42,7 +42,10 @@ pub use model::{Architecture, Drawn, Model};
 pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;
 pub use relabelling::Labels;
-pub use report::{Cost, Counts, Part, Spent, Summary, TorsionSummary, WellSummary};
+pub use report::{
+    Cost, Counts, Part, Spent, Summary, TorsionSummary, WellSummary, write_mean_energy,
+    write_torsion,
+};
 pub use store::{Fingerprint, SampleFile, StoreError, identity, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};

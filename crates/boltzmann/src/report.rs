@@ -297,18 +297,9 @@ impl fmt::Display for Summary {
                 "                  over all labels at most {missing:.2} more"
             )?;
         }
-        let unit = match self.units {
-            Units::Molecular => "kcal/mol",
-            Units::Reduced => "reduced units",
-        };
-        writeln!(f, "mean energy       {} {unit}", self.mean_energy)?;
+        write_mean_energy(f, &self.mean_energy, self.units)?;
         for torsion in &self.torsions {
-            let [i, j, k, l] = torsion.atoms;
-            writeln!(
-                f,
-                "torsion           {} (atoms {i} {j} {k} {l})",
-                torsion.name
-            )?;
+            write_torsion(f, &torsion.name, torsion.atoms)?;
             for well in &torsion.wells {
                 write!(f, "  {:<22}  {}", well.name, well.population)?;
                 if let Some(free_energy) = &well.free_energy {
@@ -330,6 +321,25 @@ pub(crate) fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fm
             writeln!(f, "NOT TO BE TRUSTED: {}", reasons.join("; "))
         }
     }
+}
+
+/// The line of a mean energy, which is told with its error.
+pub fn write_mean_energy(
+    f: &mut fmt::Formatter<'_>,
+    mean: &impl fmt::Display,
+    units: Units,
+) -> fmt::Result {
+    let unit = match units {
+        Units::Molecular => "kcal/mol",
+        Units::Reduced => "reduced units",
+    };
+    writeln!(f, "mean energy       {mean} {unit}")
+}
+
+/// The line before a torsion's wells.
+pub fn write_torsion(f: &mut fmt::Formatter<'_>, name: &str, atoms: [usize; 4]) -> fmt::Result {
+    let [i, j, k, l] = atoms;
+    writeln!(f, "torsion           {name} (atoms {i} {j} {k} {l})")
 }
 
 /// The tail's line.

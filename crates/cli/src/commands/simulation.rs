@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
     Alike, System, Torsion, Well, digest, identity as identity_of_points, read_positions,
+    write_mean_energy, write_torsion,
 };
 use boltzflow_chemio::{Array, AtomicFile, Npz};
 use boltzflow_energy::{
@@ -251,18 +252,9 @@ impl fmt::Display for Simulated {
             self.output.display(),
             self.energy_calls
         )?;
-        let unit = match self.units {
-            Units::Molecular => "kcal/mol",
-            Units::Reduced => "reduced units",
-        };
-        writeln!(f, "mean energy       {} {unit}", self.mean_energy)?;
+        write_mean_energy(f, &self.mean_energy, self.units)?;
         for torsion in &self.torsions {
-            let [i, j, k, l] = torsion.atoms;
-            writeln!(
-                f,
-                "torsion           {} (atoms {i} {j} {k} {l})",
-                torsion.name
-            )?;
+            write_torsion(f, &torsion.name, torsion.atoms)?;
             for well in &torsion.wells {
                 writeln!(f, "  {:<22}  {}", well.name, well.population)?;
             }
