@@ -43,7 +43,9 @@ impl Case {
             layers: 3,
             node_features: 1,
             pair_features: 0,
+            pair_kinds: 1,
             global_features: 0,
+            channels: 1,
             edges,
             schedule: Schedule::default(),
         };

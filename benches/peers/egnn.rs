@@ -62,6 +62,7 @@ impl Peer {
         config.model = ModelConfig {
             width: WIDTH,
             layers: LAYERS,
+            channels: 1,
             edges: Edges::Updated,
             ..config.model
         };

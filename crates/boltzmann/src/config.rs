@@ -26,6 +26,10 @@ pub struct ModelConfig {
     pub width: usize,
     /// Layers of message passing.
     pub layers: usize,
+    /// Displacements that each layer before the last makes, every one spread over the molecule in a way of its own, so that what pushes an
+    /// atom takes along what hangs on it. 1, for one that is not spread, where the file does not say.
+    #[serde(default = "one")]
+    pub channels: usize,
     /// Which node features the edges of its layers see: those that the layer before has updated, or the initial ones, for which exact
     /// divergences of deep networks are far cheaper.
     pub edges: Edges,
@@ -33,6 +37,10 @@ pub struct ModelConfig {
     pub schedule: Schedule,
     /// Which atoms of a molecule it cannot tell apart; the points of a toy are all alike.
     pub alike: Alike,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Which atoms of a molecule are alike to the network. Relabellings that exchange only these are symmetries of the flow.
@@ -151,6 +159,7 @@ impl Config {
         let whole = [
             ("model.width", self.model.width as f64, 4096.0),
             ("model.layers", self.model.layers as f64, 64.0),
+            ("model.channels", self.model.channels as f64, 64.0),
             ("training.batch", training.batch as f64, 65_536.0),
             ("training.steps", training.steps as f64, 1e12),
             (

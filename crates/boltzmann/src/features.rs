@@ -2,6 +2,8 @@
 
 use boltzflow_flow::{Context, Distances, Samples};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::distances::PairStatistics;
@@ -52,6 +54,26 @@ impl Features {
         if self.is_cluster() { 0 } else { FARTHEST + 1 }
     }
 
+    /// Kinds of ordered pairs that are told apart where displacements are spread.
+    pub fn pair_kinds(&self) -> usize {
+        self.kinds().into_iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// A number for each ordered pair of atoms, the same for those of the same classes at the same distance in the bond graph.
+    fn kinds(&self) -> Vec<usize> {
+        // The points of a cluster are of one class, and all farther apart than bonds reach.
+        let class = |atom: usize| self.classes.get(atom).copied().unwrap_or(0);
+        let distances = self.graph_distances().into_iter();
+        let pairs = (0..self.points).flat_map(|i| (0..self.points).map(move |j| (i, j)));
+        let keys: Vec<_> = pairs
+            .zip(distances)
+            .map(|((i, j), distance)| (class(i), class(j), distance))
+            .collect();
+        let distinct: BTreeSet<_> = keys.iter().copied().collect();
+        let numbers: BTreeMap<_, _> = distinct.into_iter().zip(0..).collect();
+        keys.iter().map(|key| numbers[key]).collect()
+    }
+
     /// Bonds on the shortest path between two atoms, at most [`FARTHEST`] + 1.
     fn graph_distances(&self) -> Vec<usize> {
         let n = self.points;
@@ -85,7 +107,7 @@ impl Features {
             let data = TensorData::new(values, [1, self.points, self.points, 1]);
             Tensor::from_data(data, (device, DType::F32))
         };
-        let distances = Some(Distances {
+        let expected = Some(Distances {
             mean: square(&statistics.mean),
             variance: square(&statistics.variance),
         });
@@ -93,9 +115,12 @@ impl Features {
             seed: 0,
             numbers: Vec::new(),
         };
+        let kinds: Vec<i64> = self.kinds().into_iter().map(|kind| kind as i64).collect();
+        let kinds = Some(Tensor::from_data(kinds.as_slice(), device));
         if self.is_cluster() {
             return Context {
-                distances,
+                kinds,
+                distances: expected,
                 ..Context::alike(self.points, samples, device, DType::F32)
             };
         }
@@ -116,9 +141,32 @@ impl Features {
         Context {
             nodes: Tensor::from_data(node_data, (device, DType::F32)),
             pairs: Some(Tensor::from_data(pair_data, (device, DType::F32))),
-            distances,
+            kinds,
+            distances: expected,
             global: None,
             samples,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_of_like_atoms_at_like_distances_are_of_one_kind() {
+        // Water, and the same molecule with its hydrogens told apart.
+        let water = |classes: [usize; 3]| Features {
+            points: 3,
+            dims: 3,
+            elements: vec![8, 1, 1],
+            bonds: vec![[0, 1], [0, 2]],
+            classes: classes.to_vec(),
+        };
+        // O–O, O–H, H–O, H with itself, H···H.
+        assert_eq!(water([0, 1, 1]).kinds(), [0, 1, 1, 2, 3, 4, 2, 4, 3]);
+        assert_eq!(water([0, 1, 1]).pair_kinds(), 5);
+        assert_eq!(water([0, 1, 2]).pair_kinds(), 9);
+        assert_eq!(Features::cluster(13, 3).pair_kinds(), 2);
     }
 }

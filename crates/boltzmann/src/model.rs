@@ -164,7 +164,9 @@ impl Model {
             layers: architecture.model.layers,
             node_features: features.node_features(),
             pair_features: features.pair_features(),
+            pair_kinds: features.pair_kinds(),
             global_features: 0,
+            channels: architecture.model.channels,
             edges: architecture.model.edges,
             schedule: architecture.model.schedule,
         };
@@ -344,6 +346,7 @@ mod tests {
             model: ModelConfig {
                 width: 4,
                 layers: 2,
+                channels: 1,
                 edges: Edges::Initial,
                 schedule: Schedule { rate: 1.0 },
                 alike: Alike::Symmetric,

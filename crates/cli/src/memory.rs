@@ -58,7 +58,14 @@ impl Need {
         );
         let threads = rayon::current_num_threads() as f64;
         let pieces = (config.training.batch as f64 / PIECE).ceil();
-        let parameters = SINGLE * layers * MATRICES * width * width;
+        let channels = config.model.channels as f64;
+        // There are at most as many kinds of pairs as pairs.
+        let spread = if channels > 1.0 {
+            channels * points * points
+        } else {
+            0.0
+        };
+        let parameters = SINGLE * layers * (MATRICES * width * width + spread);
         // The optimiser's four vectors, as many in a checkpoint and its bytes, a model and gradients for each thread, a gradient a piece.
         let copies = 12.0 + 3.0 * threads + pieces;
         let graph = SINGLE * PIECE * points * points * width * layers * KEPT;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::distances::Distances;
@@ -17,6 +17,9 @@ pub struct Context {
     pub nodes: Tensor<3>,
     /// Those of pairs: bond order, graph distance, …, `[batch or 1, points, points, features]`.
     pub pairs: Option<Tensor<4>>,
+    /// The kind of every ordered pair, alike for pairs that are alike, the same in every sample, `[points · points]`. Networks that spread
+    /// displacements need it.
+    pub kinds: Option<Tensor<1, Int>>,
     /// What distances are like in the data; without them networks see `d²` as it is.
     pub distances: Option<Distances>,
     /// Those of the whole: temperature, …, `[batch or 1, features]`.
@@ -59,6 +62,7 @@ impl Context {
         Self {
             nodes: Tensor::ones([1, points, 1], (device, dtype)),
             pairs: None,
+            kinds: None,
             distances: None,
             global: None,
             samples,
@@ -70,6 +74,7 @@ impl Context {
         Self {
             nodes: some_rows(&self.nodes, &rows),
             pairs: self.pairs.as_ref().map(|pairs| some_rows(pairs, &rows)),
+            kinds: self.kinds.clone(),
             distances: self.distances.as_ref().map(|distances| Distances {
                 mean: some_rows(&distances.mean, &rows),
                 variance: some_rows(&distances.variance, &rows),

@@ -15,7 +15,7 @@ use crate::dual::Dual;
 use crate::field::VectorField;
 use crate::linear::{Initializer, Linear};
 use crate::schedule::Schedule;
-use layer::Layer;
+use layer::{Layer, PairTerms};
 
 /// The size of an [`Egnn`], and of the features it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +29,12 @@ pub struct EgnnConfig {
     pub node_features: usize,
     /// Invariant features of each pair of points; 0 for none.
     pub pair_features: usize,
+    /// Kinds of ordered pairs, over which displacements are spread.
+    pub pair_kinds: usize,
     /// Features of the whole (temperature, …).
     pub global_features: usize,
+    /// Displacements that every layer before the last makes, each spread in its own way; one alone is not spread.
+    pub channels: usize,
     /// What its edges see of their ends.
     pub edges: Edges,
     /// How noise turns into data along the paths that it is trained on.
@@ -86,7 +90,12 @@ impl Egnn {
                     Edges::Updated => index + 1 < config.layers,
                     Edges::Initial => index + 2 == config.layers,
                 };
-                Layer::new(config, updates, make)
+                let channels = if index + 1 < config.layers {
+                    config.channels
+                } else {
+                    1
+                };
+                Layer::new(config, channels, updates, make)
             })
             .collect();
         Self {
@@ -134,14 +143,6 @@ impl Egnn {
     }
 }
 
-/// `W_p p` for each layer is the same for all samples of a molecule; this is what a layer adds for it, `[batch or 1, N, N, width]`.
-fn pair_terms(layer: &Layer, context: &Context) -> Option<Tensor<4>> {
-    match (&layer.pairs, &context.pairs) {
-        (Some(linear), Some(pairs)) => Some(linear.matmul(pairs.clone())),
-        _ => None,
-    }
-}
-
 /// The messages that a node update is given after a layer: its own, with [`Edges::Initial`] those of the layers before as well.
 fn gathered(edges: Edges, before: Option<Dual<3>>, received: Dual<3>) -> Dual<3> {
     match (edges, before) {
@@ -168,13 +169,13 @@ impl VectorField for Egnn {
         let (mut x, mut h, mut messages) = (x, h, None);
         for layer in before {
             let (moved, received) =
-                layer.forward(x, h.clone(), standard, pair_terms(layer, context));
+                layer.forward(x, h.clone(), standard, &PairTerms::of(layer, context));
             x = moved;
             let received = gathered(self.edges, messages, received);
             h = layer.updated(h, received.clone());
             messages = Some(received);
         }
-        let (end, _) = last.forward(x, h, standard, pair_terms(last, context));
+        let (end, _) = last.forward(x, h, standard, &PairTerms::of(last, context));
         let shift = without_mean(end.plus(start.linear(Tensor::neg)));
         let speed = self.schedule.speeds(t).reshape([-1, 1, 1]);
         shift.product(Dual::constant(speed))

@@ -1,6 +1,6 @@
 //! The laws of the flows of this crate, in double precision.
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
@@ -31,10 +31,20 @@ fn context(pair_features: bool, batch: usize) -> Context {
     Context {
         nodes: divergence::tensor(ramp(POINTS * 2), [1, POINTS, 2], &device, DType::F64),
         pairs,
+        kinds: Some(kinds()),
         distances: pair_features.then(distances),
         global: None,
         samples: Samples::consecutive(3, 0..batch as u64),
     }
+}
+
+/// The number of kinds that [`kinds`] tells apart.
+const KINDS: usize = 4;
+
+/// Not symmetric in the two points of a pair, as kinds are not.
+fn kinds() -> Tensor<1, Int> {
+    let kinds = (0..POINTS * POINTS).map(|pair| ((pair * pair) % KINDS) as i64);
+    Tensor::from_data(kinds.collect::<Vec<_>>().as_slice(), &Device::flex())
 }
 
 /// Symmetric in the two points of a pair, as distances are.
@@ -79,7 +89,9 @@ fn shaken(layers: usize, pair_features: usize, edges: Edges, noise: f32) -> Egnn
         layers,
         node_features: 2,
         pair_features,
+        pair_kinds: KINDS,
         global_features: 0,
+        channels: if pair_features > 0 { 3 } else { 1 },
         edges,
         schedule: Schedule { rate: 1.5 },
     };
@@ -212,7 +224,7 @@ fn like_points_may_change_places() {
     let mut context = context(false, 2);
     context.nodes = context.nodes.ones_like();
     let t = || Tensor::full([2], 0.7, (&Device::flex(), DType::F64));
-    let order = Tensor::<1, burn::tensor::Int>::from_data([3_i64, 0, 4, 1, 2], &Device::flex());
+    let order = Tensor::<1, Int>::from_data([3_i64, 0, 4, 1, 2], &Device::flex());
     let v = egnn
         .velocity(t(), Dual::constant(x.clone()), &context)
         .value;
@@ -220,6 +232,31 @@ fn like_points_may_change_places() {
         .velocity(t(), Dual::constant(x.select(1, order.clone())), &context)
         .value;
     assert!(apart(permuted, v.select(1, order)) < 1e-12);
+}
+
+#[test]
+fn displacements_are_spread_by_kind() {
+    // Kinds tell the first two points from the others, and a point's pair with itself from others.
+    let pairs = (0..POINTS * POINTS).map(|pair| (pair / POINTS, pair % POINTS));
+    let kinds: Vec<i64> = pairs
+        .map(|(i, j)| 2 * i64::from(j > 1) + i64::from(i == j))
+        .collect();
+    let (egnn, x) = (network(3, 1, Edges::Initial), points(2, 3));
+    let mut context = context(true, 2);
+    context.kinds = Some(Tensor::from_data(kinds.as_slice(), &Device::flex()));
+    context.nodes = context.nodes.ones_like();
+    context.pairs = context.pairs.map(|pairs| pairs.ones_like());
+    context.distances = None;
+    let t = || Tensor::full([2], 0.7, (&Device::flex(), DType::F64));
+    let exchanged = |order: [i64; POINTS]| {
+        let order = Tensor::<1, Int>::from_data(order, &Device::flex());
+        let v = egnn.velocity(t(), Dual::constant(x.clone()), &context);
+        let permuted = Dual::constant(x.clone().select(1, order.clone()));
+        let w = egnn.velocity(t(), permuted, &context);
+        apart(w.value, v.value.select(1, order))
+    };
+    assert!(exchanged([1, 0, 2, 3, 4]) < 1e-12);
+    assert!(exchanged([2, 1, 0, 3, 4]) > 1e-6);
 }
 
 #[test]
@@ -303,7 +340,9 @@ fn a_density_integrates_to_one() {
         layers: 2,
         node_features: 1,
         pair_features: 0,
+        pair_kinds: 0,
         global_features: 0,
+        channels: 1,
         edges: Edges::Initial,
         schedule: Schedule::default(),
     };
@@ -323,6 +362,7 @@ fn a_density_integrates_to_one() {
     let context = Context {
         nodes: Tensor::ones([1, 2, 1], (&device, DType::F64)),
         pairs: None,
+        kinds: None,
         distances: None,
         global: None,
         samples: Samples::consecutive(0, 0..2000),

@@ -204,6 +204,15 @@ pub fn permuted_context(context: &Context, order: &[usize]) -> Context {
     Context {
         nodes: permuted(&context.nodes, order),
         pairs: context.pairs.as_ref().map(both),
+        kinds: context.kinds.as_ref().map(|kinds| {
+            let points = order.len();
+            let pairs = order
+                .iter()
+                .flat_map(|i| order.iter().map(move |j| (i * points + j) as i64));
+            let pairs: Vec<i64> = pairs.collect();
+            let pairs = Tensor::from_data(pairs.as_slice(), &kinds.device());
+            kinds.clone().select(0, pairs)
+        }),
         distances: context.distances.as_ref().map(|distances| Distances {
             mean: both(&distances.mean),
             variance: both(&distances.variance),

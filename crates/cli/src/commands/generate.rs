@@ -259,8 +259,9 @@ pub(super) fn built_in(seed: u64) -> Config {
         model: ModelConfig {
             width: 32,
             layers: 5,
+            channels: 8,
             edges: Edges::Initial,
-            schedule: Schedule { rate: 1.0 },
+            schedule: Schedule { rate: 2.0 },
             alike: Alike::Attached,
         },
         solver: Solver {
@@ -270,9 +271,9 @@ pub(super) fn built_in(seed: u64) -> Config {
         },
         training: TrainingConfig {
             seed,
-            steps: 6000,
+            steps: 4500,
             batch: 128,
-            learning_rate: 3e-3,
+            learning_rate: 5e-3,
             warm_up: 200,
             weight_decay: 1e-4,
             clip: 1.0,

@@ -12,8 +12,8 @@
 
 use burn::tensor::Tensor;
 
-use super::layer::{Layer, differences, squares};
-use super::{Edges, Egnn, pair_terms, without_mean};
+use super::layer::{Layer, PairTerms, differences, squares};
+use super::{Edges, Egnn, without_mean};
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::distances::Standard;
@@ -56,8 +56,13 @@ pub(super) fn exact(
     let (mut y, mut moved) = (x.clone(), frame.start());
     let (mut features, mut messages) = (Dual::constant(h.clone()), None);
     for layer in before {
-        let (end, received) =
-            frame.static_layer(layer, (y, moved), &h, standard, pair_terms(layer, context));
+        let (end, received) = frame.static_layer(
+            layer,
+            (y, moved),
+            &h,
+            standard,
+            &PairTerms::of(layer, context),
+        );
         (y, moved) = end;
         let received = match messages {
             Some((value, columns)) => (received.0 + value, received.1 + columns),
@@ -71,12 +76,16 @@ pub(super) fn exact(
     }
     let mut y = Dual::new(y, frame.stacked(moved));
     for layer in between {
-        let (moved, received) =
-            layer.forward(y, features.clone(), standard, pair_terms(layer, context));
+        let (moved, received) = layer.forward(
+            y,
+            features.clone(),
+            standard,
+            &PairTerms::of(layer, context),
+        );
         y = moved;
         features = layer.updated(features, received);
     }
-    let (end, trace) = frame.last(last, y, features, standard, pair_terms(last, context));
+    let (end, trace) = frame.last(last, y, features, standard, &PairTerms::of(last, context));
     scaled(end - x, trace)
 }
 
@@ -160,7 +169,7 @@ impl Frame {
         (x, moved): (Points, Columns),
         h: &Tensor<3>,
         standard: Option<&Standard>,
-        pairs: Option<Tensor<4>>,
+        pairs: &PairTerms,
     ) -> ((Points, Columns), (Tensor<3>, Columns)) {
         let (batch, points, dims) = (self.batch, self.points, self.dims);
         let directions = dims * points;
@@ -192,17 +201,26 @@ impl Frame {
                 .reshape([batch, points, last, directions])
         };
         let messages = by_receiver(message_slope);
-        let pulled = by_receiver(difference.clone() * weight_slope);
-        let weights = weight.clone().reshape([batch, points, points]);
-        let others = product(
-            weights.clone(),
+        // Of each channel: (x_i − x_j) ∂w_ij/∂d² ṡ_ij, summed; then w_ij (ẋ_i − ẋ_j), whose matrix is spread before it meets the tangents.
+        let channels = weight.dims()[3];
+        let slope = weight_slope.reshape([batch, points, points, channels, 1]);
+        let slope = slope * difference.clone().unsqueeze_dim::<5>(3);
+        let pulled = by_receiver(slope.reshape([batch, points, points, channels * dims]))
+            .reshape([batch, points * channels, dims * directions]);
+        let total = weight.clone().sum_dim(2) * self.identity.clone();
+        let laplacian =
+            (total - weight.clone())
+                .swap_dims(2, 3)
+                .reshape([batch, points * channels, points]);
+        let held = product(
+            pairs.spread(laplacian),
             moved.clone().reshape([batch, points, dims * directions]),
-        )
-        .reshape([batch, points, dims, directions]);
-        let own = moved * (weights.sum_dim(2).reshape([batch, points, 1, 1]) + 1.0);
-        let y = x + (difference * weight).sum_dim(2).squeeze_dim(2);
+        );
+        let end = moved + (held + pairs.spread(pulled)).reshape([batch, points, dims, directions]);
+        let shift = pairs.displacement(Dual::constant(difference), Dual::constant(weight));
+        let y = x + shift.value;
         let received = message.sum_dim(2).squeeze_dim(2);
-        ((y, own - others + pulled), (received, messages))
+        ((y, end), (received, messages))
     }
 
     /// The last layer's points, and the trace of `∂x_ka/∂x⁽⁰⁾_ka` through all layers.
@@ -212,7 +230,7 @@ impl Frame {
         x: Dual<3>,
         h: Dual<3>,
         standard: Option<&Standard>,
-        pairs: Option<Tensor<4>>,
+        pairs: &PairTerms,
     ) -> (Points, PerSample) {
         let carried = "the layers before carry tangents";
         let moved = self.by_direction(x.tangents.expect(carried));

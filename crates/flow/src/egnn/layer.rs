@@ -4,9 +4,12 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::EgnnConfig;
+use crate::context::Context;
 use crate::distances::Standard;
+use crate::divergence;
 use crate::dual::Dual;
 use crate::linear::{Initializer, Linear};
+use crate::product::product;
 use crate::simd::Function;
 
 /// Added to `d²` under the root, so that gradients stay finite where points coincide.
@@ -27,8 +30,10 @@ pub(super) struct Layer {
     pub message: Linear,
     /// First map of the coordinate head `c`.
     pub coordinate: Linear,
-    /// Last map of the coordinate head, `width → 1`.
+    /// Last map of the coordinate head, `width → channels`.
     pub weight: Linear,
+    /// `S − 1` of each channel for every kind of pair, `[kinds, channels]`, where displacements are spread.
+    pub spread: Option<Param<Tensor<2>>>,
     /// The node update, where the layer has one.
     pub update: Option<NodeUpdate>,
 }
@@ -55,7 +60,12 @@ impl NodeUpdate {
 }
 
 impl Layer {
-    pub fn new(config: &EgnnConfig, updates: bool, make: &mut Initializer) -> Self {
+    pub fn new(
+        config: &EgnnConfig,
+        channels: usize,
+        updates: bool,
+        make: &mut Initializer,
+    ) -> Self {
         let width = config.width;
         // Three terms share the first edge layer, so each gets a third of its variance.
         let gain = (1.0_f64 / 3.0).sqrt();
@@ -67,7 +77,8 @@ impl Layer {
             distance: make.uniform([width], gain),
             message: Linear::new(width, width, 1.0, make),
             coordinate: Linear::new(width, width, 1.0, make),
-            weight: Linear::without_bias(width, 1, 1e-2, make),
+            weight: Linear::without_bias(width, channels, 1e-2, make),
+            spread: (channels > 1).then(|| make.zeros([config.pair_kinds, channels])),
             update: updates.then(|| NodeUpdate {
                 node: Linear::new(width, width, 1.0, make),
                 message: Linear::without_bias(width, width, 1.0, make),
@@ -82,7 +93,7 @@ impl Layer {
         x: Dual<3>,
         h: Dual<3>,
         standard: Option<&Standard>,
-        pairs: Option<Tensor<4>>,
+        pairs: &PairTerms,
     ) -> (Dual<3>, Dual<3>) {
         let difference = differences(x.clone());
         let square = squares(&difference);
@@ -90,9 +101,7 @@ impl Layer {
             .node_terms(h)
             .plus(self.distance_term(square.clone(), standard));
         let (message, weight) = self.head(first, square, pairs);
-        let shift = difference
-            .product(weight)
-            .linear(|u| u.sum_dim(2).squeeze_dim(2));
+        let shift = pairs.displacement(difference, weight);
         let messages = message.linear(|m| m.sum_dim(2).squeeze_dim(2));
         (x.plus(shift), messages)
     }
@@ -115,18 +124,18 @@ impl Layer {
         z.linear(|s| s * self.distance.val().unsqueeze::<4>())
     }
 
-    /// The message `m` and the weight `c(m)/(d + 1)` of every edge, from the first edge layer before its pair term and activation.
+    /// The message `m` and the weights `c(m)/(d + 1)` of every edge, from the first edge layer before its pair term and activation.
     ///
     /// # Shapes
-    /// `first` and the message `[batch, N, N, width]`, `square` and the weight `[batch, N, N, 1]`.
+    /// `first` and the message `[batch, N, N, width]`, `square` `[batch, N, N, 1]`, the weights `[batch, N, N, channels]`.
     pub fn head(
         &self,
         mut first: Dual<4>,
         square: Dual<4>,
-        pairs: Option<Tensor<4>>,
+        pairs: &PairTerms,
     ) -> (Dual<4>, Dual<4>) {
-        if let Some(pairs) = pairs {
-            first.value = first.value + pairs;
+        if let Some(pairs) = &pairs.first {
+            first.value = first.value + pairs.clone();
         }
         let message = first
             .map(Function::Silu)
@@ -146,6 +155,87 @@ impl Layer {
         let points = h.value.dims()[1] as f64;
         update.forward(h, messages.linear(|m| m / points))
     }
+}
+
+/// What a layer makes of pair features, the same for all samples of a molecule.
+#[derive(Debug)]
+pub(super) struct PairTerms {
+    /// What they add to the first edge layer, `[1, N, N, width]`.
+    first: Option<Tensor<4>>,
+    /// `S_ij` of every channel, `[1, N, N · channels]`.
+    spread: Option<Tensor<3>>,
+}
+
+impl PairTerms {
+    pub fn of(layer: &Layer, context: &Context) -> Self {
+        let first = match (&layer.pairs, &context.pairs) {
+            (Some(linear), Some(pairs)) => Some(linear.matmul(pairs.clone())),
+            _ => None,
+        };
+        let spread = match (&layer.spread, &context.kinds) {
+            (Some(spread), Some(kinds)) => {
+                let [_, points, _] = context.nodes.dims();
+                let channels = spread.dims()[1];
+                let identity = divergence::identity_matrix(points, &context.nodes);
+                let by_pair = spread.val().select(0, kinds.clone());
+                let by_pair = by_pair + identity.reshape([points * points, 1]);
+                Some(by_pair.reshape([1, points, points * channels]))
+            }
+            _ => None,
+        };
+        Self { first, spread }
+    }
+
+    /// `Σ_j Σ_c S_ij^c y_j^c`; without spreading, `y` of the only channel.
+    ///
+    /// # Shapes
+    /// `y` `[rows, N · channels, columns]`, the answer `[rows, N, columns]`.
+    pub fn spread(&self, y: Tensor<3>) -> Tensor<3> {
+        match &self.spread {
+            Some(spread) => {
+                let [_, points, inner] = spread.dims();
+                product(spread.clone().expand([y.dims()[0], points, inner]), y)
+            }
+            None => y,
+        }
+    }
+
+    /// How every point moves: `Σ_j Σ_c S_ij^c Σ_k w_jk^c (x_j − x_k)`.
+    ///
+    /// # Shapes
+    /// `difference` `[batch, N, N, dims]`, `weight` `[batch, N, N, channels]`, the answer `[batch, N, dims]`.
+    pub fn displacement(&self, difference: Dual<4>, weight: Dual<4>) -> Dual<3> {
+        let pulled =
+            |weight: Tensor<4>, difference: Tensor<4>| self.spread(pulls(weight, difference));
+        let left = weight.tangents.map(|weight| {
+            let copies = weight.dims()[0] / difference.value.dims()[0];
+            pulled(weight, difference.value.clone().repeat_dim(0, copies))
+        });
+        let right = difference.tangents.map(|difference| {
+            let copies = difference.dims()[0] / weight.value.dims()[0];
+            pulled(weight.value.clone().repeat_dim(0, copies), difference)
+        });
+        let tangents = match (left, right) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        Dual {
+            value: pulled(weight.value, difference.value),
+            tangents,
+        }
+    }
+}
+
+/// `Σ_k w_jk^c u_jk` for every point `j` and channel `c`.
+///
+/// # Shapes
+/// `weight` `[rows, N, N, channels]`, `difference` `[rows, N, N, dims]`, the answer `[rows, N · channels, dims]`.
+fn pulls(weight: Tensor<4>, difference: Tensor<4>) -> Tensor<3> {
+    let [rows, points, _, channels] = weight.dims();
+    let dims = difference.dims()[3];
+    let weight = weight.reshape([rows * points, points, channels]);
+    let difference = difference.reshape([rows * points, points, dims]);
+    product(weight.swap_dims(1, 2), difference).reshape([rows, points * channels, dims])
 }
 
 /// `x_i − x_j`, `[batch, N, N, dims]`.

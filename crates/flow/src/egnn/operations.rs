@@ -4,12 +4,15 @@ use super::{Edges, Egnn};
 
 /// Floating-point operations of the matrix products in [`super::divergence::exact`] for one sample, two a multiply-add.
 ///
-/// For `N` points in `D` dimensions, hidden layers `W` wide and `K = D N` directions, a map of node features with `k` tangents takes
-/// `n(k) = 2 (1 + k) N W²`, and the edge networks of a layer with `k` tangents take `e(k) = (1 + k) N² (4 W² + 2 W)`. The sum is over
+/// For `N` points in `D` dimensions, hidden layers `W` wide, `C` displacements a layer and `K = D N` directions, a map of node features with
+/// `k` tangents takes `n(k) = 2 (1 + k) N W²`, and the edge networks of a layer with `k` tangents take `e(k) = (1 + k) N² (4 W² + 2 C W)`.
+/// The sum is over
 ///
 /// - the time features: `2 T W`;
-/// - every layer whose edges see features that do not depend on positions: `2 n(0) + e(1) + 2 D N³ (W + 3 D)`;
-/// - every other layer but the last: `2 n(K) + e(K)`;
+/// - every layer whose edges see features that do not depend on positions: `2 n(0) + e(1) + 2 D N³ (W + (2 + C) D) + 2 C D N²`, and where
+///   its displacements are spread `2 C N³ (1 + D²) + 2 C D N²` more;
+/// - every other layer but the last: `2 n(K) + e(K) + 2 C D N² (1 + 2 K)`, and where its displacements are spread `2 C D N² (1 + 2 K)`
+///   more;
 /// - every node update: `n(k) + 2 n(K)`, with `k = 0` in the first and `K` in others;
 /// - the last layer: `2 n(0) + e(D)`, and `2 D (N + N²) W²` where a node update came before it.
 ///
@@ -19,16 +22,25 @@ pub(super) fn of_divergence(field: &Egnn, points: usize, dims: usize) -> f64 {
     let (n, d) = (points as f64, dims as f64);
     let directions = n * d;
     let nodes = |tangents: f64| 2.0 * (1.0 + tangents) * n * width * width;
-    let edges = |tangents: f64| (1.0 + tangents) * n * n * (4.0 * width * width + 2.0 * width);
+    let edges = |tangents: f64, channels: f64| {
+        (1.0 + tangents) * n * n * (4.0 * width * width + 2.0 * channels * width)
+    };
     let (_, before) = field.layers.split_last().expect("a network has layers");
     let mut total = 2.0 * times * width;
     // Tangents of node features.
     let mut carried = 0.0;
     for (index, layer) in before.iter().enumerate() {
+        let channels = layer.weight.weight.dims()[1] as f64;
+        let is_spread = f64::from(u8::from(layer.spread.is_some()));
+        let pulls = 2.0 * channels * d * n * n * (1.0 + is_spread);
         total += if index == 0 || field.edges == Edges::Initial {
-            2.0 * nodes(0.0) + edges(1.0) + 2.0 * d * n.powi(3) * (width + 3.0 * d)
+            2.0 * nodes(0.0)
+                + edges(1.0, channels)
+                + 2.0 * d * n.powi(3) * (width + (2.0 + channels) * d)
+                + is_spread * 2.0 * channels * n.powi(3) * (1.0 + d * d)
+                + pulls
         } else {
-            2.0 * nodes(carried) + edges(directions)
+            2.0 * nodes(carried) + edges(directions, channels) + pulls * (1.0 + 2.0 * directions)
         };
         if layer.update.is_some() {
             total += nodes(carried) + 2.0 * nodes(directions);
@@ -38,7 +50,7 @@ pub(super) fn of_divergence(field: &Egnn, points: usize, dims: usize) -> f64 {
     if carried > 0.0 {
         total += 2.0 * d * (n + n * n) * width * width;
     }
-    total + 2.0 * nodes(0.0) + edges(d)
+    total + 2.0 * nodes(0.0) + edges(d, 1.0)
 }
 
 #[cfg(test)]
@@ -51,7 +63,7 @@ mod tests {
     use crate::{Initializer, Schedule, VectorField};
 
     /// Width 2, for two points on a line: two directions, four edges.
-    fn counted(layers: usize, edges: Edges) -> f64 {
+    fn counted(layers: usize, channels: usize, edges: Edges) -> f64 {
         let mut make = Initializer {
             random: &mut stream(1, Purpose::Parameters, 0),
             device: &Device::flex(),
@@ -63,6 +75,8 @@ mod tests {
             node_features: 3,
             pair_features: 4,
             global_features: 0,
+            pair_kinds: 3,
+            channels,
             edges,
             schedule: Schedule { rate: 1.0 },
         };
@@ -83,12 +97,15 @@ mod tests {
         let heads = [[8, 2, 2], [8, 2, 2], [8, 2, 1]];
         // For each of two receivers: stretches, messages and pulls; then the weighted sum of the other points.
         let slopes = [[2, 1, 2], [2, 2, 2], [1, 2, 2]];
-        let jacobian = [&slopes[..], &slopes, &[[2, 2, 2]]].concat();
+        let pull = [[1, 2, 1]];
+        let jacobian = [&slopes[..], &slopes, &[[2, 2, 2]], &pull, &pull].concat();
         let still = [&ends[..], &heads, &jacobian].concat();
         // Own features and messages of two points, these with two tangents; the result's as well.
         let first_update = [[2, 2, 2], [6, 2, 2], [6, 2, 2]];
         let later_update = [[6, 2, 2], [6, 2, 2], [6, 2, 2]];
         let moving = [[6, 2, 2], [6, 2, 2], [12, 2, 2], [12, 2, 2], [12, 2, 1]];
+        // Of each receiver itself, of its weights along two directions, and of its differences.
+        let moving = [&moving[..], &pull.repeat(10)].concat();
         // Tangents of the ends: of each point itself, and of all four edges.
         let tangents = [[2, 2, 2], [4, 2, 2]];
         let alone = [&ends[..], &heads].concat();
@@ -107,11 +124,22 @@ mod tests {
         ];
         let updated = operations(&updated.concat());
         for edges in [Edges::Initial, Edges::Updated] {
-            assert_eq!(counted(1, edges), one);
-            assert_eq!(counted(2, edges), two);
+            assert_eq!(counted(1, 1, edges), one);
+            assert_eq!(counted(2, 1, edges), two);
         }
-        assert_eq!(counted(3, Edges::Initial), initial);
-        assert_eq!(counted(3, Edges::Updated), updated);
-        assert_eq!([one, two, initial, updated], [212.0, 644.0, 916.0, 1124.0]);
+        assert_eq!(counted(3, 1, Edges::Initial), initial);
+        assert_eq!(counted(3, 1, Edges::Updated), updated);
+        assert_eq!([one, two, initial, updated], [212.0, 652.0, 932.0, 1172.0]);
+
+        // Two displacements: two weights of each edge, pulls and what moves of both, spread as values and along two directions.
+        let heads = [[8, 2, 2], [8, 2, 2], [8, 2, 2]];
+        let slopes = [[2, 1, 2], [2, 2, 2], [2, 2, 2]];
+        let spread = [[2, 4, 2], [2, 2, 2], [2, 4, 2], [2, 4, 1]];
+        let pulls = [[2, 2, 1], [2, 2, 1]];
+        let still = [&ends[..], &heads, &slopes, &slopes, &pulls, &spread];
+        let two = operations(&[&time[..], &still.concat(), &first_update, &last].concat());
+        for edges in [Edges::Initial, Edges::Updated] {
+            assert_eq!(counted(2, 2, edges), two);
+        }
     }
 }
