@@ -39,6 +39,7 @@ pub struct ModelConfig {
     pub alike: Alike,
 }
 
+/// The channels of files that do not say how many.
 fn one() -> usize {
     1
 }

@@ -189,7 +189,13 @@ impl VectorField for Egnn {
         } else {
             points
         };
-        dims * points * edges * width
+        // Tangents of every displacement of a layer, for each of its points, before they are spread and summed.
+        let spread = self
+            .layers
+            .iter()
+            .map(|layer| layer.weight.weight.dims()[1]);
+        let spread = spread.max().unwrap_or(0) * dims * points;
+        dims * points * (edges * width).max(spread)
     }
 
     fn divergence_operations(&self, points: usize, dims: usize) -> f64 {

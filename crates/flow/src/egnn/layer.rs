@@ -167,22 +167,23 @@ pub(super) struct PairTerms {
 }
 
 impl PairTerms {
+    /// # Panics
+    /// If the layer spreads displacements and the context has no kinds of pairs.
     pub fn of(layer: &Layer, context: &Context) -> Self {
         let first = match (&layer.pairs, &context.pairs) {
             (Some(linear), Some(pairs)) => Some(linear.matmul(pairs.clone())),
             _ => None,
         };
-        let spread = match (&layer.spread, &context.kinds) {
-            (Some(spread), Some(kinds)) => {
-                let [_, points, _] = context.nodes.dims();
-                let channels = spread.dims()[1];
-                let identity = divergence::identity_matrix(points, &context.nodes);
-                let by_pair = spread.val().select(0, kinds.clone());
-                let by_pair = by_pair + identity.reshape([points * points, 1]);
-                Some(by_pair.reshape([1, points, points * channels]))
-            }
-            _ => None,
-        };
+        let spread = layer.spread.as_ref().map(|spread| {
+            let kinds = context.kinds.as_ref();
+            let kinds = kinds.expect("displacements are spread by kinds of pairs");
+            let [_, points, _] = context.nodes.dims();
+            let channels = spread.dims()[1];
+            let identity = divergence::identity_matrix(points, &context.nodes);
+            let by_pair = spread.val().select(0, kinds.clone());
+            let by_pair = by_pair + identity.reshape([points * points, 1]);
+            by_pair.reshape([1, points, points * channels])
+        });
         Self { first, spread }
     }
 
@@ -233,6 +234,10 @@ impl PairTerms {
 fn pulls(weight: Tensor<4>, difference: Tensor<4>) -> Tensor<3> {
     let [rows, points, _, channels] = weight.dims();
     let dims = difference.dims()[3];
+    if channels == 1 {
+        // One sum of products; as matrices of one row they would cost more than they save.
+        return (difference * weight).sum_dim(2).squeeze_dim(2);
+    }
     let weight = weight.reshape([rows * points, points, channels]);
     let difference = difference.reshape([rows * points, points, dims]);
     product(weight.swap_dims(1, 2), difference).reshape([rows, points * channels, dims])

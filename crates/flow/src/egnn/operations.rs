@@ -9,10 +9,9 @@ use super::{Edges, Egnn};
 /// The sum is over
 ///
 /// - the time features: `2 T W`;
-/// - every layer whose edges see features that do not depend on positions: `2 n(0) + e(1) + 2 D N³ (W + (2 + C) D) + 2 C D N²`, and where
-///   its displacements are spread `2 C N³ (1 + D²) + 2 C D N²` more;
-/// - every other layer but the last: `2 n(K) + e(K) + 2 C D N² (1 + 2 K)`, and where its displacements are spread `2 C D N² (1 + 2 K)`
-///   more;
+/// - every layer whose edges see features that do not depend on positions: `2 n(0) + e(1) + 2 D N³ (W + (2 + C) D)`, and where its
+///   displacements are spread `2 C N³ (1 + D²) + 4 C D N²` more;
+/// - every other layer but the last: `2 n(K) + e(K)`, and where its displacements are spread `4 C D N² (1 + 2 K)` more;
 /// - every node update: `n(k) + 2 n(K)`, with `k = 0` in the first and `K` in others;
 /// - the last layer: `2 n(0) + e(D)`, and `2 D (N + N²) W²` where a node update came before it.
 ///
@@ -32,7 +31,7 @@ pub(super) fn of_divergence(field: &Egnn, points: usize, dims: usize) -> f64 {
     for (index, layer) in before.iter().enumerate() {
         let channels = layer.weight.weight.dims()[1] as f64;
         let is_spread = f64::from(u8::from(layer.spread.is_some()));
-        let pulls = 2.0 * channels * d * n * n * (1.0 + is_spread);
+        let pulls = is_spread * 4.0 * channels * d * n * n;
         total += if index == 0 || field.edges == Edges::Initial {
             2.0 * nodes(0.0)
                 + edges(1.0, channels)
@@ -97,15 +96,12 @@ mod tests {
         let heads = [[8, 2, 2], [8, 2, 2], [8, 2, 1]];
         // For each of two receivers: stretches, messages and pulls; then the weighted sum of the other points.
         let slopes = [[2, 1, 2], [2, 2, 2], [1, 2, 2]];
-        let pull = [[1, 2, 1]];
-        let jacobian = [&slopes[..], &slopes, &[[2, 2, 2]], &pull, &pull].concat();
+        let jacobian = [&slopes[..], &slopes, &[[2, 2, 2]]].concat();
         let still = [&ends[..], &heads, &jacobian].concat();
         // Own features and messages of two points, these with two tangents; the result's as well.
         let first_update = [[2, 2, 2], [6, 2, 2], [6, 2, 2]];
         let later_update = [[6, 2, 2], [6, 2, 2], [6, 2, 2]];
         let moving = [[6, 2, 2], [6, 2, 2], [12, 2, 2], [12, 2, 2], [12, 2, 1]];
-        // Of each receiver itself, of its weights along two directions, and of its differences.
-        let moving = [&moving[..], &pull.repeat(10)].concat();
         // Tangents of the ends: of each point itself, and of all four edges.
         let tangents = [[2, 2, 2], [4, 2, 2]];
         let alone = [&ends[..], &heads].concat();
@@ -129,17 +125,31 @@ mod tests {
         }
         assert_eq!(counted(3, 1, Edges::Initial), initial);
         assert_eq!(counted(3, 1, Edges::Updated), updated);
-        assert_eq!([one, two, initial, updated], [212.0, 652.0, 932.0, 1172.0]);
+        assert_eq!([one, two, initial, updated], [212.0, 644.0, 916.0, 1124.0]);
 
-        // Two displacements: two weights of each edge, pulls and what moves of both, spread as values and along two directions.
+        // Two displacements: two weights of each edge; pulls of each point and what moves of both, spread as values and along two
+        // directions.
         let heads = [[8, 2, 2], [8, 2, 2], [8, 2, 2]];
         let slopes = [[2, 1, 2], [2, 2, 2], [2, 2, 2]];
         let spread = [[2, 4, 2], [2, 2, 2], [2, 4, 2], [2, 4, 1]];
         let pulls = [[2, 2, 1], [2, 2, 1]];
-        let still = [&ends[..], &heads, &slopes, &slopes, &pulls, &spread];
-        let two = operations(&[&time[..], &still.concat(), &first_update, &last].concat());
+        let still = [&ends[..], &heads, &slopes, &slopes, &pulls, &spread].concat();
+        // With features that have moved: of each value, and for each direction of the weights and of the differences.
+        let heads = [[12, 2, 2], [12, 2, 2], [12, 2, 2]];
+        let pulls = [&pulls[..], &[[2, 4, 1]]].concat().repeat(5);
+        let moving = [&[[6, 2, 2], [6, 2, 2]], &heads[..], &pulls].concat();
+        let two = operations(&[&time[..], &still, &first_update, &last].concat());
+        let updated = [
+            &time[..],
+            &still,
+            &first_update,
+            &moving,
+            &later_update,
+            &last,
+        ];
         for edges in [Edges::Initial, Edges::Updated] {
             assert_eq!(counted(2, 2, edges), two);
         }
+        assert_eq!(counted(3, 2, Edges::Updated), operations(&updated.concat()));
     }
 }
