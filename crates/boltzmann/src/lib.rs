@@ -31,7 +31,7 @@ pub use config::{Alike, Config, ConfigError, ModelConfig, Pairing, TrainingConfi
 pub use distances::PairStatistics;
 pub use evaluation::{
     Comparison, Distance, EqualCost, Evaluation, Likelihood, RamachandranDistance, TargetSamples,
-    spread,
+    Unreached, spread,
 };
 pub use features::Features;
 pub use free_energy::{

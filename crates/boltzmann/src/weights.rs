@@ -362,6 +362,16 @@ impl Verdict {
     pub fn is_trusted(&self) -> bool {
         *self == Self::Trusted
     }
+
+    /// The same with one more reason for distrust.
+    pub(crate) fn with(self, reason: Reason) -> Self {
+        let mut reasons = match self {
+            Self::Trusted => Vec::new(),
+            Self::NotToBeTrusted { reasons } => reasons,
+        };
+        reasons.push(reason);
+        Self::NotToBeTrusted { reasons }
+    }
 }
 
 /// What speaks against weights.
@@ -392,6 +402,15 @@ pub enum Reason {
         /// Its share.
         share: f64,
     },
+    /// The samples have not come to a part of the target that is larger than the errors of populations.
+    Unreached {
+        /// The share of the target's own samples that weigh more than any sample of the flow.
+        share: f64,
+        /// Its standard error.
+        error: f64,
+        /// The standard error of a population of one half, `1/(2√ESS)`.
+        limit: f64,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -420,6 +439,17 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "one sample has {share:.1} % of the weight (at most {most} % is trusted)"
+                )
+            }
+            Self::Unreached {
+                share,
+                error,
+                limit,
+            } => {
+                let [share, error, limit] = [share, error, limit].map(|part| 100.0 * part);
+                write!(
+                    f,
+                    "{share:.1} ± {error:.1} % of the reference weighs more than any sample, so the samples have not come there, and populations may be off by more than their errors of up to {limit:.1} %"
                 )
             }
         }

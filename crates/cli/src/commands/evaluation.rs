@@ -36,7 +36,11 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
         let ensemble = system.reweight(&file.drawn)?;
         let pairs = arguments.torsion_pairs as usize;
         found.comparison = Some(Comparison::new(
-            &system, &target, &ensemble, pairs, &bootstrap,
+            &system,
+            (&target, &log_q),
+            &ensemble,
+            pairs,
+            &bootstrap,
         )?);
         found.equal_cost = arguments.reference_calls.map(|calls| {
             let samples = ensemble.weights.len() as u64;
