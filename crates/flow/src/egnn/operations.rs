@@ -110,15 +110,18 @@ mod tests {
         let one = operations(&[&time[..], &alone].concat());
         let two = operations(&[&time[..], &still, &first_update, &last].concat());
         let initial = operations(&[&time[..], &still, &still, &first_update, &last].concat());
-        let updated = [
-            &time[..],
-            &still,
-            &first_update,
-            &moving,
-            &later_update,
-            &last,
-        ];
-        let updated = operations(&updated.concat());
+        let three = |still: &[[usize; 3]], moving: &[[usize; 3]]| {
+            let parts = [
+                &time[..],
+                still,
+                &first_update,
+                moving,
+                &later_update,
+                &last,
+            ];
+            operations(&parts.concat())
+        };
+        let updated = three(&still, &moving);
         for edges in [Edges::Initial, Edges::Updated] {
             assert_eq!(counted(1, 1, edges), one);
             assert_eq!(counted(2, 1, edges), two);
@@ -139,17 +142,9 @@ mod tests {
         let pulls = [&pulls[..], &[[2, 4, 1]]].concat().repeat(5);
         let moving = [&[[6, 2, 2], [6, 2, 2]], &heads[..], &pulls].concat();
         let two = operations(&[&time[..], &still, &first_update, &last].concat());
-        let updated = [
-            &time[..],
-            &still,
-            &first_update,
-            &moving,
-            &later_update,
-            &last,
-        ];
         for edges in [Edges::Initial, Edges::Updated] {
             assert_eq!(counted(2, 2, edges), two);
         }
-        assert_eq!(counted(3, 2, Edges::Updated), operations(&updated.concat()));
+        assert_eq!(counted(3, 2, Edges::Updated), three(&still, &moving));
     }
 }
