@@ -68,13 +68,9 @@ impl<const D: usize> Dual<D> {
 
     /// A sum; a missing tangent counts as zero.
     pub fn plus(self, other: Self) -> Self {
-        let tangents = match (self.tangents, other.tangents) {
-            (Some(a), Some(b)) => Some(a + b),
-            (a, b) => a.or(b),
-        };
         Self {
             value: self.value + other.value,
-            tangents,
+            tangents: total(self.tangents, other.tangents),
         }
     }
 
@@ -82,13 +78,9 @@ impl<const D: usize> Dual<D> {
     pub fn product(self, other: Self) -> Self {
         let left = self.tangents.map(|t| times(t, other.value.clone()));
         let right = other.tangents.map(|t| times(t, self.value.clone()));
-        let tangents = match (left, right) {
-            (Some(a), Some(b)) => Some(a + b),
-            (a, b) => a.or(b),
-        };
         Self {
             value: self.value * other.value,
-            tangents,
+            tangents: total(left, right),
         }
     }
 
@@ -98,6 +90,17 @@ impl<const D: usize> Dual<D> {
             value,
             tangents: self.tangents.map(|t| times(t, slope())),
         }
+    }
+}
+
+/// The sum of two contributions to tangents; a missing one counts as zero.
+pub(crate) fn total<const D: usize>(
+    left: Option<Tensor<D>>,
+    right: Option<Tensor<D>>,
+) -> Option<Tensor<D>> {
+    match (left, right) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
     }
 }
 

@@ -7,7 +7,7 @@ use super::EgnnConfig;
 use crate::context::Context;
 use crate::distances::Standard;
 use crate::divergence;
-use crate::dual::Dual;
+use crate::dual::{Dual, total};
 use crate::linear::{Initializer, Linear};
 use crate::product::product;
 use crate::simd::Function;
@@ -206,24 +206,19 @@ impl PairTerms {
     /// # Shapes
     /// `difference` `[batch, N, N, dims]`, `weight` `[batch, N, N, channels]`, the answer `[batch, N, dims]`.
     pub fn displacement(&self, difference: Dual<4>, weight: Dual<4>) -> Dual<3> {
-        let pulled =
-            |weight: Tensor<4>, difference: Tensor<4>| self.spread(pulls(weight, difference));
         let left = weight.tangents.map(|weight| {
             let copies = weight.dims()[0] / difference.value.dims()[0];
-            pulled(weight, difference.value.clone().repeat_dim(0, copies))
+            pulls(weight, difference.value.clone().repeat_dim(0, copies))
         });
         let right = difference.tangents.map(|difference| {
             let copies = difference.dims()[0] / weight.value.dims()[0];
-            pulled(weight.value.clone().repeat_dim(0, copies), difference)
+            pulls(weight.value.clone().repeat_dim(0, copies), difference)
         });
-        let tangents = match (left, right) {
-            (Some(a), Some(b)) => Some(a + b),
-            (a, b) => a.or(b),
+        let pulled = Dual {
+            value: pulls(weight.value, difference.value),
+            tangents: total(left, right),
         };
-        Dual {
-            value: pulled(weight.value, difference.value),
-            tangents,
-        }
+        pulled.linear(|y| self.spread(y))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Edges, Egnn};
 /// - the time features: `2 T W`;
 /// - every layer whose edges see features that do not depend on positions: `2 n(0) + e(1) + 2 D N³ (W + (2 + C) D)`, and where its
 ///   displacements are spread `2 C N³ (1 + D²) + 4 C D N²` more;
-/// - every other layer but the last: `2 n(K) + e(K)`, and where its displacements are spread `4 C D N² (1 + 2 K)` more;
+/// - every other layer but the last: `2 n(K) + e(K)`, and where its displacements are spread `2 C D N² (2 + 3 K)` more;
 /// - every node update: `n(k) + 2 n(K)`, with `k = 0` in the first and `K` in others;
 /// - the last layer: `2 n(0) + e(D)`, and `2 D (N + N²) W²` where a node update came before it.
 ///
@@ -31,15 +31,15 @@ pub(super) fn of_divergence(field: &Egnn, points: usize, dims: usize) -> f64 {
     for (index, layer) in before.iter().enumerate() {
         let channels = layer.weight.weight.dims()[1] as f64;
         let is_spread = f64::from(u8::from(layer.spread.is_some()));
-        let pulls = is_spread * 4.0 * channels * d * n * n;
+        let pull = is_spread * 2.0 * channels * d * n * n;
         total += if index == 0 || field.edges == Edges::Initial {
             2.0 * nodes(0.0)
                 + edges(1.0, channels)
                 + 2.0 * d * n.powi(3) * (width + (2.0 + channels) * d)
                 + is_spread * 2.0 * channels * n.powi(3) * (1.0 + d * d)
-                + pulls
+                + 2.0 * pull
         } else {
-            2.0 * nodes(carried) + edges(directions, channels) + pulls * (1.0 + 2.0 * directions)
+            2.0 * nodes(carried) + edges(directions, channels) + pull * (2.0 + 3.0 * directions)
         };
         if layer.update.is_some() {
             total += nodes(carried) + 2.0 * nodes(directions);
@@ -137,9 +137,10 @@ mod tests {
         let spread = [[2, 4, 2], [2, 2, 2], [2, 4, 2], [2, 4, 1]];
         let pulls = [[2, 2, 1], [2, 2, 1]];
         let still = [&ends[..], &heads, &slopes, &slopes, &pulls, &spread].concat();
-        // With features that have moved: of each value, and for each direction of the weights and of the differences.
+        // With features that have moved: pulls of each value, and for each direction of the weights and of the differences; both are
+        // spread as one.
         let heads = [[12, 2, 2], [12, 2, 2], [12, 2, 2]];
-        let pulls = [&pulls[..], &[[2, 4, 1]]].concat().repeat(5);
+        let pulls = [pulls.repeat(5), [[2, 4, 1]].repeat(3)].concat();
         let moving = [&[[6, 2, 2], [6, 2, 2]], &heads[..], &pulls].concat();
         let two = operations(&[&time[..], &still, &first_update, &last].concat());
         for edges in [Edges::Initial, Edges::Updated] {
