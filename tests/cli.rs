@@ -56,6 +56,11 @@ pub fn trials() -> Vec<Trial> {
             generate_writes_a_molecule_with_its_weights,
         ),
         trial(
+            "nothing_is_said_to_a_reader_that_has_gone",
+            false,
+            nothing_is_said_to_a_reader_that_has_gone,
+        ),
+        trial(
             "estimated_densities_are_not_weighted",
             false,
             estimated_densities_are_not_weighted,
@@ -405,6 +410,16 @@ fn generate_writes_a_molecule_with_its_weights() -> Result<(), Failed> {
     for (tags, log_q) in record.tags.iter().zip(samples.drawn.log_q()) {
         assert_eq!(tags.real("LOG_Q"), Some(log_q));
     }
+    // A tenth of the frames was held out and tells what no sample has reached, in a complete run once more and to evaluate.
+    assert_eq!(summary["unreached"]["count"], 30);
+    let again: serde_json::Value = serde_json::from_str(&succeed(at, words))?;
+    let evaluate = "evaluate out.safetensors --molecule butane.xyz --smiles CCCC --reference out.held-out.npz --samples out.samples.npz --json";
+    let evaluated: serde_json::Value = serde_json::from_str(&succeed(at, evaluate))?;
+    for other in [again, evaluated] {
+        for name in ["unreached", "verdict", "reasons"] {
+            assert_eq!(other[name], summary[name], "{name}");
+        }
+    }
     // An empty shard is no failure.
     let shard = "generate butane.xyz --smiles CCCC --checkpoint out.safetensors -n 10 --shard 1/2 -o part.sdf";
     succeed(at, shard);
@@ -419,6 +434,17 @@ fn generate_writes_a_molecule_with_its_weights() -> Result<(), Failed> {
     let refused = output(at, &words.replace("out.sdf", "new.sdf"));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("new.samples.npz exists"));
     assert_eq!(bytes(at, "new.samples.npz"), b"mine");
+    Ok(())
+}
+
+fn nothing_is_said_to_a_reader_that_has_gone() -> Result<(), Failed> {
+    let folder = folder(true);
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let mut info = program(folder.path(), "info flow.safetensors");
+    let info = info.stdout(writer).output()?;
+    assert_eq!(info.status.code(), Some(141));
+    assert!(info.stderr.is_empty(), "{info:?}");
     Ok(())
 }
 

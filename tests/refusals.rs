@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use boltzflow_boltzmann::{Alike, Drawn, SampleFile, System, identity};
+use boltzflow_boltzmann::{Drawn, SampleFile, System, identity};
 use libtest_mimic::{Failed, Trial};
 use tempfile::TempDir;
 
@@ -191,7 +191,7 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
     let size = 64 * 39;
     zero.shape = [13, 3];
     let cluster = System::toy("lj:13,2,1".parse().unwrap(), 1.0).unwrap();
-    zero.fingerprint.molecule = identity(&cluster.features(Alike::None));
+    zero.fingerprint.molecule = identity(&cluster.points());
     zero.drawn = Drawn {
         positions: vec![0.0; size],
         latents: vec![0.0; size],

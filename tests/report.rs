@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use boltzflow_boltzmann::{
-    Alike, Drawn, Fingerprint, Kind, SampleFile, System, identity, torsions,
-};
+use boltzflow_boltzmann::{Drawn, Fingerprint, Kind, SampleFile, System, identity, torsions};
 use boltzflow_chemio::{Npz, ReadOptions, Record, read};
 use boltzflow_energy::{EnergyError, Implicit, Prmtop, Variant, energies};
 use boltzflow_flow::simd::Level;
@@ -168,7 +166,7 @@ fn sample_file(system: &System, conformers: &Conformers) -> SampleFile {
     SampleFile {
         fingerprint: Fingerprint {
             model: "made by a test".to_owned(),
-            molecule: identity(&system.features(Alike::None)),
+            molecule: identity(&system.points()),
             seed: 7,
             count: n as u64,
             chunk: 64,

@@ -82,7 +82,7 @@ const KILLED: [Killed; 4] = [
         name: "generate",
         words: "generate --target dw4 --config long.toml --frames 8000 -n 400 --seed 2 -o all.npz",
         inputs: &[],
-        outputs: &["all.samples.npz", "all.safetensors"],
+        outputs: &["all.samples.npz", "all.safetensors", "all.held-out.npz"],
     },
 ];
 

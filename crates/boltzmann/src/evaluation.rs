@@ -10,11 +10,12 @@ use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::{efficiency, forward_efficiency};
 use crate::pareto::Tail;
 use crate::relabelling::{Labels, convention};
-use crate::report::{write_tail, write_verdict};
+use crate::report::{write_tail, write_unreached, write_verdict};
 use crate::system::{Ensemble, System, SystemError};
 use crate::torsion::{Torsion, ramachandran};
+use crate::unreached::Unreached;
 use crate::wasserstein;
-use crate::weights::{Reason, StatisticsError, Verdict, Weights, tail_limit};
+use crate::weights::{StatisticsError, Verdict, Weights, tail_limit};
 
 /// Parts that samples are dealt into for the error of a distance.
 const PARTS: usize = 10;
@@ -46,8 +47,8 @@ impl TargetSamples {
         })
     }
 
-    /// `log w = −U/kT − log q` of each.
-    fn log_weights(&self, log_q: &[f64]) -> Vec<f64> {
+    /// `log w = −U/kT − log q` of each, from the flow's (folded) log-densities of them.
+    pub fn log_weights(&self, log_q: &[f64]) -> Vec<f64> {
         let reduced = self.reduced.iter().zip(log_q);
         reduced.map(|(u, log_q)| -u - log_q).collect()
     }
@@ -85,41 +86,6 @@ pub struct RamachandranDistance {
     pub raw: Distance,
     /// Of the samples resampled in proportion to their weights.
     pub resampled: Distance,
-}
-
-/// The part of the target that weighs more than any sample of the flow.
-///
-/// Weights alone cannot show what no sample has found: their tail looks light until one comes there. Configurations of the target can.
-/// Where their density under the flow is so low that they weigh more than the heaviest of its samples, less than about one sample was to
-/// be expected, so populations lack them.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Unreached {
-    /// Its share of the reference.
-    pub share: f64,
-    /// The standard error, by blocking.
-    pub error: f64,
-}
-
-impl Unreached {
-    fn new(reference: &[f64], samples: &Weights) -> Self {
-        let heaviest = samples.log_weights().iter().copied();
-        let heaviest = heaviest.fold(f64::NEG_INFINITY, f64::max);
-        let is_above = |weight: &f64| f64::from(u8::from(*weight > heaviest));
-        let above: Vec<f64> = reference.iter().map(is_above).collect();
-        let (share, error) = blocks::mean_and_error(&above);
-        Self { share, error }
-    }
-
-    /// What it says against these weights: that it exceeds, by twice its error, the standard error of a population of one half.
-    fn reason(self, samples: &Weights) -> Option<Reason> {
-        let Self { share, error } = self;
-        let limit = 0.5 / samples.effective().sqrt();
-        (share - 2.0 * error > limit).then_some(Reason::Unreached {
-            share,
-            error,
-            limit,
-        })
-    }
 }
 
 /// Samples of the flow beside samples of the target.
@@ -241,7 +207,6 @@ impl Comparison {
     ) -> Result<Self, StatisticsError> {
         let weights = &ensemble.weights;
         let unreached = Unreached::new(&target.log_weights(log_q), weights);
-        let verdict = weights.verdict();
         let kt = system.kt();
         let reduced: Vec<f64> = ensemble.energies.iter().map(|energy| energy / kt).collect();
         let counts = [reduced.len(), target.reduced.len()];
@@ -265,10 +230,7 @@ impl Comparison {
             RamachandranDistance::new(residue, [&ours, &theirs], weights, pairs, bootstrap.seed)
         });
         Ok(Self {
-            verdict: match unreached.reason(weights) {
-                Some(reason) => verdict.with(reason),
-                None => verdict,
-            },
+            verdict: unreached.verdict(weights),
             samples: weights.len(),
             efficiency: efficiency(weights, bootstrap),
             tail: weights.tail(),
@@ -448,12 +410,7 @@ impl fmt::Display for Evaluation {
                 "ESS (raw, Kish)   {percent:.2} ± {error:.2} % of n = {n}"
             )?;
             write_tail(f, found.tail, tail_limit(n))?;
-            let [share, error] =
-                [found.unreached.share, found.unreached.error].map(|part| 100.0 * part);
-            writeln!(
-                f,
-                "unreached         {share:.2} ± {error:.2} % of the reference weighs more than any sample"
-            )?;
+            write_unreached(f, &found.unreached)?;
             writeln!(f, "E-W2              {} raw, n = {n}", found.energy_raw)?;
             writeln!(
                 f,
@@ -539,43 +496,6 @@ mod tests {
         assert_eq!(line(&[0.0; 9], &[1.0; 20]).error, f64::INFINITY);
         let found = line(&[0.0; 10], &[1.0; 20]);
         assert!((found.value - 1.0).abs() < 1e-12 && found.error < 1e-12);
-    }
-
-    /// `log p/q` at `x` of a standard normal `p` and a normal `q` of this width.
-    fn log_ratio(x: f64, width: f64) -> f64 {
-        width.ln() - 0.5 * x * x + 0.5 * (x / width).powi(2)
-    }
-
-    #[test]
-    fn what_no_sample_has_found_is_seen_from_the_target() {
-        // A flow that is broader than the target reaches all of it. One that gives a far well a thousandth of its due does not, and its
-        // samples do not know: without the reference all checks pass.
-        let target = normal(2000, 1);
-        let broad: Vec<f64> = normal(2000, 2).iter().map(|x| 1.3 * x).collect();
-        let weigh = |x: &[f64]| -> Vec<f64> { x.iter().map(|x| log_ratio(*x, 1.3)).collect() };
-        let samples = Weights::from_log(weigh(&broad)).unwrap();
-        let found = Unreached::new(&weigh(&target), &samples);
-        assert!(found.share < 0.01 && found.reason(&samples).is_none());
-
-        // A fifth of the target is in the well, whose weights are a thousand times as large.
-        let logs: Vec<f64> = weigh(&target)
-            .into_iter()
-            .enumerate()
-            .map(|(index, log)| {
-                if index % 5 == 0 {
-                    log + 1000_f64.ln()
-                } else {
-                    log
-                }
-            })
-            .collect();
-        assert!(samples.verdict().is_trusted());
-        let found = Unreached::new(&logs, &samples);
-        assert!((found.share - 0.2).abs() < 0.02, "{found:?}");
-        let Some(Reason::Unreached { limit, .. }) = found.reason(&samples) else {
-            panic!("{found:?}")
-        };
-        assert!((limit - 0.5 / samples.effective().sqrt()).abs() < 1e-12);
     }
 
     #[test]

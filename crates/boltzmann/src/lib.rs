@@ -22,6 +22,7 @@ mod store;
 mod system;
 mod torsion;
 mod training;
+mod unreached;
 pub mod wasserstein;
 mod weights;
 
@@ -31,7 +32,7 @@ pub use config::{Alike, Config, ConfigError, ModelConfig, Pairing, TrainingConfi
 pub use distances::PairStatistics;
 pub use evaluation::{
     Comparison, Distance, EqualCost, Evaluation, Likelihood, RamachandranDistance, TargetSamples,
-    Unreached, spread,
+    spread,
 };
 pub use features::Features;
 pub use free_energy::{
@@ -49,7 +50,8 @@ pub use report::{
 pub use store::{Fingerprint, SampleFile, StoreError, identity, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
-pub use training::{Progress, Step, Training, natural_scale};
+pub use training::{Progress, Step, Training, held_out, natural_scale};
+pub use unreached::Unreached;
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 
 /// Tells the allocator to keep its pages: fresh ones cost as much as the arithmetic done in them. Without effect where the C library is

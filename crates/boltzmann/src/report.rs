@@ -13,6 +13,7 @@ use crate::pareto::Tail;
 use crate::relabelling::{Labels, convention};
 use crate::system::{Ensemble, System};
 use crate::torsion::Torsion;
+use crate::unreached::Unreached;
 use crate::weights::{StatisticsError, Verdict, Weights, tail_limit};
 
 /// Bins of a dihedral histogram: 10° each.
@@ -71,6 +72,8 @@ pub enum Part {
     Simulation,
     /// Training.
     Training,
+    /// Finding log-densities of what was held out.
+    Checking,
     /// Drawing samples with their log-densities.
     Sampling,
     /// Evaluating energies and weights of the samples.
@@ -203,6 +206,9 @@ pub struct Summary {
     pub tail: Tail,
     /// The largest `k̂` that is trusted for this `n`.
     pub tail_limit: f64,
+    /// Where no sample has come; absent where no configurations of the target were there to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreached: Option<Unreached>,
     /// `ln Z` of the target on the part of the mean-free subspace that the flow covers: see [`Labels`].
     pub log_z: Estimate,
     /// How many relabellings of the atoms that is; absent where it is not known, as for samples without their flow.
@@ -250,6 +256,7 @@ impl Summary {
             largest_weight: weights.largest(),
             tail: weights.tail(),
             tail_limit: tail_limit(weights.len()),
+            unreached: None,
             log_z: log_z(weights, &bootstrap),
             labels: system.labels_of_any_flow(),
             mean_energy: average(weights, &ensemble.energies, &bootstrap)?,
@@ -268,6 +275,15 @@ impl Summary {
     pub fn with_labels(self, labels: Option<Labels>) -> Self {
         Self { labels, ..self }
     }
+
+    /// The same where configurations of the target have told what these weights, those of the ensemble, do not reach.
+    pub fn with_unreached(self, unreached: Unreached, weights: &Weights) -> Self {
+        Self {
+            verdict: unreached.verdict(weights),
+            unreached: Some(unreached),
+            ..self
+        }
+    }
 }
 
 impl fmt::Display for Summary {
@@ -284,6 +300,13 @@ impl fmt::Display for Summary {
         )?;
         write_tail(f, self.tail, self.tail_limit)?;
         writeln!(f, "largest weight    {:.2} %", 100.0 * self.largest_weight)?;
+        match &self.unreached {
+            Some(unreached) => write_unreached(f, unreached)?,
+            None => writeln!(
+                f,
+                "unreached         not known: evaluate --samples tells, from configurations of the target"
+            )?,
+        }
         writeln!(
             f,
             "ln Z              {} (mean-free, {})",
@@ -354,6 +377,16 @@ pub(crate) fn write_tail(f: &mut fmt::Formatter<'_>, tail: Tail, limit: f64) -> 
     }
 }
 
+/// The line of what no sample has reached.
+pub(crate) fn write_unreached(f: &mut fmt::Formatter<'_>, found: &Unreached) -> fmt::Result {
+    let [share, error] = [found.share, found.error].map(|part| 100.0 * part);
+    writeln!(
+        f,
+        "unreached         {share:.2} ± {error:.2} % of {} configurations of the target weigh more than any sample",
+        found.count
+    )
+}
+
 impl Summary {
     fn write_samples(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = &self.counts;
@@ -378,6 +411,7 @@ impl Summary {
             let part = match spent.part {
                 Part::Simulation => "simulation",
                 Part::Training => "training",
+                Part::Checking => "checking",
                 Part::Sampling => "sampling",
                 Part::Weighting => "weighting",
             };

@@ -228,6 +228,11 @@ impl System {
         }
     }
 
+    /// Which points it has: enough to tell whether a file holds configurations of it.
+    pub fn points(&self) -> Features {
+        self.features(Alike::None)
+    }
+
     /// Which relabellings of atoms that are alike leave it unchanged.
     pub fn symmetry(&self, alike: Alike) -> Symmetry {
         match &self.molecule {

@@ -8,6 +8,8 @@
 //! A step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated on one
 //! thread, and their gradients are added in order: the same bits at any number of threads.
 
+use std::ops::Range;
+
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{Dual, Samples, VectorField, host};
@@ -230,17 +232,22 @@ fn times(count: usize, offset: f64) -> Vec<f64> {
     times
 }
 
+/// Which of `count` configurations a training holds out: the last, since consecutive frames are correlated, so that a random choice would
+/// leak.
+pub fn held_out(count: usize, config: &TrainingConfig) -> Range<usize> {
+    let held_out = (count as f64 * config.validation) as usize;
+    count - held_out..count
+}
+
 impl Split {
-    /// The last part of the data is held out: consecutive frames are correlated, so a random choice would leak.
     fn new(data: &Conformers, scale: f64, config: &TrainingConfig) -> Self {
         let mut data = data.clone();
         data.center();
         data.positions_mut().iter_mut().for_each(|x| *x /= scale);
-        let held_out = (data.len() as f64 * config.validation) as usize;
-        let first = data.len() - held_out;
+        let held_out = held_out(data.len(), config);
         Self {
-            train: data.select(&(0..first).collect::<Vec<_>>()),
-            held_out: data.select(&(first..data.len()).collect::<Vec<_>>()),
+            train: data.select(&(0..held_out.start).collect::<Vec<_>>()),
+            held_out: data.select(&held_out.collect::<Vec<_>>()),
         }
     }
 }

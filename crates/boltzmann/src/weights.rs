@@ -449,7 +449,7 @@ impl fmt::Display for Reason {
                 let [share, error, limit] = [share, error, limit].map(|part| 100.0 * part);
                 write!(
                     f,
-                    "{share:.1} ± {error:.1} % of the reference weighs more than any sample, so the samples have not come there, and populations may be off by more than their errors of up to {limit:.1} %"
+                    "{share:.1} ± {error:.1} % of the target weighs more than any sample, so the samples have not come there, and populations may be off by more than their errors of up to {limit:.1} %"
                 )
             }
         }

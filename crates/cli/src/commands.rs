@@ -5,6 +5,7 @@ mod energy;
 mod estimate;
 mod evaluation;
 mod generate;
+mod held_out;
 mod plan;
 mod sampling;
 mod simulation;

@@ -20,6 +20,8 @@ use interrupt::Interrupted;
 
 /// Unfinished, to be run again (`EX_TEMPFAIL` of sysexits.h).
 const RESUME_ME: u8 = 75;
+/// What a shell says of a program that wrote to a pipe without a reader: 128 + SIGPIPE.
+const BROKEN_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -29,11 +31,18 @@ fn main() -> ExitCode {
             eprintln!("boltzflow: {error}");
             ExitCode::from(RESUME_ME)
         }
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(BROKEN_PIPE),
         Err(error) => {
             eprintln!("boltzflow: error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether nobody reads standard output any more; an error of a file says which file it is, so it is another one.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn run(cli: &Cli) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::{Alike, System, read_positions};
+use boltzflow_boltzmann::{System, read_positions};
 use boltzflow_chemio::{ReadOptions, read_records};
 use boltzflow_energy::{EnergyError, Evaluator, Units};
 use boltzflow_molecule::Conformers;
@@ -45,7 +45,7 @@ fn systems(arguments: &Energy) -> Result<Vec<(System, Conformers)>> {
     let is_npz = has_extension(path, "npz");
     if named.target.is_some() || (named.molecule.is_some() && is_npz) {
         let system = named.system(None)?;
-        let conformers = read_positions(path, &system.features(Alike::None))?;
+        let conformers = read_positions(path, &system.points())?;
         let shape = [system.energy.points(), system.energy.dims()];
         if [conformers.points(), conformers.dims()] != shape {
             bail!(

@@ -43,6 +43,8 @@ pub struct Counts {
     pub rounds: u64,
     /// Optimiser steps.
     pub steps: u64,
+    /// Held-out frames whose density is found.
+    pub checks: u64,
     /// Samples of this shard.
     pub samples: u64,
 }
@@ -55,6 +57,8 @@ pub struct Seconds {
     pub simulate: f64,
     /// Training.
     pub train: f64,
+    /// Log-densities of held-out frames.
+    pub check: f64,
     /// Sampling.
     pub sample: f64,
     /// Energies of the samples.
@@ -67,6 +71,7 @@ impl Rates {
         Seconds {
             simulate: self.round * counts.rounds as f64,
             train: self.step * counts.steps as f64,
+            check: self.sample * counts.checks as f64,
             sample: self.sample * counts.samples as f64,
             energies: self.energy * counts.samples as f64,
         }
@@ -104,7 +109,7 @@ impl Rates {
 impl Seconds {
     /// All parts together.
     pub fn total(&self) -> f64 {
-        self.simulate + self.train + self.sample + self.energies
+        self.simulate + self.train + self.check + self.sample + self.energies
     }
 }
 
@@ -112,10 +117,11 @@ impl std::fmt::Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "estimated time {:.1} s: simulate {:.1} s, train {:.1} s, sample {:.1} s, energies {:.1} s",
+            "estimated time {:.1} s: simulate {:.1} s, train {:.1} s, check {:.1} s, sample {:.1} s, energies {:.1} s",
             self.total(),
             self.simulate,
             self.train,
+            self.check,
             self.sample,
             self.energies
         )
@@ -239,12 +245,13 @@ mod tests {
         let seconds = rates.seconds(Counts {
             rounds: 10,
             steps: 20,
+            checks: 4,
             samples: 8,
         });
-        assert_eq!(seconds.total(), 5.0 + 5.0 + 16.0 + 1.0);
+        assert_eq!(seconds.total(), 5.0 + 5.0 + 8.0 + 16.0 + 1.0);
         assert_eq!(
             seconds.to_string(),
-            "estimated time 27.0 s: simulate 5.0 s, train 5.0 s, sample 16.0 s, energies 1.0 s"
+            "estimated time 35.0 s: simulate 5.0 s, train 5.0 s, check 8.0 s, sample 16.0 s, energies 1.0 s"
         );
     }
 

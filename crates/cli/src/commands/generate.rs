@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
     Alike, Checkpoint, Config, Cost, ModelConfig, Pairing, Part, Spent, System, TrainingConfig,
-    sampling::CHUNK,
+    Unreached, sampling::CHUNK,
 };
 use boltzflow_energy::{Settings, geometric_ladder};
 use boltzflow_flow::ode::Steps;
@@ -14,6 +14,7 @@ use boltzflow_flow::simd::Level;
 use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
 
 use super::estimate::Rates;
+use super::held_out::HeldOut;
 use super::plan::{Found, Learning, Plan, Request};
 use super::{
     Existing, Weighted, check_structures, flow_of, prepare, remove, sampling, simulation, training,
@@ -31,6 +32,7 @@ struct Files {
     plan: PathBuf,
     state: PathBuf,
     checkpoint: PathBuf,
+    held_out: PathBuf,
     samples: PathBuf,
 }
 
@@ -41,14 +43,32 @@ impl Files {
             plan: output.with_extension("plan.toml"),
             state: output.with_extension("state.json"),
             checkpoint: output.with_extension("safetensors"),
+            held_out: output.with_extension("held-out.npz"),
             samples: output.with_extension("samples.npz"),
         }
+    }
+
+    /// All but the samples, which are prepared where they are drawn.
+    fn all(&self) -> [&PathBuf; 5] {
+        [
+            &self.output,
+            &self.plan,
+            &self.state,
+            &self.checkpoint,
+            &self.held_out,
+        ]
     }
 
     /// Without a plan no file that is there is of this run.
     fn refuse_others(&self, learns: bool) -> Result<()> {
         let chunks = self.samples.with_extension("chunks");
-        let mut files = vec![&self.output, &self.samples, &self.state, &chunks];
+        let mut files = vec![
+            &self.output,
+            &self.samples,
+            &self.state,
+            &self.held_out,
+            &chunks,
+        ];
         if learns {
             files.push(&self.checkpoint);
         }
@@ -67,7 +87,7 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let shard = Shard::parse(arguments.shard.as_deref())?;
     let files = Files::beside(&arguments.output);
     let existing = Existing::from_flag(arguments.overwrite);
-    for path in [&files.output, &files.plan, &files.state, &files.checkpoint] {
+    for path in files.all() {
         prepare(path)?;
     }
     let system = arguments.system.system(arguments.input.as_ref())?;
@@ -99,14 +119,12 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
             seconds: is_fresh.then(|| started.elapsed().as_secs_f64()),
         });
     };
-    let checkpoint = match (&plan.learning, given) {
-        // Samples are drawn when all is learnt, and the state of the simulation may be gone by then.
-        (Some(learning), _) if files.samples.exists() && files.checkpoint.exists() => {
-            spent(Part::Simulation, learning.energy_calls()?, Instant::now());
-            Checkpoint::read(&files.checkpoint)?
+    let (checkpoint, held_out) = match (&plan.learning, given) {
+        (Some(learning), _) => {
+            let (checkpoint, held_out) = learn(learning, &system, &files, existing, &mut spent)?;
+            (checkpoint, Some(held_out))
         }
-        (Some(learning), _) => learn(learning, &system, &files, existing, &mut spent)?,
-        (None, Some(checkpoint)) => checkpoint,
+        (None, Some(checkpoint)) => (checkpoint, None),
         (None, None) => bail!(
             "{} plans no training, and no --checkpoint was given",
             files.plan.display()
@@ -134,6 +152,12 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     let mut weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
     let alike = checkpoint.description.config.model.alike;
     weighted.summary = weighted.summary.with_labels(system.labels(alike));
+    if let Some(held_out) = held_out.filter(|held_out| held_out.len() > 0) {
+        let unreached = Unreached::new(&held_out.log_weights(&system)?, &weighted.ensemble.weights);
+        weighted.summary = weighted
+            .summary
+            .with_unreached(unreached, &weighted.ensemble.weights);
+    }
     // It is written last and under a plan of its own, so one that is there is this run's.
     if files.output.exists() {
         eprintln!("{} is complete already", files.output.display());
@@ -205,40 +229,55 @@ fn settle(
     let plan = Plan::new(request, learning, &rates)?;
     Need::sampling(&model, shard.share(plan.samples)).check()?;
     // What another run has left would be taken for this one's.
-    for path in [&files.output, &files.samples, &files.state] {
+    for path in [&files.output, &files.samples, &files.state, &files.held_out] {
         remove(path)?;
     }
     plan.write(&files.plan)?;
     Ok(plan)
 }
 
-/// Simulates and trains, or goes on where an earlier part of this run stopped; `spent` is told what each took.
+/// Simulates, trains and finds the densities of what was held out, or goes on where an earlier part of this run stopped; `spent` is told
+/// what each took.
 fn learn(
     learning: &Learning,
     system: &System,
     files: &Files,
     existing: Existing,
     spent: &mut impl FnMut(Part, u64, Instant),
-) -> Result<Checkpoint> {
+) -> Result<(Checkpoint, HeldOut)> {
     let started = Instant::now();
+    // It is written when all is learnt, and the state of the simulation may be gone by then.
+    if files.held_out.exists() && files.checkpoint.exists() {
+        let checkpoint = Checkpoint::read(&files.checkpoint)?;
+        let flow = checkpoint.fingerprint();
+        if let Some(held_out) = HeldOut::read(&files.held_out, system, &flow)? {
+            spent(Part::Simulation, learning.energy_calls()?, started);
+            spent(Part::Checking, held_out.len() as u64, started);
+            return Ok((checkpoint, held_out));
+        }
+    }
     let save = simulation::Save {
         path: &files.state,
         existing,
     };
     let settings = learning.simulation.clone();
-    let frames = simulation::run(system, settings, learning.frames, save)?;
+    let frames = simulation::run(system, settings, learning.frames, save)?.conformers;
     spent(Part::Simulation, learning.energy_calls()?, started);
     let started = Instant::now();
     let checkpoint = training::Job {
         system,
         config: &learning.experiment,
-        data: &frames.conformers,
+        data: &frames,
         path: &files.checkpoint,
         existing,
     }
     .run()?;
     spent(Part::Training, 0, started);
-    Ok(checkpoint)
+    let started = Instant::now();
+    let held_out = HeldOut::new(system, &checkpoint, &frames)?;
+    let held_out = held_out.write(&files.held_out, system, &checkpoint.fingerprint())?;
+    spent(Part::Checking, held_out.len() as u64, started);
+    Ok((checkpoint, held_out))
 }
 
 /// The replica exchange that `generate` learns from.

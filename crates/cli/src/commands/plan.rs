@@ -11,7 +11,7 @@ use boltzflow_flow::simd::Level;
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{Counts, Rates, Seconds, full_load};
-use super::simulation;
+use super::{held_out, simulation};
 use crate::arguments::Shard;
 use crate::device;
 
@@ -149,6 +149,11 @@ impl Learning {
         simulation::energy_calls(&self.simulation, self.frames)
     }
 
+    /// Frames held out whose density is found when all is learnt.
+    pub fn checks(&self) -> u64 {
+        held_out::count(self.frames, &self.experiment.training)
+    }
+
     /// The same with as many frames and steps as a budget allows.
     fn within(&self, seconds: f64, rates: &Rates) -> Result<Self> {
         let (settings, mut experiment) = (&self.simulation, self.experiment.clone());
@@ -156,10 +161,11 @@ impl Learning {
         let records = rounds.saturating_sub(settings.burn_in) / settings.stride;
         let frames = (records * settings.ladders as u64).clamp(FRAMES.0, FRAMES.1);
         let simulating = rates.round * settings.rounds(frames)? as f64;
-        let steps = ((seconds - simulating) / rates.step) as u64;
+        let checking = rates.sample * held_out::count(frames, &experiment.training) as f64;
+        let steps = ((seconds - simulating - checking) / rates.step) as u64;
         if steps < LEAST_STEPS {
             bail!(
-                "the budget leaves {seconds:.1} s for learning, but {frames} frames take {simulating:.1} s and {LEAST_STEPS} training steps {:.1} s; give a larger --budget",
+                "the budget leaves {seconds:.1} s for learning, but {frames} frames take {simulating:.1} s, their densities {checking:.1} s and {LEAST_STEPS} training steps {:.1} s; give a larger --budget",
                 rates.step * LEAST_STEPS as f64
             );
         }
@@ -206,6 +212,7 @@ impl Plan {
             steps: learning
                 .as_ref()
                 .map_or(0, |learning| learning.experiment.training.steps),
+            checks: learning.as_ref().map_or(0, Learning::checks),
             samples: full_load(shard.share(samples)),
         };
         Ok(Self {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    Alike, System, Torsion, Well, digest, identity as identity_of_points, read_positions,
+    System, Torsion, Well, digest, identity as identity_of_points, read_positions,
     write_mean_energy, write_torsion,
 };
 use boltzflow_chemio::{Array, AtomicFile, Npz};
@@ -140,7 +140,7 @@ pub fn simulate(arguments: &Simulate, json: bool) -> Result<()> {
             ("system", &Array::text(&system.name)),
             (
                 "molecule",
-                &Array::text(&identity_of_points(&system.features(Alike::None))),
+                &Array::text(&identity_of_points(&system.points())),
             ),
             ("fingerprint", &Array::text(&fingerprint)),
         ],
@@ -151,7 +151,7 @@ pub fn simulate(arguments: &Simulate, json: bool) -> Result<()> {
 
 /// The frames of a file that is complete.
 fn read_frames(path: &Path, system: &System) -> Result<Frames> {
-    let conformers = read_positions(path, &system.features(Alike::None))?;
+    let conformers = read_positions(path, &system.points())?;
     let npz = Npz::read(path)?;
     let energies = npz.array("energies").and_then(Array::as_f64);
     let energies = energies.filter(|energies| energies.len() == conformers.len());

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Alike, Bootstrap, Cost, Ensemble, Part, SampleFile, Spent, Summary, System, identity,
+    Bootstrap, Cost, Ensemble, Part, SampleFile, Spent, Summary, System, identity,
 };
 use boltzflow_chemio::{Format, SdfVersion, Structure, Tags, tags::names, write_extxyz, write_sdf};
 
@@ -71,7 +71,7 @@ pub fn read_samples(path: &Path, system: &System) -> Result<SampleFile> {
             system.energy.dims()
         );
     }
-    if file.fingerprint.molecule != identity(&system.features(Alike::None)) {
+    if file.fingerprint.molecule != identity(&system.points()) {
         bail!(
             "{} holds samples of another molecule or toy than {}, or of the same molecule with its atoms in another order",
             path.display(),
