@@ -97,6 +97,20 @@ pub enum MoleculeError {
         /// What went wrong.
         reason: String,
     },
+    /// Internal coordinates were asked for where there are several molecules.
+    #[error(
+        "the atoms are in {parts} pieces without bonds between them; internal coordinates are of one connected molecule"
+    )]
+    Pieces {
+        /// How many.
+        parts: usize,
+    },
+    /// All atoms that an atom could be placed by are on a line with it.
+    #[error("{} is on a line, which internal coordinates do not describe", match atom { None => "the whole molecule".to_owned(), Some(atom) => format!("all that atom {} could be placed by", atom + 1) })]
+    Linear {
+        /// The atom, from 0; none where that is the whole molecule.
+        atom: Option<usize>,
+    },
     /// Structure and template consist of different atoms.
     #[error(
         "the structure is {structure}, but the template is {template}; give the template of this molecule, with its hydrogens"

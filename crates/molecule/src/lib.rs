@@ -34,6 +34,7 @@ mod superposition;
 mod symmetry;
 mod toolkit;
 mod topology;
+mod zmatrix;
 
 pub use classes::classes;
 pub use conformers::Conformers;
@@ -50,3 +51,4 @@ pub use superposition::{Reflections, Superposition, SymmetricRmsd, rmsd, superpo
 pub use symmetry::{Automorphisms, automorphisms, heavy_automorphisms, orbits};
 pub use toolkit::to_cosmolkit;
 pub use topology::{Atom, Bond, BondOrder, Molecule, Residue};
+pub use zmatrix::{Direction, Place, ZMatrix};
