@@ -10,15 +10,22 @@
 
 pub mod activation;
 mod affine;
+mod autoregressive;
 mod bijection;
 mod chain;
+mod conditioner;
 mod context;
 mod continuous;
+mod coupling;
 mod distances;
 mod divergence;
 mod dual;
 mod egnn;
+mod elementwise;
+#[cfg(test)]
+mod families;
 mod field;
+mod frame;
 #[cfg(test)]
 mod laws;
 mod layer;
@@ -32,22 +39,29 @@ pub mod random;
 mod schedule;
 pub mod simd;
 mod space;
+mod spline;
 #[cfg(test)]
 pub mod testing;
 
 pub use affine::Affine;
+pub use autoregressive::{Autoregressive, Given};
 pub use bijection::{Bijection, FlowError, PerSample, Points, host};
 pub use chain::Chain;
+pub use conditioner::{Conditioner, Size};
 pub use context::{Context, Samples};
 pub use continuous::{Continuous, Method, Solver};
+pub use coupling::Coupling;
 pub use distances::Distances;
 pub use divergence::{Divergence, Noise, Probes, by_coordinates};
 pub use dual::Dual;
 pub use egnn::{Edges, Egnn, EgnnConfig};
+pub use elementwise::Elementwise;
 pub use field::{Field, VectorField};
+pub use frame::{Direction, Frame, Placed};
 pub use layer::Layer;
 pub use linear::{Initializer, Linear};
 pub use mixing::Mixing;
 pub use prior::{MeanFreeGaussian, Prior};
 pub use schedule::Schedule;
 pub use space::Space;
+pub use spline::{Domain, Knots, Spline};

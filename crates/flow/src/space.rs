@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Points;
 use crate::bijection::FlowError;
 
-/// A linear space of point clouds. Densities on it are with respect to its orthonormal coordinates.
+/// A space of point clouds, or of numbers that are no positions. Densities on it are with respect to its orthonormal coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Space {
@@ -25,6 +25,15 @@ pub enum Space {
         /// Spatial dimensions.
         dims: usize,
     },
+    /// Numbers in this order, each a point in one dimension.
+    Product {
+        /// Any numbers.
+        lines: usize,
+        /// Numbers in 0…1.
+        intervals: usize,
+        /// Numbers in 0…1 where 0 is 1.
+        circles: usize,
+    },
 }
 
 impl Space {
@@ -32,6 +41,11 @@ impl Space {
     pub fn points(self) -> usize {
         match self {
             Self::MeanFree { points, .. } | Self::Free { points, .. } => points,
+            Self::Product {
+                lines,
+                intervals,
+                circles,
+            } => lines + intervals + circles,
         }
     }
 
@@ -39,6 +53,7 @@ impl Space {
     pub fn dims(self) -> usize {
         match self {
             Self::MeanFree { dims, .. } | Self::Free { dims, .. } => dims,
+            Self::Product { .. } => 1,
         }
     }
 
@@ -51,7 +66,7 @@ impl Space {
     pub fn dimension(self) -> usize {
         match self {
             Self::MeanFree { points, dims } => dims * points.saturating_sub(1),
-            Self::Free { points, dims } => dims * points,
+            Self::Free { .. } | Self::Product { .. } => self.coordinates(),
         }
     }
 
@@ -138,16 +153,21 @@ fn helmert(k: usize) -> f64 {
 
 impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self {
-            Self::MeanFree { .. } => "mean-free",
-            Self::Free { .. } => "free",
+        let (kind, points, dims) = match self {
+            Self::MeanFree { points, dims } => ("mean-free", points, dims),
+            Self::Free { points, dims } => ("free", points, dims),
+            Self::Product {
+                lines,
+                intervals,
+                circles,
+            } => {
+                return write!(
+                    f,
+                    "product of {lines} lines, {intervals} intervals and {circles} circles"
+                );
+            }
         };
-        write!(
-            f,
-            "{kind} space of {} points in {} dimensions",
-            self.points(),
-            self.dims()
-        )
+        write!(f, "{kind} space of {points} points in {dims} dimensions")
     }
 }
 

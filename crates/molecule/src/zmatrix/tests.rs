@@ -228,7 +228,7 @@ fn a_methyl_group_turns_by_one_number() {
 #[test]
 fn the_sign_of_one_dihedral_is_the_handedness_of_a_centre() {
     let [(molecule, left, matrix), (_, right, same)] =
-        ["C[C@H](F)Cl", "C[C@@H](F)Cl"].map(|text| self::matrix(text));
+        ["C[C@H](F)Cl", "C[C@@H](F)Cl"].map(self::matrix);
     assert_eq!(matrix, same);
     let [left, right] = [left, right].map(|x| measured(&matrix, &x));
     // Atom 1 is the centre: the dihedral of one of its neighbours to another, over itself.

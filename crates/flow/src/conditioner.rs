@@ -1,0 +1,214 @@
+//! Networks that give the numbers of elementwise maps.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::activation::silu;
+use crate::linear::{Initializer, Linear};
+use crate::product::product;
+use crate::space::Space;
+
+/// Waves `cos 2πhx` and `sin 2πhx` that a network sees of a circle, `h = 1…HARMONICS`.
+const HARMONICS: usize = 3;
+/// Gain of the last layer: flows start near the identity.
+const LAST_GAIN: f64 = 0.01;
+
+/// The size of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    /// Units of each hidden layer.
+    pub width: usize,
+    /// Hidden layers.
+    pub layers: usize,
+}
+
+/// A multilayer perceptron from coordinates, and features of the whole, to `numbers` numbers for each of some coordinates.
+///
+/// With degrees it is masked (MADE; Germain et al. 2015): the numbers of a coordinate depend on coordinates of lower degree alone.
+#[derive(Module, Debug)]
+pub struct Conditioner {
+    layers: Vec<Linear>,
+    /// One mask for each layer, row by row, or none.
+    #[module(skip)]
+    masks: Vec<Vec<f64>>,
+    #[module(skip)]
+    inputs: Space,
+    #[module(skip)]
+    globals: usize,
+    /// Coordinates that it gives numbers for, and how many for each.
+    #[module(skip)]
+    outputs: [usize; 2],
+}
+
+impl Conditioner {
+    /// A network that sees all of some coordinates and `globals` features of the whole, and gives numbers for others.
+    pub fn new(
+        inputs: Space,
+        globals: usize,
+        outputs: [usize; 2],
+        size: Size,
+        make: &mut Initializer,
+    ) -> Self {
+        let mut widths = vec![encoded(inputs).len() + globals];
+        widths.resize(1 + size.layers, size.width);
+        widths.push(outputs[0] * outputs[1]);
+        let last = widths.len() - 2;
+        let layers = widths.windows(2).enumerate().map(|(k, pair)| {
+            let gain = if k == last { LAST_GAIN } else { 1.0 };
+            Linear::new(pair[0].max(1), pair[1], gain, make)
+        });
+        Self {
+            layers: layers.collect(),
+            masks: Vec::new(),
+            inputs,
+            globals,
+            outputs,
+        }
+    }
+
+    /// A network that gives `numbers` numbers for each coordinate, from those before it in this order.
+    ///
+    /// # Panics
+    /// If the order is no permutation of the coordinates.
+    pub fn masked(
+        space: Space,
+        globals: usize,
+        numbers: usize,
+        order: &[usize],
+        size: Size,
+        make: &mut Initializer,
+    ) -> Self {
+        let count = space.points();
+        let mut degree = vec![0; count];
+        for (k, &coordinate) in order.iter().enumerate() {
+            degree[coordinate] = k + 1;
+        }
+        assert!(
+            order.len() == count && !degree.contains(&0),
+            "an order of {count} coordinates"
+        );
+        let seen = encoded(space)
+            .into_iter()
+            .map(|coordinate| degree[coordinate]);
+        // Features of the whole may be seen by all.
+        let mut from: Vec<usize> = seen.chain(std::iter::repeat_n(0, globals)).collect();
+        let mut masks = Vec::new();
+        let mut mask = |from: &[usize], to: &[usize]| {
+            let open = |a: usize| to.iter().map(move |&b| f64::from(u8::from(a <= b)));
+            masks.push(from.iter().copied().flat_map(open).collect());
+        };
+        for _ in 0..size.layers {
+            let to: Vec<usize> = (0..size.width)
+                .map(|unit| unit * count / size.width)
+                .collect();
+            mask(&from, &to);
+            from = to;
+        }
+        let to: Vec<usize> = degree
+            .iter()
+            .flat_map(|degree| std::iter::repeat_n(degree - 1, numbers))
+            .collect();
+        mask(&from, &to);
+        Self {
+            masks,
+            ..Self::new(space, globals, [count, numbers], size, make)
+        }
+    }
+
+    /// Features of the whole that it sees.
+    pub fn globals(&self) -> usize {
+        self.globals
+    }
+
+    /// The numbers.
+    ///
+    /// # Shapes
+    /// `x` `[batch, inputs]`, `global` `[batch or 1, globals]`, the result `[batch, coordinates, numbers]`.
+    ///
+    /// # Panics
+    /// If the features of the whole are not as many as the network was made for.
+    pub fn forward(&self, x: &Tensor<2>, global: Option<&Tensor<2>>) -> Tensor<3> {
+        let batch = x.dims()[0];
+        let mut features = encode(self.inputs, x);
+        let given = global.map_or(0, |global| global.dims()[1]);
+        assert_eq!(given, self.globals, "features of the whole");
+        if let Some(global) = global {
+            features.push(global.clone().expand([batch, self.globals]));
+        }
+        let mut h = if features.is_empty() {
+            Tensor::zeros([batch, 1], (&x.device(), x.dtype()))
+        } else {
+            Tensor::cat(features, 1)
+        };
+        let last = self.layers.len() - 1;
+        for (k, layer) in self.layers.iter().enumerate() {
+            h = self.through(k, layer, h);
+            if k < last {
+                h = silu(h);
+            }
+        }
+        h.reshape([batch, self.outputs[0], self.outputs[1]])
+    }
+
+    fn through(&self, k: usize, layer: &Linear, h: Tensor<2>) -> Tensor<2> {
+        let Some(mask) = self.masks.get(k) else {
+            return layer.forward(h);
+        };
+        let weight = layer.weight.val();
+        let shape = weight.dims();
+        let mask: Tensor<2> = Tensor::from_data(
+            TensorData::new(mask.clone(), shape),
+            (&weight.device(), weight.dtype()),
+        );
+        let y = product(h, weight * mask);
+        match layer.bias.as_ref().map(Param::val) {
+            Some(bias) => y + bias.unsqueeze::<2>(),
+            None => y,
+        }
+    }
+}
+
+/// The coordinate that each feature tells of.
+fn encoded(space: Space) -> Vec<usize> {
+    let Space::Product {
+        lines,
+        intervals,
+        circles,
+    } = space
+    else {
+        return (0..space.points()).collect();
+    };
+    let round = lines + intervals..lines + intervals + circles;
+    let waves = (0..2 * HARMONICS).flat_map(|_| round.clone());
+    (0..lines + intervals).chain(waves).collect()
+}
+
+/// Features of coordinates: lines as they are, intervals as −1…1, circles as waves.
+fn encode(space: Space, x: &Tensor<2>) -> Vec<Tensor<2>> {
+    let Space::Product {
+        lines,
+        intervals,
+        circles,
+    } = space
+    else {
+        return vec![x.clone()];
+    };
+    let part = |from: usize, count: usize| x.clone().narrow(1, from, count);
+    let mut features = Vec::new();
+    if lines > 0 {
+        features.push(part(0, lines));
+    }
+    if intervals > 0 {
+        features.push(part(lines, intervals) * 2.0 - 1.0);
+    }
+    if circles > 0 {
+        let turn = part(lines + intervals, circles) * std::f64::consts::TAU;
+        for harmonic in 1..=HARMONICS {
+            let turn = turn.clone() * harmonic as f64;
+            features.extend([turn.clone().cos(), turn.sin()]);
+        }
+    }
+    features
+}

@@ -1,0 +1,162 @@
+//! Maps of single coordinates by numbers that a network gives.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::bijection::FlowError;
+use crate::space::Space;
+use crate::spline::{Domain, Knots, Spline, wrapped};
+
+/// The largest `|s|` of an affine map, so that one step of training cannot blow it up.
+const LARGEST_LOG_SCALE: f64 = 3.0;
+
+/// What is done to each coordinate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Elementwise {
+    /// `y = x + t`: NICE (Dinh et al. 2015). Turns circles; not for intervals.
+    Additive,
+    /// `y = x eˢ + t`: RealNVP (Dinh et al. 2017). For lines.
+    Affine,
+    /// See [`Spline`]. For intervals and circles.
+    Spline {
+        /// Bins of each.
+        bins: usize,
+    },
+}
+
+impl Elementwise {
+    /// Numbers for each coordinate; zeros make the identity.
+    pub fn parameters(self) -> usize {
+        match self {
+            Self::Additive => 1,
+            Self::Affine => 2,
+            // As many for intervals as for circles.
+            Self::Spline { bins } => Spline {
+                bins,
+                domain: Domain::Interval,
+            }
+            .parameters(),
+        }
+    }
+
+    /// Refuses coordinates that this is no map of.
+    ///
+    /// # Errors
+    /// [`FlowError::Unsupported`], saying which.
+    pub fn check(self, space: Space) -> Result<(), FlowError> {
+        let (name, is_fit) = match (self, space) {
+            (Self::Additive, Space::Product { intervals, .. }) => ("an additive", intervals == 0),
+            (
+                Self::Affine,
+                Space::Product {
+                    intervals, circles, ..
+                },
+            ) => ("an affine", intervals + circles == 0),
+            (Self::Spline { bins }, Space::Product { lines, .. }) => {
+                ("a spline", lines == 0 && bins > 0)
+            }
+            _ => ("an elementwise", false),
+        };
+        if is_fit {
+            return Ok(());
+        }
+        Err(FlowError::Unsupported {
+            what: format!("{name} map cannot act on the {space}"),
+        })
+    }
+
+    /// `y` and `ln dy/dx` of `x`.
+    ///
+    /// # Shapes
+    /// `x` and the results `[batch, coordinates]`, `numbers` `[batch, coordinates, parameters]`.
+    pub fn forward(
+        self,
+        space: Space,
+        x: Tensor<2>,
+        numbers: &Tensor<3>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        match self {
+            Self::Additive => (turned(space, x.clone() + part(numbers, 0)), x.zeros_like()),
+            Self::Affine => {
+                let s = log_scale(numbers);
+                (x * s.clone().exp() + part(numbers, 1), s)
+            }
+            Self::Spline { bins } => splines(space, bins, &x, numbers, Knots::forward),
+        }
+    }
+
+    /// `x` and `ln dx/dy` of `y`; shapes as in [`Elementwise::forward`].
+    pub fn inverse(
+        self,
+        space: Space,
+        y: Tensor<2>,
+        numbers: &Tensor<3>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        match self {
+            Self::Additive => (turned(space, y.clone() - part(numbers, 0)), y.zeros_like()),
+            Self::Affine => {
+                let s = log_scale(numbers).neg();
+                ((y - part(numbers, 1)) * s.clone().exp(), s)
+            }
+            Self::Spline { bins } => splines(space, bins, &y, numbers, Knots::inverse),
+        }
+    }
+}
+
+/// One number of each coordinate.
+fn part(numbers: &Tensor<3>, which: usize) -> Tensor<2> {
+    let [batch, coordinates, _] = numbers.dims();
+    let part = numbers.clone().narrow(2, which, 1);
+    part.reshape([batch, coordinates])
+}
+
+fn log_scale(numbers: &Tensor<3>) -> Tensor<2> {
+    (part(numbers, 0) / LARGEST_LOG_SCALE).tanh() * LARGEST_LOG_SCALE
+}
+
+/// Brings what left a circle back to it.
+fn turned(space: Space, x: Tensor<2>) -> Tensor<2> {
+    let Space::Product { lines, circles, .. } = space else {
+        return x;
+    };
+    match (lines, circles) {
+        (_, 0) => x,
+        (0, _) => wrapped(x),
+        _ => Tensor::cat(
+            vec![
+                x.clone().narrow(1, 0, lines),
+                wrapped(x.narrow(1, lines, circles)),
+            ],
+            1,
+        ),
+    }
+}
+
+/// The splines of intervals, then those of circles.
+fn splines(
+    space: Space,
+    bins: usize,
+    x: &Tensor<2>,
+    numbers: &Tensor<3>,
+    map: impl Fn(&Knots, Tensor<2>) -> (Tensor<2>, Tensor<2>),
+) -> (Tensor<2>, Tensor<2>) {
+    let Space::Product {
+        intervals, circles, ..
+    } = space
+    else {
+        return (x.clone(), x.zeros_like());
+    };
+    let parts = [
+        (Domain::Interval, 0, intervals),
+        (Domain::Circle, intervals, circles),
+    ];
+    let (mut y, mut log_slope) = (Vec::new(), Vec::new());
+    for (domain, from, count) in parts.into_iter().filter(|part| part.2 > 0) {
+        let knots = Spline { bins, domain }.knots(&numbers.clone().narrow(1, from, count));
+        let (part, slope) = map(&knots, x.clone().narrow(1, from, count));
+        y.push(part);
+        log_slope.push(slope);
+    }
+    (Tensor::cat(y, 1), Tensor::cat(log_slope, 1))
+}

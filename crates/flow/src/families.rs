@@ -1,0 +1,258 @@
+//! The laws of the maps of internal coordinates, in double precision: one row for each family.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+use crate::parameters::{flatten, unflatten};
+use crate::random::{Purpose, stream};
+use crate::testing::{alike, assert_gradient_is_slope, assert_lawful, largest, points};
+use crate::*;
+
+const LINES: Space = Space::Product {
+    lines: 5,
+    intervals: 0,
+    circles: 0,
+};
+const TURNS: Space = Space::Product {
+    lines: 2,
+    intervals: 0,
+    circles: 3,
+};
+const BOUNDED: Space = Space::Product {
+    lines: 0,
+    intervals: 3,
+    circles: 3,
+};
+const SIZE: Size = Size {
+    width: 12,
+    layers: 2,
+};
+/// Few bins: differences across a knot, where the second derivative jumps, are of first order.
+const SPLINE: Elementwise = Elementwise::Spline { bins: 3 };
+const GLOBALS: usize = 2;
+
+/// The same network with its parameters moved by normal noise, away from the identity.
+fn shaken<M: burn::module::Module>(module: M) -> M {
+    let noise = stream(21, Purpose::Parameters, 1).sample_iter(StandardNormal);
+    let values: Vec<f32> = flatten(&module)
+        .into_iter()
+        .zip(noise)
+        .map(|(value, noise): (f32, f32)| value + 0.2 * noise)
+        .collect();
+    unflatten(module, &values)
+}
+
+fn made<M>(make: impl Fn(&mut Initializer) -> Result<M, FlowError>) -> M {
+    let mut random = stream(20, Purpose::Parameters, 0);
+    let device = Device::flex();
+    make(&mut Initializer {
+        random: &mut random,
+        device: &device,
+        dtype: DType::F64,
+    })
+    .unwrap()
+}
+
+fn context(space: Space, batch: usize) -> Context {
+    let values: Vec<f64> = (0..batch * GLOBALS).map(|k| (k as f64).sin()).collect();
+    let global: Tensor<2> = Tensor::from_data(
+        TensorData::new(values, [batch, GLOBALS]),
+        (&Device::flex(), DType::F64),
+    );
+    Context {
+        global: Some(global),
+        ..alike(space, batch)
+    }
+}
+
+struct Row {
+    name: &'static str,
+    space: Space,
+    map: Box<dyn Bijection>,
+}
+
+fn coupling(name: &'static str, space: Space, active: &[usize], map: Elementwise) -> Row {
+    let coupling = made(|make| Coupling::new(space, active.to_vec(), map, GLOBALS, SIZE, make));
+    Row {
+        name,
+        space,
+        map: Box::new(shaken(coupling)),
+    }
+}
+
+fn autoregressive(name: &'static str, space: Space, map: Elementwise, given: Given) -> Row {
+    let order = order(space);
+    let map =
+        made(|make| Autoregressive::new(space, order.clone(), map, given, GLOBALS, SIZE, make));
+    Row {
+        name,
+        space,
+        map: Box::new(shaken(map)),
+    }
+}
+
+/// Coordinates in an order that is neither theirs nor its reverse.
+fn order(space: Space) -> Vec<usize> {
+    let count = space.points();
+    let evens = (0..count).step_by(2).collect::<Vec<_>>();
+    (1..count)
+        .step_by(2)
+        .chain(evens.into_iter().rev())
+        .collect()
+}
+
+fn rows() -> Vec<Row> {
+    vec![
+        coupling("NICE", TURNS, &[1, 2, 4], Elementwise::Additive),
+        coupling("RealNVP", LINES, &[0, 3], Elementwise::Affine),
+        coupling("spline coupling", BOUNDED, &[1, 2, 3, 5], SPLINE),
+        coupling("spline of all", BOUNDED, &[0, 1, 2, 3, 4, 5], SPLINE),
+        autoregressive("affine MAF", LINES, Elementwise::Affine, Given::Data),
+        autoregressive("affine IAF", LINES, Elementwise::Affine, Given::Latent),
+        autoregressive("spline MAF", BOUNDED, SPLINE, Given::Data),
+        autoregressive("spline IAF", BOUNDED, SPLINE, Given::Latent),
+    ]
+}
+
+#[test]
+fn all_are_lawful() {
+    for Row { name, space, map } in rows() {
+        let found = assert_lawful(&*map, points(space, 4, 3), &context(space, 4), 1e-5);
+        assert!(found.is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn all_have_gradients_in_both_directions() {
+    for Row { space, map, .. } in rows() {
+        let context = context(space, 3);
+        for forward in [true, false] {
+            let value = |x: Points| {
+                let [batch, count, _] = x.dims();
+                let weights: Vec<f64> = (0..count).map(|k| (k as f64 + 0.5).cos()).collect();
+                let weights: Tensor<3> = Tensor::from_data(
+                    TensorData::new(weights, [1, count, 1]),
+                    (&x.device(), x.dtype()),
+                );
+                let found = if forward {
+                    map.forward(x, &context)
+                } else {
+                    map.inverse(x, &context)
+                };
+                let (y, log_det) = found.unwrap();
+                // Of what is the same on both sides of a circle's cut.
+                ((y * std::f64::consts::TAU).cos() * weights)
+                    .reshape([batch, count])
+                    .sum_dim(1)
+                    .reshape([batch])
+                    + log_det
+            };
+            assert_gradient_is_slope(value, points(space, 3, 4), 1e-3);
+        }
+    }
+}
+
+#[test]
+fn they_differ_from_the_identity_and_from_sample_to_sample() {
+    for Row { name, space, map } in rows() {
+        let x = points(space, 4, 3);
+        let (y, log_det) = map.forward(x.clone(), &context(space, 4)).unwrap();
+        assert!(largest(y - x) > 1e-2, "{name}");
+        if name != "NICE" {
+            let spread = log_det.clone() - log_det.mean_dim(0);
+            assert!(largest(spread) > 1e-3, "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_jacobian_of_an_autoregressive_map_is_triangular() {
+    for Row { name, space, map } in rows() {
+        if !name.ends_with("AF") {
+            continue;
+        }
+        let (x, context) = (points(space, 1, 3), context(space, 1));
+        let (y, _) = map.forward(x.clone(), &context).unwrap();
+        let order = order(space);
+        for (k, &moved) in order.iter().enumerate() {
+            let mut step = vec![0.0; space.points()];
+            step[moved] = 1e-3;
+            let step = testing::cloud(step, space.points(), 1);
+            let (there, _) = map.forward(x.clone() + step, &context).unwrap();
+            let off = host(there - y.clone());
+            for &before in &order[..k] {
+                assert!(off[before].abs() < 1e-15, "{name}: {moved} moves {before}");
+            }
+            let (here, after) = (off[moved].abs(), &order[k + 1..]);
+            assert!(here > 1e-6, "{name}: {moved} is not moved");
+            let later = after.iter().map(|&k| off[k].abs()).fold(0.0, f64::max);
+            assert!(
+                after.is_empty() || later > 1e-9,
+                "{name}: nothing follows {moved}"
+            );
+        }
+    }
+}
+
+#[test]
+fn new_maps_are_near_the_identity() {
+    let coupling = made(|make| Coupling::new(BOUNDED, vec![0, 4], SPLINE, GLOBALS, SIZE, make));
+    let x = points(BOUNDED, 8, 5);
+    let (y, log_det) = coupling.forward(x.clone(), &context(BOUNDED, 8)).unwrap();
+    assert!(largest(y - x) < 0.05);
+    assert!(largest(log_det) < 0.2);
+}
+
+#[test]
+fn what_a_map_cannot_act_on_is_refused() {
+    let refused = |space, active: &[usize], map| {
+        let mut random = stream(20, Purpose::Parameters, 0);
+        let device = Device::flex();
+        let mut make = Initializer {
+            random: &mut random,
+            device: &device,
+            dtype: DType::F64,
+        };
+        let found = Coupling::new(space, active.to_vec(), map, 0, SIZE, &mut make);
+        found.unwrap_err().to_string()
+    };
+    for (space, active, map, message) in [
+        (
+            BOUNDED,
+            &[0][..],
+            Elementwise::Additive,
+            "an additive map cannot act on the product of 0 lines, 1 intervals and 0 circles",
+        ),
+        (TURNS, &[2], Elementwise::Affine, "an affine map cannot act"),
+        (LINES, &[1, 2], SPLINE, "a spline map cannot act"),
+        (LINES, &[], Elementwise::Affine, "no coordinates"),
+        (LINES, &[5], Elementwise::Affine, "[5] are no coordinates"),
+    ] {
+        let found = refused(space, active, map);
+        assert!(found.contains(message), "{found}");
+    }
+    let order = vec![0, 1, 1, 3, 4];
+    let mut random = stream(20, Purpose::Parameters, 0);
+    let device = Device::flex();
+    let mut make = Initializer {
+        random: &mut random,
+        device: &device,
+        dtype: DType::F64,
+    };
+    let found = Autoregressive::new(
+        LINES,
+        order,
+        Elementwise::Affine,
+        Given::Data,
+        0,
+        SIZE,
+        &mut make,
+    );
+    assert!(
+        found
+            .unwrap_err()
+            .to_string()
+            .contains("no order of the coordinates")
+    );
+}

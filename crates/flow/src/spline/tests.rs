@@ -1,0 +1,151 @@
+use burn::tensor::{DType, Device, TensorData};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+use super::*;
+use crate::bijection::host;
+use crate::random::{Purpose, stream};
+use crate::testing::{assert_gradient_is_slope, largest};
+
+const DOMAINS: [Domain; 2] = [Domain::Interval, Domain::Circle];
+
+fn tensor<const D: usize>(values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
+    let data = TensorData::new(values, shape);
+    Tensor::from_data(data, (&Device::flex(), DType::F64))
+}
+
+/// Splines of this many coordinates with numbers of the given width.
+fn numbers(spline: Spline, batch: usize, coordinates: usize, width: f64) -> Tensor<3> {
+    let count = spline.parameters();
+    let random = stream(8, Purpose::Training, 1).sample_iter(StandardNormal);
+    let random = random.map(|x: f64| width * x);
+    let values = random.take(batch * coordinates * count).collect();
+    tensor(values, [batch, coordinates, count])
+}
+
+/// Places all over 0…1, some next to its ends.
+fn places(batch: usize, coordinates: usize) -> Tensor<2> {
+    let mut random = stream(9, Purpose::Training, 2);
+    let values = (0..batch * coordinates).map(|k| match k % 7 {
+        0 => 1e-6,
+        1 => 1.0 - 1e-6,
+        _ => random.random::<f64>(),
+    });
+    tensor(values.collect(), [batch, coordinates])
+}
+
+fn splines() -> impl Iterator<Item = Spline> {
+    [1, 2, 8]
+        .into_iter()
+        .flat_map(|bins| DOMAINS.map(|domain| Spline { bins, domain }))
+}
+
+#[test]
+fn zeros_make_the_identity() {
+    for spline in splines() {
+        let knots = spline.knots(&numbers(spline, 5, 4, 0.0));
+        let x = places(5, 4);
+        let (y, log_slope) = knots.forward(x.clone());
+        assert!(largest(y - x) < 1e-14);
+        assert!(largest(log_slope) < 1e-13);
+    }
+}
+
+#[test]
+fn the_inverse_goes_back_and_slopes_cancel() {
+    for spline in splines() {
+        let knots = spline.knots(&numbers(spline, 20, 4, 1.5));
+        let x = places(20, 4);
+        let (y, log_slope) = knots.forward(x.clone());
+        let (back, inverse) = knots.inverse(y);
+        assert!(largest(back - x) < 1e-10, "{spline:?}");
+        assert!(largest(log_slope + inverse) < 1e-8, "{spline:?}");
+    }
+}
+
+#[test]
+fn the_log_slope_is_the_slope() {
+    let step = 1e-6;
+    for spline in splines() {
+        let knots = spline.knots(&numbers(spline, 20, 4, 1.5));
+        let x = places(20, 4).clamp(0.01, 0.99);
+        let at = |by: f64| host(knots.forward(x.clone() + by).0);
+        let claimed = host(knots.forward(x.clone()).1);
+        for ((up, down), claimed) in at(step).into_iter().zip(at(-step)).zip(claimed) {
+            // A circle may be cut between the two.
+            let rise = (up - down).rem_euclid(1.0);
+            let slope = rise / (2.0 * step);
+            // The second derivative jumps at knots, so the difference is of first order there.
+            let off = (slope.ln() - claimed).abs();
+            assert!(
+                off < 1e-3,
+                "{spline:?}: {} is claimed to be {claimed}",
+                slope.ln()
+            );
+        }
+    }
+}
+
+#[test]
+fn intervals_keep_their_ends_and_circles_are_smooth_across_the_cut() {
+    let near = 1e-12;
+    let ends = |at: f64| tensor(vec![at; 80], [20, 4]);
+    for spline in splines() {
+        let knots = spline.knots(&numbers(spline, 20, 4, 1.5));
+        let [first, last] = [near, 1.0 - near].map(|at| knots.forward(ends(at)));
+        match spline.domain {
+            Domain::Interval => {
+                assert!(largest(first.0) < 1e-6);
+                assert!(largest(last.0 - 1.0) < 1e-6);
+            }
+            Domain::Circle => {
+                let apart = host(first.0 - last.0);
+                assert!(apart.into_iter().all(|x| (x - x.round()).abs() < 1e-6));
+                assert!(largest(first.1 - last.1) < 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_in_places_and_in_numbers_are_slopes() {
+    // In narrow bins differences are off by high derivatives.
+    for spline in splines().filter(|spline| spline.bins < 8) {
+        let (batch, coordinates, count) = (3, 2, spline.parameters());
+        let raw = numbers(spline, batch, coordinates, 0.3);
+        // A third into some bin: the log-slope has a kink at every knot.
+        let knots = spline.knots(&raw);
+        let bin = |from: &Tensor<3>, size: &Tensor<3>| {
+            let place = from.clone() + size.clone() / 3.0;
+            let place = place.narrow(2, spline.bins / 2, 1);
+            place.reshape([batch, coordinates])
+        };
+        let x = bin(&knots.left, &knots.width);
+        let y = bin(&knots.bottom, &knots.height);
+        let y = match &knots.turn {
+            Some(turn) => wrapped(y + turn.clone()),
+            None => y,
+        };
+        let both = |y: (Tensor<2>, Tensor<2>)| {
+            let total = y.0 * 0.7 + y.1;
+            total.sum_dim(1).reshape([batch])
+        };
+        for forward in [true, false] {
+            let value = |x: Tensor<2>, raw: Tensor<3>| {
+                let knots = spline.knots(&raw);
+                both(if forward {
+                    knots.forward(x)
+                } else {
+                    knots.inverse(x)
+                })
+            };
+            let at = if forward { &x } else { &y };
+            let of_x = |x: Tensor<3>| value(x.reshape([batch, coordinates]), raw.clone());
+            let points = at.clone().reshape([batch, coordinates, 1]);
+            assert_gradient_is_slope(of_x, points, 1e-5);
+            let of_raw =
+                |raw: Tensor<3>| value(at.clone(), raw.reshape([batch, coordinates, count]));
+            assert_gradient_is_slope(of_raw, raw.clone(), 1e-5);
+        }
+    }
+}
