@@ -230,7 +230,7 @@ impl Comparison {
             RamachandranDistance::new(residue, [&ours, &theirs], weights, pairs, bootstrap.seed)
         });
         Ok(Self {
-            verdict: unreached.verdict(weights),
+            verdict: unreached.upon(weights.verdict(), weights.effective()),
             samples: weights.len(),
             efficiency: efficiency(weights, bootstrap),
             tail: weights.tail(),
@@ -450,15 +450,7 @@ impl fmt::Display for Evaluation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-    use rand_distr::{Distribution, StandardNormal};
-
-    fn normal(count: usize, seed: u64) -> Vec<f64> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let sample = |_| StandardNormal.sample(&mut random);
-        (0..count).map(sample).collect()
-    }
+    use crate::testing::normal;
 
     fn line(a: &[f64], b: &[f64]) -> Distance {
         distance([a.len(), b.len()], |i, j| {

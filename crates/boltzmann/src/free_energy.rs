@@ -227,16 +227,7 @@ fn sum(values: &[f64], counts: &[u32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-    use rand_distr::{Distribution, StandardNormal};
-
-    fn normal(count: usize, seed: u64) -> Vec<f64> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..count)
-            .map(|_| StandardNormal.sample(&mut random))
-            .collect()
-    }
+    use crate::testing::normal;
 
     /// Target `e^{−x²/2}`, proposal a normal distribution of deviation 1.3: bounded weights.
     fn gaussian(count: usize, seed: u64) -> (Vec<f64>, Weights) {

@@ -20,6 +20,8 @@ mod report;
 pub mod sampling;
 mod store;
 mod system;
+#[cfg(test)]
+mod testing;
 mod torsion;
 mod training;
 mod unreached;
@@ -47,7 +49,7 @@ pub use report::{
     Cost, Counts, Part, Spent, Summary, TorsionSummary, WellSummary, write_mean_energy,
     write_torsion,
 };
-pub use store::{Fingerprint, SampleFile, StoreError, identity, read_positions};
+pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
 pub use training::{Progress, Step, Training, held_out, natural_scale};

@@ -276,10 +276,10 @@ impl Summary {
         Self { labels, ..self }
     }
 
-    /// The same where configurations of the target have told what these weights, those of the ensemble, do not reach.
-    pub fn with_unreached(self, unreached: Unreached, weights: &Weights) -> Self {
+    /// The same where configurations of the target have told what the samples do not reach.
+    pub fn with_unreached(self, unreached: Unreached) -> Self {
         Self {
-            verdict: unreached.verdict(weights),
+            verdict: unreached.upon(self.verdict, self.effective),
             unreached: Some(unreached),
             ..self
         }

@@ -292,7 +292,11 @@ pub fn identity(features: &Features) -> String {
 /// Configurations of an NPZ file, such as a simulation writes: the array `positions`, samples × points × dims. A file that says what its
 /// points are, in the text `molecule`, is refused where they are others than `expected`.
 pub fn read_positions(path: &Path, expected: &Features) -> Result<Conformers, StoreError> {
-    let npz = Npz::read(path)?;
+    positions_of(&Npz::read(path)?, path, expected)
+}
+
+/// The same of a file that has been read from this path.
+pub fn positions_of(npz: &Npz, path: &Path, expected: &Features) -> Result<Conformers, StoreError> {
     let said = npz.array("molecule").and_then(Array::as_text);
     if said.is_some_and(|said| said != identity(expected)) {
         return Err(StoreError::OtherMolecule { path: path.into() });

@@ -36,12 +36,11 @@ impl Unreached {
         }
     }
 
-    /// What the weights say for themselves, and what this says against them: that it exceeds, by twice its error, the standard error of a
-    /// population of one half.
-    pub fn verdict(self, samples: &Weights) -> Verdict {
+    /// What weights of so many effective samples say for themselves, and what this says against them: that it exceeds, by twice its error, the
+    /// standard error of a population of one half.
+    pub fn upon(self, verdict: Verdict, effective: f64) -> Verdict {
         let Self { share, error, .. } = self;
-        let limit = 0.5 / samples.effective().sqrt();
-        let verdict = samples.verdict();
+        let limit = 0.5 / effective.sqrt();
         if share - 2.0 * error > limit {
             verdict.with(Reason::Unreached {
                 share,
@@ -57,16 +56,7 @@ impl Unreached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-    use rand_distr::{Distribution, StandardNormal};
-
-    fn normal(count: usize, seed: u64) -> Vec<f64> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..count)
-            .map(|_| StandardNormal.sample(&mut random))
-            .collect()
-    }
+    use crate::testing::normal;
 
     /// `log p/q` at `x` of a standard normal `p` and a normal `q` of this width.
     fn log_ratio(x: f64, width: f64) -> f64 {
@@ -86,7 +76,10 @@ mod tests {
         let (target, samples) = broad();
         let found = Unreached::new(&target, &samples);
         assert!(found.share < 0.01 && found.count == 2000, "{found:?}");
-        assert_eq!(found.verdict(&samples), Verdict::Trusted);
+        assert_eq!(
+            found.upon(samples.verdict(), samples.effective()),
+            Verdict::Trusted
+        );
     }
 
     #[test]
@@ -100,7 +93,9 @@ mod tests {
         assert!(samples.verdict().is_trusted());
         let found = Unreached::new(&target, &samples);
         assert!((found.share - 0.2).abs() < 0.02, "{found:?}");
-        let Verdict::NotToBeTrusted { reasons } = found.verdict(&samples) else {
+        let Verdict::NotToBeTrusted { reasons } =
+            found.upon(samples.verdict(), samples.effective())
+        else {
             panic!("{found:?}")
         };
         let [Reason::Unreached { limit, .. }] = reasons[..] else {
@@ -117,6 +112,10 @@ mod tests {
         }
         let found = Unreached::new(&target, &samples);
         assert!((found.share - 0.2).abs() < 0.02, "{found:?}");
-        assert!(!found.verdict(&samples).is_trusted());
+        assert!(
+            !found
+                .upon(samples.verdict(), samples.effective())
+                .is_trusted()
+        );
     }
 }

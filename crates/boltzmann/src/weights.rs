@@ -471,14 +471,7 @@ impl fmt::Display for Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_distr::{Distribution, StandardNormal};
-
-    fn normal(count: usize, seed: u64) -> Vec<f64> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..count)
-            .map(|_| StandardNormal.sample(&mut random))
-            .collect()
-    }
+    use crate::testing::normal;
 
     #[test]
     fn an_exact_flow_has_equal_weights_and_is_trusted() {

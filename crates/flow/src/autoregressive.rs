@@ -1,12 +1,13 @@
 //! Maps of each coordinate by numbers that a network makes of those before it.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::bijection::{Bijection, FlowError};
 use crate::conditioner::{Conditioner, Size};
 use crate::context::Context;
+use crate::divergence::tensor;
 use crate::elementwise::Elementwise;
 use crate::linear::Initializer;
 use crate::space::Space;
@@ -105,8 +106,7 @@ impl Autoregressive {
             let (all, log_slope) = map(x.clone(), &numbers);
             let mut one = vec![0.0; count];
             one[coordinate] = 1.0;
-            let one: Tensor<2> =
-                Tensor::from_data(TensorData::new(one, [1, count]), (&y.device(), y.dtype()));
+            let one: Tensor<2> = tensor(one, [1, count], &y.device(), y.dtype());
             y = y + all * one.clone();
             log_det = log_det + (log_slope * one).sum_dim(1);
         }

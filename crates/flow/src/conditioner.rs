@@ -1,10 +1,11 @@
 //! Networks that give the numbers of elementwise maps.
 
-use burn::module::{Module, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::activation::silu;
+use crate::divergence::tensor;
 use crate::linear::{Initializer, Linear};
 use crate::product::product;
 use crate::space::Space;
@@ -117,11 +118,6 @@ impl Conditioner {
         }
     }
 
-    /// Features of the whole that it sees.
-    pub fn globals(&self) -> usize {
-        self.globals
-    }
-
     /// The numbers.
     ///
     /// # Shapes
@@ -158,15 +154,8 @@ impl Conditioner {
         };
         let weight = layer.weight.val();
         let shape = weight.dims();
-        let mask: Tensor<2> = Tensor::from_data(
-            TensorData::new(mask.clone(), shape),
-            (&weight.device(), weight.dtype()),
-        );
-        let y = product(h, weight * mask);
-        match layer.bias.as_ref().map(Param::val) {
-            Some(bias) => y + bias.unsqueeze::<2>(),
-            None => y,
-        }
+        let mask: Tensor<2> = tensor(mask.clone(), shape, &weight.device(), weight.dtype());
+        layer.shifted(product(h, weight * mask))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Maps of some coordinates by numbers that a network makes of the others.
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 
 use crate::bijection::{Bijection, FlowError};
 use crate::conditioner::{Conditioner, Size};
 use crate::context::Context;
+use crate::divergence::indices;
 use crate::elementwise::Elementwise;
 use crate::linear::Initializer;
 use crate::space::Space;
@@ -75,7 +76,7 @@ impl Coupling {
         self.space.check(x)?;
         let [batch, count, _] = x.dims();
         let x = x.clone().reshape([batch, count]);
-        let part = |which: &[usize]| x.clone().select(1, indices(which, &x));
+        let part = |which: &[usize]| x.clone().select(1, indices(which, &x.device()));
         let (active, passive) = (part(&self.active), part(&self.passive));
         let numbers = self.network.forward(&passive, context.global.as_ref());
         let (y, log_slope) = map(some(self.space, &self.active), active, &numbers);
@@ -87,7 +88,7 @@ impl Coupling {
             .enumerate()
             .for_each(|(k, &coordinate)| place[coordinate] = k);
         let all = Tensor::cat(vec![passive, y], 1);
-        let all = all.clone().select(1, indices(&place, &all));
+        let all = all.clone().select(1, indices(&place, &all.device()));
         Ok((all.reshape([batch, count, 1]), log_det))
     }
 }
@@ -131,9 +132,4 @@ fn some(space: Space, which: &[usize]) -> Space {
         intervals: count(lines, lines + intervals),
         circles: count(lines + intervals, usize::MAX),
     }
-}
-
-fn indices(which: &[usize], like: &Tensor<2>) -> Tensor<1, Int> {
-    let which: Vec<i64> = which.iter().map(|&k| k as i64).collect();
-    Tensor::from_data(which.as_slice(), &like.device())
 }

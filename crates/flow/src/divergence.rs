@@ -1,6 +1,6 @@
 //! How `∇·v` is evaluated along a path.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
@@ -178,4 +178,10 @@ pub(crate) fn tensor<const D: usize>(
     dtype: DType,
 ) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), (device, dtype))
+}
+
+/// Places along an axis, to select by.
+pub(crate) fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
+    let places: Vec<i64> = places.iter().map(|&place| place as i64).collect();
+    Tensor::from_data(places.as_slice(), device)
 }

@@ -1,6 +1,6 @@
 //! The laws of the maps of internal coordinates, in double precision: one row for each family.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
@@ -43,7 +43,7 @@ fn shaken<M: burn::module::Module>(module: M) -> M {
     unflatten(module, &values)
 }
 
-fn made<M>(make: impl Fn(&mut Initializer) -> Result<M, FlowError>) -> M {
+fn made<M>(make: impl FnOnce(&mut Initializer) -> Result<M, FlowError>) -> Result<M, FlowError> {
     let mut random = stream(20, Purpose::Parameters, 0);
     let device = Device::flex();
     make(&mut Initializer {
@@ -51,15 +51,12 @@ fn made<M>(make: impl Fn(&mut Initializer) -> Result<M, FlowError>) -> M {
         device: &device,
         dtype: DType::F64,
     })
-    .unwrap()
 }
 
 fn context(space: Space, batch: usize) -> Context {
     let values: Vec<f64> = (0..batch * GLOBALS).map(|k| (k as f64).sin()).collect();
-    let global: Tensor<2> = Tensor::from_data(
-        TensorData::new(values, [batch, GLOBALS]),
-        (&Device::flex(), DType::F64),
-    );
+    let global: Tensor<2> =
+        divergence::tensor(values, [batch, GLOBALS], &Device::flex(), DType::F64);
     Context {
         global: Some(global),
         ..alike(space, batch)
@@ -77,7 +74,7 @@ fn coupling(name: &'static str, space: Space, active: &[usize], map: Elementwise
     Row {
         name,
         space,
-        map: Box::new(shaken(coupling)),
+        map: Box::new(shaken(coupling.unwrap())),
     }
 }
 
@@ -88,7 +85,7 @@ fn autoregressive(name: &'static str, space: Space, map: Elementwise, given: Giv
     Row {
         name,
         space,
-        map: Box::new(shaken(map)),
+        map: Box::new(shaken(map.unwrap())),
     }
 }
 
@@ -131,10 +128,8 @@ fn all_have_gradients_in_both_directions() {
             let value = |x: Points| {
                 let [batch, count, _] = x.dims();
                 let weights: Vec<f64> = (0..count).map(|k| (k as f64 + 0.5).cos()).collect();
-                let weights: Tensor<3> = Tensor::from_data(
-                    TensorData::new(weights, [1, count, 1]),
-                    (&x.device(), x.dtype()),
-                );
+                let weights: Tensor<3> =
+                    divergence::tensor(weights, [1, count, 1], &x.device(), x.dtype());
                 let found = if forward {
                     map.forward(x, &context)
                 } else {
@@ -198,6 +193,7 @@ fn the_jacobian_of_an_autoregressive_map_is_triangular() {
 #[test]
 fn new_maps_are_near_the_identity() {
     let coupling = made(|make| Coupling::new(BOUNDED, vec![0, 4], SPLINE, GLOBALS, SIZE, make));
+    let coupling = coupling.unwrap();
     let x = points(BOUNDED, 8, 5);
     let (y, log_det) = coupling.forward(x.clone(), &context(BOUNDED, 8)).unwrap();
     assert!(largest(y - x) < 0.05);
@@ -207,14 +203,7 @@ fn new_maps_are_near_the_identity() {
 #[test]
 fn what_a_map_cannot_act_on_is_refused() {
     let refused = |space, active: &[usize], map| {
-        let mut random = stream(20, Purpose::Parameters, 0);
-        let device = Device::flex();
-        let mut make = Initializer {
-            random: &mut random,
-            device: &device,
-            dtype: DType::F64,
-        };
-        let found = Coupling::new(space, active.to_vec(), map, 0, SIZE, &mut make);
+        let found = made(|make| Coupling::new(space, active.to_vec(), map, 0, SIZE, make));
         found.unwrap_err().to_string()
     };
     for (space, active, map, message) in [
@@ -233,22 +222,8 @@ fn what_a_map_cannot_act_on_is_refused() {
         assert!(found.contains(message), "{found}");
     }
     let order = vec![0, 1, 1, 3, 4];
-    let mut random = stream(20, Purpose::Parameters, 0);
-    let device = Device::flex();
-    let mut make = Initializer {
-        random: &mut random,
-        device: &device,
-        dtype: DType::F64,
-    };
-    let found = Autoregressive::new(
-        LINES,
-        order,
-        Elementwise::Affine,
-        Given::Data,
-        0,
-        SIZE,
-        &mut make,
-    );
+    let (map, given) = (Elementwise::Affine, Given::Data);
+    let found = made(|make| Autoregressive::new(LINES, order, map, given, 0, SIZE, make));
     assert!(
         found
             .unwrap_err()

@@ -5,10 +5,11 @@ mod tests;
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::bijection::{FlowError, PerSample, Points};
+use crate::divergence::{indices, tensor};
 use crate::space::Space;
 
 /// How a point is placed: at a distance `r` from `i`, in a direction that is told by `j` and `k`.
@@ -165,7 +166,7 @@ impl Frame {
             let [i, j, k] = [0, 1, 2].map(references);
             let of_level = |tensor: &Tensor<3>, first: usize| {
                 let rows: Vec<usize> = level.iter().map(|index| index - first).collect();
-                tensor.clone().select(1, indices(&rows, &placed))
+                tensor.clone().select(1, indices(&rows, &placed.device()))
             };
             let r = of_level(&distances, 1);
             let [along, beside, across] =
@@ -187,7 +188,9 @@ impl Frame {
         let among = |from: usize, which: Option<usize>| {
             let of = |place: &Placed| which.map_or(place.point, |which| place.references[which]);
             let points: Vec<usize> = self.places[from..].iter().map(of).collect();
-            positions.clone().select(1, indices(&points, positions))
+            positions
+                .clone()
+                .select(1, indices(&points, &positions.device()))
         };
         let distances = length(among(1, None) - among(1, Some(0)));
         let mut parts = vec![distances.clone()];
@@ -289,11 +292,8 @@ impl Frame {
     fn straight(&self, like: &Tensor<3>) -> Tensor<3> {
         let straight = |place: &Placed| f64::from(u8::from(place.direction == Direction::Straight));
         let values: Vec<f64> = self.places[3..].iter().map(straight).collect();
-        let count = values.len();
-        Tensor::from_data(
-            TensorData::new(values, [1, count, 1]),
-            (&like.device(), like.dtype()),
-        )
+        let shape = [1, values.len(), 1];
+        tensor(values, shape, &like.device(), like.dtype())
     }
 
     /// See [`Frame`].
@@ -339,7 +339,7 @@ impl Frame {
             row[self.places[index].point] = k;
         }
         let rows: Vec<usize> = points.iter().map(|&point| row[point]).collect();
-        indices(&rows, like)
+        indices(&rows, &like.device())
     }
 
     /// Points by their numbers, from the order in which they were placed.
@@ -395,9 +395,4 @@ fn choose(is_second: &Tensor<3>, first: Tensor<3>, second: Tensor<3>) -> Tensor<
 fn centred(x: Points) -> Points {
     let mean = x.clone().mean_dim(1);
     x - mean
-}
-
-fn indices(rows: &[usize], like: &Tensor<3>) -> Tensor<1, Int> {
-    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    Tensor::from_data(rows.as_slice(), &like.device())
 }

@@ -79,7 +79,11 @@ impl Linear {
 
     /// `x W + b`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let y = self.matmul(x);
+        self.shifted(self.matmul(x))
+    }
+
+    /// `y + b`.
+    pub(crate) fn shifted<const D: usize>(&self, y: Tensor<D>) -> Tensor<D> {
         match &self.bias {
             Some(bias) => y + bias.val().unsqueeze::<D>(),
             None => y,

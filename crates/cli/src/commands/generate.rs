@@ -154,9 +154,7 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     weighted.summary = weighted.summary.with_labels(system.labels(alike));
     if let Some(held_out) = held_out.filter(|held_out| held_out.len() > 0) {
         let unreached = Unreached::new(&held_out.log_weights(&system)?, &weighted.ensemble.weights);
-        weighted.summary = weighted
-            .summary
-            .with_unreached(unreached, &weighted.ensemble.weights);
+        weighted.summary = weighted.summary.with_unreached(unreached);
     }
     // It is written last and under a plan of its own, so one that is there is this run's.
     if files.output.exists() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use boltzflow_boltzmann::{
     Checkpoint, Model, StoreError, System, TargetSamples, TrainingConfig, held_out, identity,
-    read_positions, sampling, spread,
+    positions_of, sampling, spread,
 };
 use boltzflow_chemio::{Array, Npz};
 use boltzflow_molecule::Conformers;
@@ -52,8 +52,8 @@ impl HeldOut {
         if !path.exists() {
             return Ok(None);
         }
-        let frames = read_positions(path, &system.points())?;
         let npz = Npz::read(path)?;
+        let frames = positions_of(&npz, path, &system.points())?;
         let log_q = npz.array("log_q").and_then(Array::as_f64);
         let log_q = log_q.filter(|log_q| log_q.len() == frames.len());
         let log_q = log_q.ok_or_else(|| StoreError::Array {

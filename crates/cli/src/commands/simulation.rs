@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    System, Torsion, Well, digest, identity as identity_of_points, read_positions,
-    write_mean_energy, write_torsion,
+    System, Torsion, Well, digest, identity as identity_of_points, positions_of, write_mean_energy,
+    write_torsion,
 };
 use boltzflow_chemio::{Array, AtomicFile, Npz};
 use boltzflow_energy::{
@@ -151,8 +151,8 @@ pub fn simulate(arguments: &Simulate, json: bool) -> Result<()> {
 
 /// The frames of a file that is complete.
 fn read_frames(path: &Path, system: &System) -> Result<Frames> {
-    let conformers = read_positions(path, &system.points())?;
     let npz = Npz::read(path)?;
+    let conformers = positions_of(&npz, path, &system.points())?;
     let energies = npz.array("energies").and_then(Array::as_f64);
     let energies = energies.filter(|energies| energies.len() == conformers.len());
     let energies = energies.with_context(|| format!("{} has no energies", path.display()))?;

@@ -1,4 +1,4 @@
-use burn::tensor::{DType, Device, TensorData};
+use burn::tensor::{DType, Device};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
@@ -10,8 +10,7 @@ use crate::testing::{assert_gradient_is_slope, largest};
 const DOMAINS: [Domain; 2] = [Domain::Interval, Domain::Circle];
 
 fn tensor<const D: usize>(values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
-    let data = TensorData::new(values, shape);
-    Tensor::from_data(data, (&Device::flex(), DType::F64))
+    crate::divergence::tensor(values, shape, &Device::flex(), DType::F64)
 }
 
 /// Splines of this many coordinates with numbers of the given width.
