@@ -85,16 +85,17 @@ pub fn trials() -> Vec<Trial> {
 
 /// A small experiment.
 pub const CONFIG: &str = r#"
-[model]
+[model.cartesian]
 width = 16
 layers = 2
+channels = 1
 edges = "initial"
 schedule = 3.0
 alike = "attached"
-[solver]
+[model.cartesian.solver]
 method = "rk4"
 divergence = "exact"
-[solver.steps.fixed]
+[model.cartesian.solver.steps.fixed]
 count = 6
 [training]
 seed = 1
@@ -105,7 +106,7 @@ warm_up = 10
 weight_decay = 1e-4
 clip = 1.0
 average = 0.9
-pairing = "aligned"
+objective = { flow_matching = { pairing = "aligned" } }
 validation = 0.1
 validate_every = 20
 patience = 0

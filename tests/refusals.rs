@@ -189,7 +189,7 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
     // Thirteen points on one spot: no such configuration has a weight.
     let mut zero = SampleFile::read(&at.join("samples.npz")).unwrap();
     let size = 64 * 39;
-    zero.shape = [13, 3];
+    (zero.shape, zero.latent_shape) = ([13, 3], [13, 3]);
     let cluster = System::toy("lj:13,2,1".parse().unwrap(), 1.0).unwrap();
     zero.fingerprint.molecule = identity(&cluster.points());
     zero.drawn = Drawn {
@@ -349,11 +349,11 @@ fn jobs_larger_than_the_memory() -> Result<(), Failed> {
         &[
             (
                 "train --target dw4 --data data.npz --config absurd.toml -o x.safetensors",
-                "use a smaller model.width",
+                "use a smaller width",
             ),
             (
                 "generate --target dw4 --config absurd.toml -n 64 -o x.npz",
-                "use a smaller model.width",
+                "use a smaller width",
             ),
             (
                 "sample flow.safetensors -n 10000000000000 -o x.npz",

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use boltzflow_boltzmann::{Drawn, Fingerprint, Kind, SampleFile, System, identity, torsions};
+use boltzflow_boltzmann::{
+    Drawn, Fingerprint, Kind, Mirror, SampleFile, System, identity, torsions,
+};
 use boltzflow_chemio::{Npz, ReadOptions, Record, read};
 use boltzflow_energy::{EnergyError, Implicit, Prmtop, Variant, energies};
 use boltzflow_flow::simd::Level;
@@ -167,6 +169,7 @@ fn sample_file(system: &System, conformers: &Conformers) -> SampleFile {
         fingerprint: Fingerprint {
             model: "made by a test".to_owned(),
             molecule: identity(&system.points()),
+            mirror: Mirror::Both,
             seed: 7,
             count: n as u64,
             chunk: 64,
@@ -175,6 +178,7 @@ fn sample_file(system: &System, conformers: &Conformers) -> SampleFile {
             version: "0".to_owned(),
         },
         shape: [conformers.points(), 3],
+        latent_shape: [conformers.points(), 3],
         numbers: (0..n as u64).collect(),
         drawn: Drawn {
             positions: conformers.positions().to_vec(),
@@ -347,7 +351,7 @@ fn torsions_of_capped_alanine_have_their_published_atoms() -> Result<(), Failed>
     let mut mirrored = record.conformers.clone();
     geometry::mirror(mirrored.get_mut(0));
     let drawn = sample_file(&system, &mirrored).drawn;
-    let folded = system.reweight(&drawn)?;
+    let folded = system.reweight(&drawn, Mirror::Both)?;
     assert_eq!(folded.reflected, 1);
     let angle = |x: &[f64]| geometry::dihedral(x, [4, 6, 8, 14]);
     let (found, expected) = (

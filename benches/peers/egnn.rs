@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use boltzflow_boltzmann::pairing::Symmetry;
 use boltzflow_boltzmann::{
-    Architecture, Config, Features, Model, ModelConfig, PairStatistics, Pairing, Training,
-    TrainingConfig, keep_pages,
+    Architecture, Cartesian, CartesianConfig, CartesianFlow, Config, Features, FlowArchitecture,
+    Model, ModelConfig, Objective, PairStatistics, Pairing, Training, TrainingConfig, keep_pages,
 };
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
@@ -59,22 +59,27 @@ impl Peer {
     fn new(batch: usize, points: usize) -> Result<Self, Box<dyn Error>> {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/dw4.toml");
         let mut config = Config::read(&file)?;
-        config.model = ModelConfig {
+        let ModelConfig::Cartesian(model) = &mut config.model else {
+            return Err("configs/dw4.toml is of a flow of positions".into());
+        };
+        *model = CartesianConfig {
             width: WIDTH,
             layers: LAYERS,
             channels: 1,
             edges: Edges::Updated,
-            ..config.model
+            ..*model
         };
+        let model = *model;
         let samples = Samples::consecutive(1, 0..batch as u64);
         let positions = MeanFreeGaussian { points, dims: DIMS }.sample(&samples);
         let data = Conformers::new(points, DIMS, positions.clone());
         let architecture = Architecture {
-            model: config.model,
-            solver: config.solver,
-            scale: 1.0,
             features: Features::cluster(points, DIMS),
-            distances: PairStatistics::of(&data, 1.0, &Symmetry::Any),
+            flow: FlowArchitecture::Cartesian(Cartesian {
+                model,
+                scale: 1.0,
+                distances: PairStatistics::of(&data, 1.0, &Symmetry::Any),
+            }),
         };
         let model = Model::new(architecture, 1, &Device::flex())?;
         let chunks = positions
@@ -85,7 +90,9 @@ impl Peer {
         // One a size, for as long as the process lives.
         let settings: &'static TrainingConfig = Box::leak(Box::new(TrainingConfig {
             batch,
-            pairing: Pairing::Independent,
+            objective: Objective::FlowMatching {
+                pairing: Pairing::Independent,
+            },
             validation: 0.0,
             ..config.training
         }));
@@ -95,7 +102,7 @@ impl Peer {
             &data,
             Symmetry::Any,
             Reflections::Allowed,
-        );
+        )?;
         Ok(Self {
             model,
             chunks,
@@ -105,7 +112,7 @@ impl Peer {
 
     /// Does what is asked, once.
     fn run(&mut self, op: &str) -> Result<(), Box<dyn Error>> {
-        let field = &self.model.continuous().field;
+        let field = &flow(&self.model).continuous().field;
         let divergence = |probes: fn(&Chunk) -> &Probes| {
             let parts = self
                 .chunks
@@ -147,10 +154,18 @@ impl Chunk {
         Self {
             t: Tensor::from_data(TensorData::new(times, [count]), (&x.device(), DType::F32)),
             probe: one.probes(&x, &samples),
-            context: model.context().with_samples(samples),
+            context: flow(model).context().with_samples(samples),
             x,
         }
     }
+}
+
+/// The flow that was made above.
+fn flow(model: &Model) -> &CartesianFlow {
+    model
+        .flow()
+        .cartesian()
+        .expect("a flow of positions was made")
 }
 
 fn answer(
@@ -163,7 +178,7 @@ fn answer(
         Entry::Vacant(place) => place.insert(Peer::new(request.b, request.n)?),
     };
     if request.op == "parameters" {
-        let parameters = boltzflow_flow::parameters::flatten(&peer.model.continuous().field);
+        let parameters = boltzflow_flow::parameters::flatten(&flow(&peer.model).continuous().field);
         return Ok(json!({ "parameters": parameters.len() }));
     }
     let start = Instant::now();

@@ -56,7 +56,7 @@ pub struct Checkpoint {
 }
 
 /// The format that this program writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +148,7 @@ impl Checkpoint {
                 path: path.into(),
                 source,
             })?;
-        if description.architecture.model != description.config.model {
+        if description.architecture.model() != description.config.model {
             return Err(damaged("its network is not that of its config".to_owned()));
         }
         if let Some(flaw) = description.architecture.flaw() {

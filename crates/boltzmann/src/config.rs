@@ -3,32 +3,57 @@
 use std::path::{Path, PathBuf};
 
 use boltzflow_flow::ode::{Steps, Tolerance};
-use boltzflow_flow::{Divergence, Edges, Schedule, Solver};
+use boltzflow_flow::{Divergence, Edges, Elementwise, Schedule, Size, Solver};
 use serde::{Deserialize, Serialize};
 
 /// Everything that training a flow is told. Every field is written out: the file alone determines the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The network.
+    /// The flow.
     pub model: ModelConfig,
-    /// How its ODE is solved when samples are drawn and densities evaluated.
-    pub solver: Solver,
     /// How it is trained.
     pub training: TrainingConfig,
 }
 
-/// The field's network.
+/// The flow, by what it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ModelConfig {
+    /// Positions.
+    Cartesian(CartesianConfig),
+    /// Bond lengths, angles and dihedrals.
+    Internal(InternalConfig),
+}
+
+impl ModelConfig {
+    /// Which atoms are alike to the flow: internal coordinates are of labelled atoms.
+    pub fn alike(&self) -> Alike {
+        match self {
+            Self::Cartesian(cartesian) => cartesian.alike,
+            Self::Internal(_) => Alike::None,
+        }
+    }
+
+    /// How its ODE is solved, where it has one.
+    pub fn solver(&self) -> Option<Solver> {
+        match self {
+            Self::Cartesian(cartesian) => Some(cartesian.solver),
+            Self::Internal(_) => None,
+        }
+    }
+}
+
+/// A continuous flow of positions along the field of an E(n)-equivariant network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ModelConfig {
-    /// Width of its hidden layers.
+pub struct CartesianConfig {
+    /// Width of the network's hidden layers.
     pub width: usize,
     /// Layers of message passing.
     pub layers: usize,
     /// Displacements that each layer before the last makes, every one spread over the molecule in a way of its own, so that what pushes an
-    /// atom takes along what hangs on it. 1, for one that is not spread, where the file does not say.
-    #[serde(default = "one")]
+    /// atom takes along what hangs on it; 1 for one that is not spread.
     pub channels: usize,
     /// Which node features the edges of its layers see: those that the layer before has updated, or the initial ones, for which exact
     /// divergences of deep networks are far cheaper.
@@ -37,11 +62,48 @@ pub struct ModelConfig {
     pub schedule: Schedule,
     /// Which atoms of a molecule it cannot tell apart; the points of a toy are all alike.
     pub alike: Alike,
+    /// How its ODE is solved when samples are drawn and densities evaluated.
+    pub solver: Solver,
 }
 
-/// The channels of files that do not say how many.
-fn one() -> usize {
-    1
+/// A flow of internal coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InternalConfig {
+    /// What is done to a coordinate: `additive` (NICE), `affine` (RealNVP) or `spline`.
+    pub map: Elementwise,
+    /// Which coordinates its numbers are made of.
+    pub scheme: Scheme,
+    /// Maps one after another.
+    pub layers: usize,
+    /// The network of each.
+    pub network: Size,
+    /// Whether stiff coordinates are made uncorrelated by the principal axes of the data, or only brought to one scale.
+    pub stiff: Stiffness,
+    /// Splines act between bounds: the least and greatest value in the data, moved apart by this part of their distance on each side.
+    pub margin: f64,
+}
+
+/// Which coordinates the numbers of an elementwise map are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// One half is mapped with numbers that a network makes of the other; halves change.
+    Coupling,
+    /// Each with numbers made of the data's coordinates before it: fast densities.
+    Maf,
+    /// Each with numbers made of the latents' coordinates before it: fast samples.
+    Iaf,
+}
+
+/// What is made of the stiff coordinates before a flow sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stiffness {
+    /// Each is measured in its own standard deviations.
+    Scaled,
+    /// Principal components, each in its own standard deviations.
+    Whitened,
 }
 
 /// Which atoms of a molecule are alike to the network. Relabellings that exchange only these are symmetries of the flow.
@@ -56,15 +118,17 @@ pub enum Alike {
     None,
 }
 
-/// Conditional flow matching (Lipman et al. 2023) with minibatch optimal transport (Tong et al. 2024; Klein, Krämer, Noé 2023).
+/// How a flow is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
+    /// What is made small.
+    pub objective: Objective,
     /// Seed of the initial parameters and of every draw.
     pub seed: u64,
     /// Optimiser steps.
     pub steps: u64,
-    /// Pairs of noise and data in each step.
+    /// Configurations in each step.
     pub batch: usize,
     /// Largest learning rate.
     pub learning_rate: f64,
@@ -76,8 +140,6 @@ pub struct TrainingConfig {
     pub clip: f64,
     /// Decay of the exponential moving average of the parameters, which is what samples are drawn from.
     pub average: f64,
-    /// How noise and data are paired.
-    pub pairing: Pairing,
     /// Fraction of the data held out for validation.
     pub validation: f64,
     /// Steps between validations.
@@ -86,6 +148,20 @@ pub struct TrainingConfig {
     pub patience: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
+}
+
+/// What training makes small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Objective {
+    /// The error of a Cartesian flow's field: conditional flow matching (Lipman et al. 2023) with minibatch optimal transport (Tong et al. 2024;
+    /// Klein, Krämer, Noé 2023).
+    FlowMatching {
+        /// How noise and data are paired.
+        pairing: Pairing,
+    },
+    /// The negative log-likelihood of the data under a flow of internal coordinates.
+    Likelihood,
 }
 
 /// How noise and data of a minibatch are paired.
@@ -129,9 +205,17 @@ pub enum ConfigError {
         /// What may be.
         range: &'static str,
     },
+    /// An objective that this flow is not trained by.
+    #[error("a flow of model.{model} is trained by training.objective = {objective}")]
+    Objective {
+        /// The flow.
+        model: &'static str,
+        /// What it is trained by.
+        objective: &'static str,
+    },
     /// Adaptive steps with a method that does not estimate its error.
     #[error(
-        "solver.method is {method:?}, which does not estimate the error that adaptive steps need; use \"bosh3\", \"dopri5\" or \"tsit5\", or fixed steps"
+        "model.cartesian.solver.method is {method:?}, which does not estimate the error that adaptive steps need; use \"bosh3\", \"dopri5\" or \"tsit5\", or fixed steps"
     )]
     NoEstimate {
         /// The method.
@@ -157,10 +241,27 @@ impl Config {
     /// Checks every range.
     pub fn check(&self) -> Result<(), ConfigError> {
         let training = &self.training;
-        let whole = [
-            ("model.width", self.model.width as f64, 4096.0),
-            ("model.layers", self.model.layers as f64, 64.0),
-            ("model.channels", self.model.channels as f64, 64.0),
+        match &self.model {
+            ModelConfig::Cartesian(cartesian) => cartesian.check()?,
+            ModelConfig::Internal(internal) => internal.check()?,
+        }
+        match (&self.model, training.objective) {
+            (ModelConfig::Cartesian(_), Objective::FlowMatching { .. })
+            | (ModelConfig::Internal(_), Objective::Likelihood) => {}
+            (ModelConfig::Cartesian(_), Objective::Likelihood) => {
+                return Err(ConfigError::Objective {
+                    model: "cartesian",
+                    objective: "flow_matching = { pairing = \"aligned\" }",
+                });
+            }
+            (ModelConfig::Internal(_), Objective::FlowMatching { .. }) => {
+                return Err(ConfigError::Objective {
+                    model: "internal",
+                    objective: "likelihood",
+                });
+            }
+        }
+        for (name, found, most) in [
             ("training.batch", training.batch as f64, 65_536.0),
             ("training.steps", training.steps as f64, 1e12),
             (
@@ -173,18 +274,9 @@ impl Config {
                 training.checkpoint_every as f64,
                 1e12,
             ),
-        ];
-        for (name, found, most) in whole {
+        ] {
             within(name, found, 1.0, most, WHOLE)?;
         }
-        check_solver(&self.solver)?;
-        within(
-            "model.schedule",
-            self.model.schedule.rate,
-            0.0,
-            20.0,
-            "between 0 and 20",
-        )?;
         let tiny = f64::MIN_POSITIVE;
         within(
             "training.learning_rate",
@@ -234,6 +326,60 @@ impl Config {
     }
 }
 
+impl CartesianConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (name, found, most) in [
+            ("model.cartesian.width", self.width, 4096.0),
+            ("model.cartesian.layers", self.layers, 64.0),
+            ("model.cartesian.channels", self.channels, 64.0),
+        ] {
+            within(name, found as f64, 1.0, most, WHOLE)?;
+        }
+        within(
+            "model.cartesian.schedule",
+            self.schedule.rate,
+            0.0,
+            20.0,
+            "between 0 and 20",
+        )?;
+        check_solver(&self.solver)
+    }
+}
+
+impl InternalConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (name, found, most) in [
+            ("model.internal.layers", self.layers, 64.0),
+            ("model.internal.network.width", self.network.width, 4096.0),
+        ] {
+            within(name, found as f64, 1.0, most, WHOLE)?;
+        }
+        within(
+            "model.internal.network.layers",
+            self.network.layers as f64,
+            0.0,
+            16.0,
+            "a whole number of at most 16",
+        )?;
+        if let Elementwise::Spline { bins } = self.map {
+            within(
+                "model.internal.map.spline.bins",
+                bins as f64,
+                1.0,
+                128.0,
+                WHOLE,
+            )?;
+        }
+        within(
+            "model.internal.margin",
+            self.margin,
+            0.0,
+            10.0,
+            "between 0 and 10; half a range on each side is .5",
+        )
+    }
+}
+
 const WHOLE: &str = "a whole number of at least 1, and not absurdly large";
 
 /// Checks what a solver is told.
@@ -241,7 +387,13 @@ pub(crate) fn check_solver(solver: &Solver) -> Result<(), ConfigError> {
     const MOST: f64 = 1e6;
     match solver.steps {
         Steps::Fixed { count } => {
-            within("solver.steps.fixed.count", count as f64, 1.0, MOST, WHOLE)?;
+            within(
+                "model.cartesian.solver.steps.fixed.count",
+                count as f64,
+                1.0,
+                MOST,
+                WHOLE,
+            )?;
         }
         Steps::Adaptive {
             tolerance: Tolerance { absolute, relative },
@@ -249,21 +401,21 @@ pub(crate) fn check_solver(solver: &Solver) -> Result<(), ConfigError> {
         } => {
             let (tiny, large) = (f64::MIN_POSITIVE, f64::MAX);
             within(
-                "solver.steps.adaptive.tolerance.absolute",
+                "model.cartesian.solver.steps.adaptive.tolerance.absolute",
                 absolute,
                 tiny,
                 large,
                 "above 0 and finite, such as 1e-5",
             )?;
             within(
-                "solver.steps.adaptive.tolerance.relative",
+                "model.cartesian.solver.steps.adaptive.tolerance.relative",
                 relative,
                 0.0,
                 large,
                 "at least 0 and finite, such as 1e-5",
             )?;
             within(
-                "solver.steps.adaptive.limit",
+                "model.cartesian.solver.steps.adaptive.limit",
                 limit as f64,
                 1.0,
                 MOST,
@@ -280,7 +432,7 @@ pub(crate) fn check_solver(solver: &Solver) -> Result<(), ConfigError> {
     match solver.divergence {
         Divergence::Exact => Ok(()),
         Divergence::Hutchinson { probes, .. } => within(
-            "solver.divergence.hutchinson.probes",
+            "model.cartesian.solver.divergence.hutchinson.probes",
             probes as f64,
             1.0,
             4096.0,
@@ -309,14 +461,15 @@ mod tests {
     use super::*;
 
     const SOUND: &str = r#"
-[model]
+[model.cartesian]
 width = 8
 layers = 2
+channels = 1
 schedule = 1.0
 edges = "initial"
 alike = "attached"
 
-[solver]
+[model.cartesian.solver]
 method = "rk4"
 divergence = "exact"
 steps = { fixed = { count = 4 } }
@@ -330,7 +483,7 @@ warm_up = 2
 weight_decay = 1e-4
 clip = 1.0
 average = 0.9
-pairing = "aligned"
+objective = { flow_matching = { pairing = "aligned" } }
 validation = 0.1
 validate_every = 5
 patience = 3
@@ -357,7 +510,9 @@ checkpoint_every = 5
     #[test]
     fn a_solver_that_cannot_solve_is_refused() {
         let found = refusal("count = 4", "count = 0");
-        assert!(found.starts_with("solver.steps.fixed.count is 0, but must be a whole number"));
+        assert!(found.starts_with(
+            "model.cartesian.solver.steps.fixed.count is 0, but must be a whole number"
+        ));
         for (absolute, relative, name, value) in [
             ("nan", "1e-5", "absolute", "NaN"),
             ("0.0", "1e-5", "absolute", "0"),
@@ -367,15 +522,16 @@ checkpoint_every = 5
             ("1e-5", "-1.0", "relative", "-1"),
         ] {
             let found = refusal(FIXED, &adaptive(absolute, relative, 100));
-            let expected =
-                format!("solver.steps.adaptive.tolerance.{name} is {value}, but must be");
+            let expected = format!(
+                "model.cartesian.solver.steps.adaptive.tolerance.{name} is {value}, but must be"
+            );
             assert!(found.starts_with(&expected), "{found}");
         }
         let found = refusal(FIXED, &adaptive("1e-5", "1e-5", 0));
-        assert!(found.starts_with("solver.steps.adaptive.limit is 0"));
+        assert!(found.starts_with("model.cartesian.solver.steps.adaptive.limit is 0"));
         let hutchinson = r#"{ hutchinson = { probes = 0, noise = "rademacher" } }"#;
         let found = refusal(r#""exact""#, hutchinson);
-        assert!(found.starts_with("solver.divergence.hutchinson.probes is 0"));
+        assert!(found.starts_with("model.cartesian.solver.divergence.hutchinson.probes is 0"));
     }
 
     #[test]
@@ -383,7 +539,8 @@ checkpoint_every = 5
         let text = SOUND.replace(FIXED, &adaptive("1e-5", "0.0", 100));
         for method in ["euler", "midpoint", "rk4"] {
             let found = checked(&text.replace("rk4", method)).unwrap_err();
-            let expected = format!("solver.method is {method:?}, which does not estimate");
+            let expected =
+                format!("model.cartesian.solver.method is {method:?}, which does not estimate");
             assert!(found.to_string().starts_with(&expected), "{found}");
         }
         for method in ["bosh3", "dopri5", "tsit5"] {
@@ -395,7 +552,7 @@ checkpoint_every = 5
     fn no_number_of_a_config_may_be_nan() {
         checked(SOUND).unwrap();
         for (from, name) in [
-            ("schedule = 1.0", "model.schedule"),
+            ("schedule = 1.0", "model.cartesian.schedule"),
             ("learning_rate = 1e-3", "training.learning_rate"),
             ("weight_decay = 1e-4", "training.weight_decay"),
             ("clip = 1.0", "training.clip"),

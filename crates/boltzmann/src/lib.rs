@@ -30,7 +30,10 @@ mod weights;
 
 pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
-pub use config::{Alike, Config, ConfigError, ModelConfig, Pairing, TrainingConfig};
+pub use config::{
+    Alike, CartesianConfig, Config, ConfigError, InternalConfig, ModelConfig, Objective, Pairing,
+    Scheme, Stiffness, TrainingConfig,
+};
 pub use distances::PairStatistics;
 pub use evaluation::{
     Comparison, Distance, EqualCost, Evaluation, Likelihood, RamachandranDistance, TargetSamples,
@@ -41,7 +44,10 @@ pub use free_energy::{
     average, efficiency, forward_efficiency, free_energy_difference, log_z, populations,
 };
 pub use histogram::Histogram;
-pub use model::{Architecture, Drawn, Model};
+pub use model::{
+    Architecture, ArchitectureError, Cartesian, CartesianFlow, Drawn, Flow, FlowArchitecture,
+    Internal, InternalFlow, Located, Mirror, Model, natural_scale,
+};
 pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;
 pub use relabelling::Labels;
@@ -52,7 +58,7 @@ pub use report::{
 pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
-pub use training::{Progress, Step, Training, held_out, natural_scale};
+pub use training::{Progress, Step, Training, held_out};
 pub use unreached::Unreached;
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 

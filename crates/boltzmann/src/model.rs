@@ -1,49 +1,85 @@
 //! A flow of molecules or toy clusters: prior, maps and what they are conditioned on.
 
-use boltzflow_flow::ode::Steps;
-use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_flow::{
-    Affine, Bijection, Chain, Context, Continuous, Divergence, Egnn, EgnnConfig, Field, FlowError,
-    Initializer, Layer, MeanFreeGaussian, Points, Prior, Samples, Solver, Space, VectorField, host,
-};
-use boltzflow_molecule::Conformers;
-use burn::module::Module;
+mod cartesian;
+mod internal;
+
+use boltzflow_flow::{Divergence, FlowError, Samples, Solver};
+use boltzflow_molecule::{Conformers, MoleculeError};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ModelConfig, check_solver};
-use crate::distances::PairStatistics;
+pub use cartesian::{Cartesian, CartesianFlow, natural_scale};
+pub use internal::{Internal, InternalFlow, Located};
+
+use crate::config::{Config, ModelConfig};
 use crate::features::Features;
 use crate::system::System;
-use crate::training::natural_scale;
 
 /// What a model is made from: with the parameters, all of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
-    /// The network.
-    pub model: ModelConfig,
-    /// How its ODE is solved.
-    pub solver: Solver,
-    /// Data units in one latent unit.
-    pub scale: f64,
-    /// What it is conditioned on.
+    /// The molecule or toy.
     pub features: Features,
-    /// What distances are like in the data.
-    pub distances: PairStatistics,
+    /// The flow.
+    pub flow: FlowArchitecture,
+}
+
+/// What a flow is made from, by what it moves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FlowArchitecture {
+    /// Positions.
+    Cartesian(Cartesian),
+    /// Internal coordinates.
+    Internal(Internal),
+}
+
+/// Why a flow cannot be made for a system.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchitectureError {
+    /// A toy has no bonds.
+    #[error(
+        "a flow of internal coordinates needs the bonds of a molecule, which {name} has not; use model.cartesian"
+    )]
+    Toy {
+        /// Its name.
+        name: String,
+    },
+    /// The molecule has no internal coordinates.
+    #[error(transparent)]
+    Molecule(#[from] MoleculeError),
+    /// The maps.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
 }
 
 impl Architecture {
     /// What is made of a config, a system and data to learn from.
-    pub fn new(config: &Config, system: &System, data: &Conformers) -> Self {
-        let scale = natural_scale(data);
-        let symmetry = system.symmetry(config.model.alike);
-        Self {
-            model: config.model,
-            solver: config.solver,
-            scale,
-            features: system.features(config.model.alike),
-            distances: PairStatistics::of(data, scale, &symmetry),
+    pub fn new(
+        config: &Config,
+        system: &System,
+        data: &Conformers,
+    ) -> Result<Self, ArchitectureError> {
+        let flow = match &config.model {
+            ModelConfig::Cartesian(model) => {
+                FlowArchitecture::Cartesian(Cartesian::new(*model, system, data))
+            }
+            ModelConfig::Internal(model) => {
+                FlowArchitecture::Internal(Internal::new(*model, system, data)?)
+            }
+        };
+        Ok(Self {
+            features: system.features(config.model.alike()),
+            flow,
+        })
+    }
+
+    /// The part of the config that it is made of.
+    pub fn model(&self) -> ModelConfig {
+        match &self.flow {
+            FlowArchitecture::Cartesian(flow) => ModelConfig::Cartesian(flow.model),
+            FlowArchitecture::Internal(flow) => ModelConfig::Internal(flow.model),
         }
     }
 
@@ -57,11 +93,6 @@ impl Architecture {
             classes,
         } = &self.features;
         let one_each = |count: usize| count == *points || (elements.is_empty() && count == 0);
-        let pairs = points.checked_mul(*points);
-        let is_complete = |values: &[f64]| {
-            let in_range = |value: &f64| value.is_finite() && *value >= 0.0;
-            Some(values.len()) == pairs && values.iter().all(in_range)
-        };
         if *points < 2 || !(1..=3).contains(dims) {
             Some("it is of fewer than two points, or not of one to three dimensions")
         } else if !one_each(elements.len()) || !one_each(classes.len()) {
@@ -73,34 +104,60 @@ impl Architecture {
             .any(|index| index >= points)
         {
             Some("a bond or class names an atom that it does not have")
-        } else if !is_complete(&self.distances.mean) || !is_complete(&self.distances.variance) {
-            Some("its distances are not one for each pair, finite and at least 0")
-        } else if check_solver(&self.solver).is_err() {
-            Some("its solver cannot solve")
         } else {
-            None
+            match &self.flow {
+                FlowArchitecture::Cartesian(flow) => flow.flaw(*points),
+                FlowArchitecture::Internal(flow) => flow.flaw(*points, *dims),
+            }
         }
     }
 
     /// Whether it is of this system, atom by atom.
     pub fn is_of(&self, system: &System) -> bool {
-        self.features == system.features(self.model.alike)
+        self.features == system.features(self.model().alike())
     }
+
+    /// Which mirror images of a molecule its flow makes.
+    pub fn mirror(&self) -> Mirror {
+        match &self.flow {
+            FlowArchitecture::Cartesian(_) => Mirror::Both,
+            FlowArchitecture::Internal(_) => Mirror::One,
+        }
+    }
+}
+
+/// Which mirror images of a chiral molecule a flow makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirror {
+    /// Both, with equal densities, so that they can be folded into one.
+    Both,
+    /// Those that its data have.
+    One,
 }
 
 /// A normalizing flow with its prior and its molecule.
 #[derive(Clone, Debug)]
 pub struct Model {
     architecture: Architecture,
-    prior: MeanFreeGaussian,
-    chain: Chain<Layer>,
-    context: Context,
+    flow: Flow,
     device: Device,
+}
+
+/// A flow, by what it moves.
+#[expect(clippy::large_enum_variant, reason = "a model has one")]
+#[derive(Clone, Debug)]
+pub enum Flow {
+    /// Positions.
+    Cartesian(CartesianFlow),
+    /// Internal coordinates.
+    Internal(InternalFlow),
 }
 
 /// Samples with the parts of their log-densities; `log_q = log_prior − log_det`.
 ///
-/// A sample for which the flow does not come to finite numbers keeps its place, with a `log_det`, and so a `log_q`, that is not a number.
+/// A sample for which the flow does not come to finite numbers keeps its place, with a `log_det`, and so a `log_q`, that is not a number; a
+/// configuration that the flow cannot make has the `log_q` `−∞`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drawn {
     /// Positions in the unit of the data, sample by sample.
@@ -134,8 +191,8 @@ impl Drawn {
     }
 
     /// Takes the density of samples of which any other number is not finite, so that nobody uses it.
-    fn without_lost(mut self, size: usize) -> Self {
-        let clouds = self.positions.chunks(size).zip(self.latents.chunks(size));
+    fn without_lost(mut self, [size, latent]: [usize; 2]) -> Self {
+        let clouds = self.positions.chunks(size).zip(self.latents.chunks(latent));
         let numbers = clouds.zip(&self.log_prior).zip(&mut self.log_det);
         for (((x, z), log_prior), log_det) in numbers {
             let mut others = x.iter().chain(z).chain([log_prior]);
@@ -147,49 +204,31 @@ impl Drawn {
     }
 }
 
+impl Flow {
+    /// The flow of positions, if it is one.
+    pub fn cartesian(&self) -> Option<&CartesianFlow> {
+        match self {
+            Self::Cartesian(flow) => Some(flow),
+            Self::Internal(_) => None,
+        }
+    }
+}
+
 impl Model {
     /// A new model; its parameters are a function of the seed.
     pub fn new(architecture: Architecture, seed: u64, device: &Device) -> Result<Self, FlowError> {
         let features = &architecture.features;
-        let (points, dims) = (features.points, features.dims);
-        let space = Space::MeanFree { points, dims };
-        let mut random = stream(seed, Purpose::Parameters, 0);
-        let mut make = Initializer {
-            random: &mut random,
-            device,
-            dtype: DType::F32,
+        let flow = match &architecture.flow {
+            FlowArchitecture::Cartesian(parts) => {
+                Flow::Cartesian(CartesianFlow::new(parts, features, seed, device)?)
+            }
+            FlowArchitecture::Internal(parts) => {
+                Flow::Internal(InternalFlow::new(parts, seed, device)?)
+            }
         };
-        let config = EgnnConfig {
-            width: architecture.model.width,
-            layers: architecture.model.layers,
-            node_features: features.node_features(),
-            pair_features: features.pair_features(),
-            pair_kinds: features.pair_kinds(),
-            global_features: 0,
-            channels: architecture.model.channels,
-            edges: architecture.model.edges,
-            schedule: architecture.model.schedule,
-        };
-        let field = Field::Egnn(Egnn::new(&config, &mut make));
-        let continuous = Continuous {
-            field,
-            space,
-            solver: architecture.solver,
-        };
-        let scale = Affine::new(space, architecture.scale)?;
-        let mixing = architecture.distances.mixing(points, dims)?;
-        let chain = Chain::new(vec![
-            Layer::Mixing(mixing),
-            Layer::Continuous(continuous),
-            Layer::Affine(scale),
-        ])?;
-        let context = features.context(&architecture.distances, device);
-        let prior = MeanFreeGaussian { points, dims };
         Ok(Self {
             architecture,
-            prior,
-            chain,
-            context,
+            flow,
             device: device.clone(),
         })
     }
@@ -199,177 +238,181 @@ impl Model {
         &self.architecture
     }
 
+    /// Prior and maps.
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
     /// Points of a configuration.
     pub fn points(&self) -> usize {
-        self.prior.points
+        self.architecture.features.points
     }
 
     /// Spatial dimensions.
     pub fn dims(&self) -> usize {
-        self.prior.dims
+        self.architecture.features.dims
     }
 
-    /// The prior.
-    pub fn prior(&self) -> &MeanFreeGaussian {
-        &self.prior
-    }
-
-    /// What the maps are conditioned on.
-    pub fn context(&self) -> &Context {
-        &self.context
+    /// Points and dimensions of a latent.
+    pub fn latent_shape(&self) -> [usize; 2] {
+        match &self.flow {
+            Flow::Cartesian(_) => [self.points(), self.dims()],
+            Flow::Internal(flow) => [flow.coordinates(), 1],
+        }
     }
 
     /// All parameters, flat.
     pub fn parameters(&self) -> Vec<f32> {
-        boltzflow_flow::parameters::flatten(&self.chain)
+        use boltzflow_flow::parameters::flatten;
+        match &self.flow {
+            Flow::Cartesian(flow) => flatten(flow.chain()),
+            Flow::Internal(flow) => flatten(flow.chain()),
+        }
     }
 
     /// The same model with other parameters.
     ///
     /// # Panics
     /// If they are not exactly as many as the model has.
-    pub fn with_parameters(mut self, parameters: &[f32]) -> Self {
-        self.chain = boltzflow_flow::parameters::unflatten(self.chain, parameters);
-        self
+    pub fn with_parameters(self, parameters: &[f32]) -> Self {
+        let flow = match self.flow {
+            Flow::Cartesian(flow) => Flow::Cartesian(flow.with_parameters(parameters)),
+            Flow::Internal(flow) => Flow::Internal(flow.with_parameters(parameters)),
+        };
+        Self { flow, ..self }
     }
 
-    /// The same model, solved otherwise.
+    /// How its ODE is solved, where it has one.
+    pub fn solver(&self) -> Option<Solver> {
+        self.architecture.model().solver()
+    }
+
+    /// Whether its log-densities are exact but for rounding and the steps of a solver: no divergence is estimated by probes.
+    pub fn has_exact_densities(&self) -> bool {
+        self.solver()
+            .is_none_or(|solver| solver.divergence == Divergence::Exact)
+    }
+
+    /// The same model, solved otherwise; one without an ODE as it is.
     pub fn with_solver(mut self, solver: Solver) -> Result<Self, FlowError> {
         let parameters = self.parameters();
-        self.architecture.solver = solver;
+        if let FlowArchitecture::Cartesian(flow) = &mut self.architecture.flow {
+            flow.model.solver = solver;
+        }
         Ok(Self::new(self.architecture, 0, &self.device)?.with_parameters(&parameters))
     }
 
-    /// The continuous map, which is what training changes.
-    pub fn continuous(&self) -> &Continuous {
-        self.chain
-            .layers()
-            .iter()
-            .find_map(|layer| match layer {
-                Layer::Continuous(continuous) => Some(continuous),
-                Layer::Mixing(_) | Layer::Affine(_) => None,
-            })
-            .expect("every model has a continuous map")
-    }
-
-    /// Floating-point operations of the matrix products that one sample with its exact log-density takes, two a multiply-add: as many
-    /// evaluations as fixed steps need, times those of [`VectorField::divergence_operations`]. None with adaptive steps, whose number
-    /// depends on the samples, or with an estimated divergence.
+    /// Floating-point operations of the matrix products that one sample with its exact log-density takes, two a multiply-add; none where that
+    /// depends on the sample, or the density is estimated.
     pub fn operations_per_sample(&self) -> Option<f64> {
-        let Continuous { field, solver, .. } = self.continuous();
-        match (solver.steps, solver.divergence) {
-            (Steps::Fixed { count }, Divergence::Exact) => {
-                let evaluations = count * solver.method.tableau().working_stages();
-                let each = field.divergence_operations(self.points(), self.dims());
-                Some(evaluations as f64 * each)
-            }
-            (Steps::Adaptive { .. }, _) | (_, Divergence::Hutchinson { .. }) => None,
+        match &self.flow {
+            Flow::Cartesian(flow) => flow.operations_per_sample(),
+            Flow::Internal(flow) => Some(flow.operations_per_sample()),
         }
-    }
-
-    /// Noise as the continuous map meets it: latents of these samples after the maps before it.
-    pub fn noise(&self, samples: &Samples) -> Result<Vec<f64>, FlowError> {
-        let latents = self.batch(&self.prior.sample(samples));
-        let before = self.chain.layers().iter();
-        let before = before.take_while(|layer| !matches!(layer, Layer::Continuous(_)));
-        let (x, context) = (latents, &self.context);
-        before
-            .into_iter()
-            .try_fold(x, |x, layer| Ok(layer.forward(x, context)?.0))
-            .map(host)
-    }
-
-    /// Displacements of the continuous map's points in units of its noise: the maps before it, which are linear, undone. Every degree of
-    /// freedom of the noise then has the same variance, however stiff it is.
-    pub fn in_noise_units(&self, displacement: Points) -> Result<Points, FlowError> {
-        let layers = self.chain.layers().iter();
-        let before: Vec<_> = layers
-            .take_while(|layer| !matches!(layer, Layer::Continuous(_)))
-            .collect();
-        before.into_iter().rev().try_fold(displacement, |x, layer| {
-            Ok(layer.inverse(x, &self.context)?.0)
-        })
-    }
-
-    /// A copy of the field whose parameters carry gradients, with leaves of its own.
-    pub fn trainable_field(&self) -> Field {
-        self.continuous().field.clone().train()
     }
 
     /// Host numbers, `points · dims` a configuration, as a batch.
     pub fn batch(&self, positions: &[f64]) -> Tensor<3> {
-        let (points, dims) = (self.points(), self.dims());
-        let values: Vec<f32> = positions.iter().map(|x| *x as f32).collect();
-        let data = TensorData::new(values, [positions.len() / (points * dims), points, dims]);
-        Tensor::from_data(data, (&self.device, DType::F32))
+        batch(positions, [self.points(), self.dims()], &self.device)
     }
 
     /// Draws these samples.
     pub fn sample(&self, samples: &Samples) -> Result<Drawn, FlowError> {
-        let latents = self.prior.sample(samples);
-        let context = self.context.with_samples(samples.clone());
-        let (y, log_det) = self.chain.forward(self.batch(&latents), &context)?;
-        let drawn = Drawn {
-            positions: host(y),
-            log_prior: self.prior.log_density(&latents),
-            latents,
-            log_det: host(log_det),
+        let drawn = match &self.flow {
+            Flow::Cartesian(flow) => flow.sample(samples),
+            Flow::Internal(flow) => flow.sample(samples),
         };
-        Ok(drawn.without_lost(self.points() * self.dims()))
+        Ok(drawn?.without_lost(self.sizes()))
     }
 
     /// The latents and log-densities of given configurations, whose centroids are the origin.
     pub fn density(&self, positions: &[f64], samples: &Samples) -> Result<Drawn, FlowError> {
-        let context = self.context.with_samples(samples.clone());
-        let (z, log_det) = self.chain.inverse(self.batch(positions), &context)?;
-        let latents = host(z);
-        let drawn = Drawn {
-            positions: positions.to_vec(),
-            log_prior: self.prior.log_density(&latents),
-            latents,
-            log_det: host(log_det).into_iter().map(|log_det| -log_det).collect(),
+        let drawn = match &self.flow {
+            Flow::Cartesian(flow) => flow.density(positions, samples)?,
+            Flow::Internal(flow) => flow.density(positions)?,
         };
-        Ok(drawn.without_lost(self.points() * self.dims()))
+        // A flow of positions reaches all, one of internal coordinates what is between its bounds: elsewhere its density is zero.
+        let outside: Vec<bool> = match &self.flow {
+            Flow::Cartesian(_) => vec![false; drawn.log_det.len()],
+            Flow::Internal(_) => drawn
+                .log_det
+                .iter()
+                .map(|log_det| *log_det == f64::INFINITY)
+                .collect(),
+        };
+        let mut drawn = drawn.without_lost(self.sizes());
+        for (log_det, _) in drawn
+            .log_det
+            .iter_mut()
+            .zip(outside)
+            .filter(|(_, out)| *out)
+        {
+            *log_det = f64::INFINITY;
+        }
+        Ok(drawn)
     }
+
+    /// Numbers of a configuration and of a latent.
+    fn sizes(&self) -> [usize; 2] {
+        let [points, dims] = self.latent_shape();
+        [self.points() * self.dims(), points * dims]
+    }
+}
+
+/// Host numbers in single precision, `shape` a configuration.
+fn batch(values: &[f64], [points, dims]: [usize; 2], device: &Device) -> Tensor<3> {
+    let single: Vec<f32> = values.iter().map(|x| *x as f32).collect();
+    let data = TensorData::new(single, [values.len() / (points * dims), points, dims]);
+    Tensor::from_data(data, (device, DType::F32))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Alike;
-    use boltzflow_flow::ode::Tolerance;
-    use boltzflow_flow::{Edges, Method, Schedule};
+    use crate::config::{Alike, CartesianConfig};
+    use crate::distances::PairStatistics;
+    use boltzflow_flow::ode::{Steps, Tolerance};
+    use boltzflow_flow::{Edges, Method, Prior, Schedule, VectorField, host};
 
     /// A flow of three points in the plane.
     fn model(steps: Steps, divergence: Divergence) -> Model {
         let architecture = Architecture {
-            model: ModelConfig {
-                width: 4,
-                layers: 2,
-                channels: 1,
-                edges: Edges::Initial,
-                schedule: Schedule { rate: 1.0 },
-                alike: Alike::Symmetric,
-            },
-            solver: Solver {
-                method: Method::Bosh3,
-                steps,
-                divergence,
-            },
-            scale: 2.0,
             features: Features::cluster(3, 2),
-            distances: PairStatistics {
-                mean: vec![0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0],
-                variance: vec![0.1; 9],
-            },
+            flow: FlowArchitecture::Cartesian(Cartesian {
+                model: CartesianConfig {
+                    width: 4,
+                    layers: 2,
+                    channels: 1,
+                    edges: Edges::Initial,
+                    schedule: Schedule { rate: 1.0 },
+                    alike: Alike::Symmetric,
+                    solver: Solver {
+                        method: Method::Bosh3,
+                        steps,
+                        divergence,
+                    },
+                },
+                scale: 2.0,
+                distances: PairStatistics {
+                    mean: vec![0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0],
+                    variance: vec![0.1; 9],
+                },
+            }),
         };
         Model::new(architecture, 1, &Device::flex()).unwrap()
+    }
+
+    fn cartesian(model: &Model) -> &CartesianFlow {
+        model.flow().cartesian().unwrap()
     }
 
     #[test]
     fn the_operations_of_a_sample_are_those_of_its_evaluations() {
         let found = model(Steps::Fixed { count: 5 }, Divergence::Exact);
-        let each = found.continuous().field.divergence_operations(3, 2);
+        let each = cartesian(&found)
+            .continuous()
+            .field
+            .divergence_operations(3, 2);
         // The last stage of Bosh3 serves the error estimate alone.
         assert_eq!(found.operations_per_sample(), Some(15.0 * each));
         let adaptive = Steps::Adaptive {
@@ -418,9 +461,11 @@ mod tests {
     fn noise_in_units_of_itself_is_the_latents() {
         let model = model(Steps::Fixed { count: 2 }, Divergence::Exact);
         let samples = Samples::consecutive(3, 0..5);
-        let noise = model.batch(&model.noise(&samples).unwrap());
-        let found = host(model.in_noise_units(noise).unwrap());
-        let expected = model.prior.sample(&samples);
+        let flow = cartesian(&model);
+        let noise = model.batch(&flow.noise(&samples).unwrap());
+        let found = host(flow.in_noise_units(noise).unwrap());
+        let prior = boltzflow_flow::MeanFreeGaussian { points: 3, dims: 2 };
+        let expected = prior.sample(&samples);
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-4, "{found}, not {expected}");

@@ -589,7 +589,7 @@ mod tests {
             log_prior: energies.into_iter().map(|u| -u.unwrap() - log_z).collect(),
             log_det: vec![0.0; 200],
         };
-        let ensemble = system.reweight(&drawn).unwrap();
+        let ensemble = system.reweight(&drawn, crate::Mirror::Both).unwrap();
         let found =
             Summary::new(&system, &ensemble, Bootstrap::default(), Cost::default()).unwrap();
         assert!(found.verdict.is_trusted());

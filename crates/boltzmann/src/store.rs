@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checkpoint::hex;
 use crate::features::Features;
-use crate::model::Drawn;
+use crate::model::{Drawn, Mirror};
 
 /// What a file of samples was made from: two files with the same fingerprint belong to one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct Fingerprint {
     pub model: String,
     /// Hash of the points that the samples are of: see [`identity`].
     pub molecule: String,
+    /// Which mirror images of a chiral molecule the flow makes.
+    pub mirror: Mirror,
     /// Seed of the samples.
     pub seed: u64,
     /// Samples of the whole run, all shards together.
@@ -41,6 +43,8 @@ pub struct SampleFile {
     pub fingerprint: Fingerprint,
     /// Points and dimensions of a configuration.
     pub shape: [usize; 2],
+    /// Those of a latent.
+    pub latent_shape: [usize; 2],
     /// Global numbers of the samples here.
     pub numbers: Vec<u64>,
     /// The samples.
@@ -121,6 +125,7 @@ impl SampleFile {
         let [points, dims] = self.shape;
         let n = self.numbers.len();
         let cloud = [n, points, dims];
+        let latent = [n, self.latent_shape[0], self.latent_shape[1]];
         let meta = serde_json::to_string(&self.fingerprint).expect("a fingerprint is valid JSON");
         Ok(Npz::write(
             path,
@@ -129,7 +134,7 @@ impl SampleFile {
                     "positions",
                     &Array::new(&cloud, self.drawn.positions.clone()),
                 ),
-                ("latents", &Array::new(&cloud, self.drawn.latents.clone())),
+                ("latents", &Array::new(&latent, self.drawn.latents.clone())),
                 ("log_prior", &Array::new(&[n], self.drawn.log_prior.clone())),
                 ("log_det", &Array::new(&[n], self.drawn.log_det.clone())),
                 ("log_q", &Array::new(&[n], self.drawn.log_q())),
@@ -151,13 +156,12 @@ impl SampleFile {
         let fingerprint = text
             .and_then(|text| serde_json::from_str(text).ok())
             .ok_or_else(|| missing("fingerprint", "text of a run's fingerprint"))?;
-        let positions = npz
-            .array("positions")
-            .filter(|array| array.shape.len() == 3);
-        let shape = positions
-            .ok_or_else(|| missing("positions", "samples × points × dims"))?
-            .shape
-            .clone();
+        let shape_of = |name: &'static str| {
+            let array = npz.array(name).filter(|array| array.shape.len() == 3);
+            let array = array.ok_or_else(|| missing(name, "samples × points × dims"))?;
+            Ok::<_, StoreError>([array.shape[0], array.shape[1], array.shape[2]])
+        };
+        let (shape, latent) = (shape_of("positions")?, shape_of("latents")?);
         let numbers = npz
             .array("sample")
             .and_then(Array::as_u64)
@@ -173,16 +177,16 @@ impl SampleFile {
             // A solve may end in no number; the sample keeps its place, and reweighting counts it.
             Ok(values.to_vec())
         };
-        let size = shape[0] * shape[1] * shape[2];
         let drawn = Drawn {
-            positions: reals("positions", size)?,
-            latents: reals("latents", size)?,
+            positions: reals("positions", shape[0] * shape[1] * shape[2])?,
+            latents: reals("latents", shape[0] * latent[1] * latent[2])?,
             log_prior: reals("log_prior", shape[0])?,
             log_det: reals("log_det", shape[0])?,
         };
         Ok(Self {
             fingerprint,
             shape: [shape[1], shape[2]],
+            latent_shape: [latent[1], latent[2]],
             numbers,
             drawn,
         })
@@ -232,6 +236,7 @@ impl SampleFile {
             });
         }
         let size = first.shape[0] * first.shape[1];
+        let latent = first.latent_shape[0] * first.latent_shape[1];
         let mut drawn = Drawn::default();
         for &(_, file, row) in &places {
             let part = &files[file].drawn;
@@ -240,7 +245,7 @@ impl SampleFile {
                 .extend(&part.positions[row * size..(row + 1) * size]);
             drawn
                 .latents
-                .extend(&part.latents[row * size..(row + 1) * size]);
+                .extend(&part.latents[row * latent..(row + 1) * latent]);
             drawn.log_prior.push(part.log_prior[row]);
             drawn.log_det.push(part.log_det[row]);
         }
@@ -248,6 +253,7 @@ impl SampleFile {
         Ok(Self {
             fingerprint: first.fingerprint.clone(),
             shape: first.shape,
+            latent_shape: first.latent_shape,
             numbers,
             drawn,
         })
@@ -256,7 +262,11 @@ impl SampleFile {
     fn difference(&self, other: &Self) -> Option<&'static str> {
         let (a, b) = (&self.fingerprint, &other.fingerprint);
         let differs = [
-            ("shape", self.shape != other.shape),
+            (
+                "shape",
+                self.shape != other.shape || self.latent_shape != other.latent_shape,
+            ),
+            ("mirror images", a.mirror != b.mirror),
             ("model", a.model != b.model),
             ("molecule or atom order", a.molecule != b.molecule),
             ("seed", a.seed != b.seed),

@@ -13,7 +13,7 @@ use boltzflow_molecule::{
 
 use crate::config::Alike;
 use crate::features::Features;
-use crate::model::Drawn;
+use crate::model::{Drawn, Mirror};
 use crate::pairing::Symmetry;
 use crate::relabelling::{self, Labels, leaders};
 use crate::torsion::{Torsion, torsions};
@@ -261,9 +261,10 @@ impl System {
             .is_some_and(|reference| !reference.stereo.centers.is_empty())
     }
 
-    /// What folding mirror images adds to the flow's `log q` of a sample of the right stereochemistry: `ln 2` for a chiral molecule, else 0.
-    pub fn log_fold(&self) -> f64 {
-        if self.is_chiral() {
+    /// What folding mirror images adds to the flow's `log q` of a sample of the right stereochemistry: `ln 2` for a chiral molecule of which the
+    /// flow makes both, else 0.
+    pub fn log_fold(&self, mirror: Mirror) -> f64 {
+        if self.is_chiral() && mirror == Mirror::Both {
             std::f64::consts::LN_2
         } else {
             0.0
@@ -307,9 +308,9 @@ impl System {
     /// Gives every sample its weight `e^{−U/kT}/q`.
     ///
     /// A flow with reflection-invariant density proposes both mirror images of a chiral molecule. A sample whose mirror image is right is
-    /// reflected, and every right sample has `log q + ln 2`: the density of the folded flow. The rest keep their place with weight 0, and so
-    /// do samples for which the flow did not come to finite numbers.
-    pub fn reweight(&self, drawn: &Drawn) -> Result<Ensemble, SystemError> {
+    /// reflected, and every right sample has `log q + ln 2`: the density of the folded flow. One that makes one of them is left as it is. The rest
+    /// keep their place with weight 0, and so do samples for which the flow did not come to finite numbers.
+    pub fn reweight(&self, drawn: &Drawn, mirror: Mirror) -> Result<Ensemble, SystemError> {
         let (points, dims) = (self.energy.points(), self.energy.dims());
         let mut conformers = Conformers::new(points, dims, drawn.positions.clone());
         let mut log_q = drawn.log_q();
@@ -319,18 +320,20 @@ impl System {
             let x = conformers.get_mut(index);
             let is_finite = log_q.is_finite() && x.iter().all(|x| x.is_finite());
             let matched = is_finite.then(|| self.stereo_match(x));
-            if matched == Some(StereoMatch::Mirror) {
+            let folds = matched == Some(StereoMatch::Mirror) && mirror == Mirror::Both;
+            if folds {
                 geometry::mirror(x);
                 reflected += 1;
             }
             findings.push(match matched {
                 None => Finding::NotFinite,
-                Some(StereoMatch::Other) => Finding::WrongStereo,
-                Some(StereoMatch::Same | StereoMatch::Mirror) => {
-                    *log_q += self.log_fold();
-                    Finding::Right
-                }
+                Some(StereoMatch::Same) => Finding::Right,
+                Some(StereoMatch::Mirror) if folds => Finding::Right,
+                Some(StereoMatch::Mirror | StereoMatch::Other) => Finding::WrongStereo,
             });
+            if findings.last() == Some(&Finding::Right) {
+                *log_q += self.log_fold(mirror);
+            }
         }
         let energies = self.finite_energies(&conformers, &findings)?;
         let mut zero = BTreeMap::new();
@@ -446,7 +449,7 @@ mod tests {
             geometry::mirror(conformers.get_mut(index));
         }
         let found = system
-            .reweight(&symmetric(&system, &conformers, 12.5))
+            .reweight(&symmetric(&system, &conformers, 12.5), Mirror::Both)
             .unwrap();
         assert_eq!((found.reflected, found.zero.len()), (14, 0));
         for log_weight in found.weights.log_weights() {
@@ -462,7 +465,7 @@ mod tests {
         let start = conformers.select(&[0]);
         let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
         let drawn = symmetric(&system, &conformers, 3.0);
-        let found = system.reweight(&drawn).unwrap();
+        let found = system.reweight(&drawn, Mirror::Both).unwrap();
         assert_eq!((found.reflected, &found.log_q), (0, &drawn.log_q()));
     }
 
@@ -478,7 +481,7 @@ mod tests {
         let start = conformers.select(&[0]);
         let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
         let found = system
-            .reweight(&symmetric(&system, &conformers, 0.0))
+            .reweight(&symmetric(&system, &conformers, 0.0), Mirror::Both)
             .unwrap();
         assert_eq!(found.weights.len(), conformers.len());
         assert_eq!(found.zero, [("wrong stereochemistry".to_owned(), 4)].into());
@@ -494,7 +497,7 @@ mod tests {
         drawn.positions[7 * size] = f64::INFINITY;
         drawn.log_det[11] = f64::NAN;
         drawn.log_prior[12] = f64::NEG_INFINITY;
-        let found = system.reweight(&drawn).unwrap();
+        let found = system.reweight(&drawn, Mirror::Both).unwrap();
         assert_eq!(found.zero, [("flow not finite".to_owned(), 4)].into());
         for (index, log_weight) in found.weights.log_weights().iter().enumerate() {
             if [3, 7, 11, 12].contains(&index) {

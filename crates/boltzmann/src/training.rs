@@ -1,32 +1,25 @@
-//! Conditional flow matching.
-//!
-//! Latents `x₀` and data `x₁` are joined by straight lines, `x_t = (1 − α) x₀ + α x₁` with the schedule `α(t)`, and the field learns
-//! their direction: `min E |S⁻¹ (v(t, x_t)/α' − (x₁ − x₀))|²` (Lipman et al. 2023; Tong et al. 2024). `S` gives noise the covariance of the
-//! data; any such metric has the same minimum, and with this one every degree of freedom of the noise counts alike. In plain coordinates the
-//! narrow ones (a carbon among its hydrogens) hardly count, but the density needs them as well as any other.
-//!
-//! A step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated on one
-//! thread, and their gradients are added in order: the same bits at any number of threads.
+//! Training: a step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated
+//! on one thread, and their gradients are added in order: the same bits at any number of threads.
+
+mod likelihood;
+mod matching;
 
 use std::ops::Range;
 
-use boltzflow_flow::parameters::gradients;
+use boltzflow_flow::FlowError;
 use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_flow::{Dual, Samples, VectorField, host};
 use boltzflow_molecule::{Conformers, Reflections};
-use burn::tensor::{DType, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
-use crate::config::{Pairing, TrainingConfig};
-use crate::model::Model;
+use crate::config::{Objective, TrainingConfig};
+use crate::model::{Flow, FlowArchitecture, Model};
 use crate::optimizer::AdamW;
-use crate::pairing::{Copies, Symmetry};
+use crate::pairing::Symmetry;
+use likelihood::Likelihood;
+use matching::Matching;
 
-/// Pairs that one thread differentiates at a time.
-const PIECE: usize = 16;
-/// Pairs of each validation.
+/// Pairs of each validation of flow matching.
 const VALIDATION_PAIRS: usize = 512;
 /// Steps' streams are numbered from 0; validation has one of its own.
 const VALIDATION_STREAM: u64 = u64::MAX;
@@ -35,13 +28,17 @@ const VALIDATION_STREAM: u64 = u64::MAX;
 pub struct Training<'a> {
     model: Model,
     config: &'a TrainingConfig,
-    data: Split,
-    symmetry: Symmetry,
-    reflections: Reflections,
+    source: Source,
     /// The optimiser, with parameters and their average.
     pub optimizer: AdamW,
     /// What early stopping remembers.
     pub progress: Progress,
+}
+
+/// What is learnt from, by objective.
+enum Source {
+    Matching(Matching),
+    Likelihood(Likelihood),
 }
 
 /// What early stopping remembers.
@@ -54,10 +51,16 @@ pub struct Progress {
     pub waited: u64,
 }
 
-/// Data in latent units: for training and held out.
-struct Split {
-    train: Conformers,
-    held_out: Conformers,
+/// Data for training and held out.
+struct Split<T> {
+    train: T,
+    held_out: T,
+}
+
+/// The summed loss of each piece of a batch and its gradient, and what the sum is divided by.
+struct Losses {
+    pieces: Vec<(f64, Vec<f32>)>,
+    count: f64,
 }
 
 /// What happened in one step.
@@ -65,7 +68,7 @@ struct Split {
 pub struct Step {
     /// Steps done.
     pub step: u64,
-    /// Mean squared error a coordinate.
+    /// Mean squared error a coordinate, or the mean negative log-likelihood of a configuration.
     pub loss: f64,
     /// The gradient's norm before clipping.
     pub gradient_norm: f64,
@@ -75,35 +78,64 @@ pub struct Step {
 
 impl<'a> Training<'a> {
     /// Starts from the model's parameters. `data` are configurations in the model's data units, any centroid.
+    ///
+    /// # Panics
+    /// If the objective is none of the model's: [`crate::Config::check`] refuses that.
     pub fn new(
         model: Model,
         config: &'a TrainingConfig,
         data: &Conformers,
         symmetry: Symmetry,
         reflections: Reflections,
-    ) -> Self {
+    ) -> Result<Self, FlowError> {
         let optimizer = AdamW::new(model.parameters());
         let progress = Progress {
             best: f64::INFINITY,
             waited: 0,
         };
-        let data = Split::new(data, model.architecture().scale, config);
-        if config.patience > 0 && data.held_out.is_empty() {
+        let first_held_out = held_out(data.len(), config).start;
+        let parts = (model.flow(), &model.architecture().flow, config.objective);
+        let source = match parts {
+            (
+                Flow::Cartesian(_),
+                FlowArchitecture::Cartesian(parts),
+                Objective::FlowMatching { pairing },
+            ) => {
+                let alike = (symmetry, reflections);
+                let scale = parts.scale;
+                Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))
+            }
+            (Flow::Internal(flow), _, Objective::Likelihood) => {
+                Source::Likelihood(Likelihood::new(&flow.locate(data)?, first_held_out))
+            }
+            _ => panic!("a checked config has the objective of its model"),
+        };
+        let [train, left] = source.counts();
+        if config.patience > 0 && left == 0 {
             log::warn!(
-                "training.validation = {} holds out none of {} configurations, so training does not end early",
+                "training.validation = {} holds out none of {train} configurations, so training does not end early",
                 config.validation,
-                data.train.len()
             );
         }
-        Self {
+        if let Source::Likelihood(Likelihood { outside: 1.., .. }) = &source {
+            log::warn!(
+                "{} of {} configurations are outside the flow's bounds and are not learnt from",
+                data.len() - train - left,
+                data.len()
+            );
+        }
+        if train == 0 {
+            return Err(FlowError::Unsupported {
+                what: "no configuration is left to learn from".to_owned(),
+            });
+        }
+        Ok(Self {
             model,
             config,
-            data,
-            symmetry,
-            reflections,
+            source,
             optimizer,
             progress,
-        }
+        })
     }
 
     /// Whether no step is left to take.
@@ -120,23 +152,11 @@ impl<'a> Training<'a> {
     /// Takes one step.
     pub fn advance(&mut self) -> Step {
         let mut random = stream(self.config.seed, Purpose::Training, self.optimizer.step);
-        let batch = self.pairs(&self.data.train, self.config.batch, &mut random);
         let model = self
             .model
             .clone()
             .with_parameters(&self.optimizer.parameters);
-        let size = self.model.points() * self.model.dims();
-        let pieces: Vec<(f64, Vec<f32>)> = batch
-            .pieces(size)
-            .into_par_iter()
-            .map(|piece| {
-                let field = model.trainable_field();
-                let loss = piece.error(&field, &model);
-                let gradients = gradients(&field, &loss.backward());
-                (host(loss)[0], gradients)
-            })
-            .collect();
-        let count = (self.config.batch * size) as f64;
+        let Losses { pieces, count } = self.source.losses(&model, self.config.batch, &mut random);
         let mut total = vec![0.0_f32; self.optimizer.parameters.len()];
         let mut loss = 0.0;
         for (error, gradient) in &pieces {
@@ -149,7 +169,7 @@ impl<'a> Training<'a> {
         let gradient_norm = self.optimizer.update(&total, self.config);
         let step = self.optimizer.step;
         let due = step.is_multiple_of(self.config.validate_every) || step == self.config.steps;
-        let validation = (due && !self.data.held_out.is_empty()).then(|| self.validate());
+        let validation = (due && self.source.counts()[1] > 0).then(|| self.validate());
         Step {
             step,
             loss,
@@ -158,23 +178,12 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// The averaged parameters' loss on held-out data, always with the same noise and times.
+    /// The averaged parameters' loss on held-out data, always with the same random numbers.
     fn validate(&mut self) -> f64 {
         let mut random = stream(self.config.seed, Purpose::Training, VALIDATION_STREAM);
-        let count = VALIDATION_PAIRS.next_multiple_of(self.config.batch);
-        let size = self.model.points() * self.model.dims();
-        let model = self.averaged();
-        let mut total = 0.0;
-        for _ in 0..count / self.config.batch {
-            let batch = self.pairs(&self.data.held_out, self.config.batch, &mut random);
-            let errors: Vec<f64> = batch
-                .pieces(size)
-                .into_par_iter()
-                .map(|piece| host(piece.error(&model.continuous().field, &model))[0])
-                .collect();
-            total += errors.iter().sum::<f64>();
-        }
-        let loss = total / (count * size) as f64;
+        let loss = self
+            .source
+            .held_out(&self.averaged(), self.config.batch, &mut random);
         if loss < self.progress.best {
             self.progress = Progress {
                 best: loss,
@@ -185,51 +194,58 @@ impl<'a> Training<'a> {
         }
         loss
     }
+}
 
-    /// Draws pairs of noise and data, and times stratified over (0, 1).
-    fn pairs(&self, data: &Conformers, count: usize, random: &mut ChaCha8Rng) -> Batch {
-        let chosen: Vec<usize> = (0..count)
-            .map(|_| random.random_range(0..data.len()))
-            .collect();
-        let noise_seed: u64 = random.random();
-        let offset: f64 = random.random();
-        let noise = self
-            .model
-            .noise(&Samples::consecutive(noise_seed, 0..count as u64))
-            .expect("noise has the model's shape");
-        let data = data.select(&chosen);
-        let copies = Copies {
-            points: data.points(),
-            dims: data.dims(),
-            symmetry: &self.symmetry,
-            reflections: self.reflections,
+impl Source {
+    /// Configurations for training and held out.
+    fn counts(&self) -> [usize; 2] {
+        match self {
+            Self::Matching(matching) => matching.counts(),
+            Self::Likelihood(likelihood) => likelihood.counts(),
+        }
+    }
+
+    fn losses(&self, model: &Model, count: usize, random: &mut ChaCha8Rng) -> Losses {
+        match (self, model.flow()) {
+            (Self::Matching(matching), Flow::Cartesian(flow)) => {
+                matching.losses((model, flow), count, random)
+            }
+            (Self::Likelihood(likelihood), Flow::Internal(flow)) => {
+                likelihood.losses(flow, count, random)
+            }
+            _ => unreachable!("made for this model"),
+        }
+    }
+
+    /// The mean loss on held-out data.
+    fn held_out(&self, model: &Model, batch: usize, random: &mut ChaCha8Rng) -> f64 {
+        let (total, count) = match (self, model.flow()) {
+            (Self::Matching(matching), Flow::Cartesian(flow)) => {
+                let batches = VALIDATION_PAIRS.div_ceil(batch);
+                let each = (0..batches).map(|_| matching.held_out((model, flow), batch, random));
+                each.fold((0.0, 0.0), |total, one| (total.0 + one.0, total.1 + one.1))
+            }
+            (Self::Likelihood(likelihood), Flow::Internal(flow)) => likelihood.held_out(flow),
+            _ => unreachable!("made for this model"),
         };
-        let data = match self.config.pairing {
-            Pairing::Independent => data.into_positions(),
-            Pairing::Aligned => copies.aligned(&noise, data.positions()),
-            Pairing::OptimalTransport => copies.transported(&noise, data.positions()),
-        };
-        let times = times(count, offset);
-        Batch { noise, data, times }
+        total / count
     }
 }
 
-/// The times `(k + offset)/count`, dealt so that every piece of a batch sees all of (0, 1) as evenly as the batch does.
-fn times(count: usize, offset: f64) -> Vec<f64> {
-    let pieces = count.div_ceil(PIECE);
-    // Where a pair would stand in its piece alone, pieces shifted against one another. The last piece may be short.
-    let place = |index: &usize| {
-        let (piece, row) = (index / PIECE, index % PIECE);
-        let length = PIECE.min(count - piece * PIECE);
-        (row as f64 + (piece as f64 + 0.5) / pieces as f64) / length as f64
-    };
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by(|a, b| place(a).total_cmp(&place(b)));
-    let mut times = vec![0.0; count];
-    for (rank, index) in order.into_iter().enumerate() {
-        times[index] = ((rank as f64 + offset) / count as f64).min(1.0);
+impl<T> Split<T> {
+    /// The rows before `first_held_out`, and those from there on.
+    fn new(count: usize, first_held_out: usize, select: impl Fn(&[usize]) -> T) -> Self {
+        let rows = |range: Range<usize>| select(&range.collect::<Vec<_>>());
+        Self {
+            train: rows(0..first_held_out),
+            held_out: rows(first_held_out..count),
+        }
     }
-    times
+}
+
+/// As many of `length` rows, each drawn at random.
+fn chosen(length: usize, count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
+    (0..count).map(|_| random.random_range(0..length)).collect()
 }
 
 /// Which of `count` configurations a training holds out: the last, since consecutive frames are correlated, so that a random choice would
@@ -237,129 +253,4 @@ fn times(count: usize, offset: f64) -> Vec<f64> {
 pub fn held_out(count: usize, config: &TrainingConfig) -> Range<usize> {
     let held_out = (count as f64 * config.validation) as usize;
     count - held_out..count
-}
-
-impl Split {
-    fn new(data: &Conformers, scale: f64, config: &TrainingConfig) -> Self {
-        let mut data = data.clone();
-        data.center();
-        data.positions_mut().iter_mut().for_each(|x| *x /= scale);
-        let held_out = held_out(data.len(), config);
-        Self {
-            train: data.select(&(0..held_out.start).collect::<Vec<_>>()),
-            held_out: data.select(&held_out.collect::<Vec<_>>()),
-        }
-    }
-}
-
-/// Pairs of noise and data, with a time each.
-struct Batch {
-    noise: Vec<f64>,
-    data: Vec<f64>,
-    times: Vec<f64>,
-}
-
-/// Some pairs of a batch.
-struct Piece<'a> {
-    noise: &'a [f64],
-    data: &'a [f64],
-    times: &'a [f64],
-}
-
-impl Batch {
-    fn pieces(&self, size: usize) -> Vec<Piece<'_>> {
-        let noise = self.noise.chunks(PIECE * size);
-        let data = self.data.chunks(PIECE * size);
-        let pairs = noise.zip(data).zip(self.times.chunks(PIECE));
-        pairs
-            .map(|((noise, data), times)| Piece { noise, data, times })
-            .collect()
-    }
-}
-
-impl Piece<'_> {
-    /// `Σ |S⁻¹ (v(t, x_t)/α'(t) − (x₁ − x₀))|²`.
-    fn error(&self, field: &dyn VectorField, model: &Model) -> Tensor<1> {
-        let size = model.points() * model.dims();
-        let along = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
-            let pairs = self
-                .noise
-                .chunks(size)
-                .zip(self.data.chunks(size))
-                .zip(self.times);
-            pairs
-                .flat_map(|((a, b), &t)| a.iter().zip(b).map(move |(&a, &b)| f(a, b, t)))
-                .collect()
-        };
-        let schedule = model.architecture().model.schedule;
-        let x = model.batch(&along(&|a, b, t| {
-            let fraction = schedule.fraction(t);
-            (1.0 - fraction) * a + fraction * b
-        }));
-        let target = model.batch(&along(&|a, b, _| b - a));
-        let times: Vec<f32> = self.times.iter().map(|t| *t as f32).collect();
-        let count = times.len();
-        let t = Tensor::from_data(TensorData::new(times, [count]), (&x.device(), DType::F32));
-        let velocity = field.velocity(t.clone(), Dual::constant(x), model.context());
-        let speed = schedule.speeds(t).reshape([-1, 1, 1]);
-        let error = model.in_noise_units(velocity.value / speed - target);
-        error
-            .expect("an error has the shape of the model")
-            .square()
-            .sum()
-    }
-}
-
-/// The scale that gives the data unit variance in each degree of freedom of the mean-free space.
-pub fn natural_scale(data: &Conformers) -> f64 {
-    let mut centred = data.clone();
-    centred.center();
-    let degrees = (data.dims() * (data.points() - 1) * data.len()) as f64;
-    (centred.positions().iter().map(|x| x * x).sum::<f64>() / degrees).sqrt()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_cover_their_interval_evenly_at_any_batch_size() {
-        for count in (1..200).chain([511, 1000]) {
-            let mut found = times(count, 0.25);
-            found.sort_by(f64::total_cmp);
-            for (rank, t) in found.into_iter().enumerate() {
-                assert_eq!(t, (rank as f64 + 0.25) / count as f64);
-            }
-        }
-    }
-
-    #[test]
-    fn every_piece_sees_all_of_time() {
-        for count in (1..200).chain([511, 1000]) {
-            let found = times(count, 0.5);
-            // As even as pieces can be that take turns.
-            let slack = count.div_ceil(PIECE) as f64 / count as f64;
-            for piece in found.chunks(PIECE) {
-                let length = piece.len() as f64;
-                for (row, t) in piece.iter().enumerate() {
-                    let even = (row as f64 + 0.5) / length;
-                    assert!(
-                        (t - even).abs() < 0.5 / length + slack,
-                        "time {t} of {count} pairs stands where {even} should"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn whole_pieces_have_the_times_that_they_had_in_earlier_versions() {
-        for count in [16, 32, 128, 256, 1024] {
-            let pieces = count / PIECE;
-            for (index, t) in times(count, 0.3).into_iter().enumerate() {
-                let rank = (index % PIECE) * pieces + index / PIECE;
-                assert_eq!(t, (rank as f64 + 0.3) / count as f64);
-            }
-        }
-    }
 }

@@ -7,8 +7,10 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use boltzflow_boltzmann::System;
 use boltzflow_flow::simd::Level;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::device;
 pub use batch::{Shard, TimeLimit, duration, threads_of_environment};
@@ -327,6 +329,9 @@ pub struct Generate {
     /// The experiment (TOML), in place of the built-in one.
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     pub config: Option<PathBuf>,
+    /// The family of flows to train [default: spline; egnn for a toy, which has no bonds].
+    #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "config"])]
+    pub flow: Option<Family>,
     /// Frames to simulate and learn from [default: 8000].
     #[arg(long, conflicts_with_all = ["checkpoint", "budget"], value_parser = clap::value_parser!(u64).range(2..))]
     pub frames: Option<u64>,
@@ -343,6 +348,36 @@ pub struct Generate {
     pub overwrite: bool,
     #[command(flatten)]
     pub limit: TimeLimit,
+}
+
+/// A family of flows that is trained as it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Coupled splines of internal coordinates.
+    Spline,
+    /// Coupled affine maps of internal coordinates.
+    Realnvp,
+    /// Coupled shifts of internal coordinates.
+    Nice,
+    /// A masked autoregressive flow of splines: fast densities.
+    Maf,
+    /// An inverse autoregressive flow of splines: fast samples.
+    Iaf,
+    /// A continuous E(n)-equivariant flow of positions.
+    Egnn,
+}
+
+impl Generate {
+    /// The family that was asked for, or the usual one.
+    pub fn family(&self, system: &System) -> Family {
+        let usual = if system.molecule.is_some() {
+            Family::Spline
+        } else {
+            Family::Egnn
+        };
+        self.flow.unwrap_or(usual)
+    }
 }
 
 #[cfg(test)]

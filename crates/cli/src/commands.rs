@@ -1,5 +1,6 @@
 //! What each verb does.
 
+mod built_in;
 mod data;
 mod energy;
 mod estimate;

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use boltzflow_boltzmann::{Config, Features, Model, sampling};
+use boltzflow_boltzmann::{
+    CartesianConfig, Config, Features, Flow, InternalConfig, Model, ModelConfig, sampling,
+};
 use boltzflow_flow::{Divergence, VectorField};
 
 /// Bytes of the networks' numbers.
@@ -20,6 +22,10 @@ const LIVE: f64 = 12.0;
 const PASS: f64 = (1 << 20) as f64;
 /// Pairs that one thread differentiates at a time.
 const PIECE: f64 = 16.0;
+/// Configurations of internal coordinates that one thread differentiates at a time.
+const ROWS: f64 = 64.0;
+/// Tensors as large as the numbers of all splines that reverse mode keeps.
+const SPLINE_KEPT: f64 = 20.0;
 
 /// What a job will take, by part, in bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,32 +57,26 @@ impl Need {
 
     /// Of training on `frames` configurations. It is known before the network is made.
     pub fn training(config: &Config, features: &Features, frames: u64) -> Self {
-        let (width, layers) = (config.model.width as f64, config.model.layers as f64);
-        let (points, size) = (
-            features.points as f64,
-            (features.points * features.dims) as f64,
-        );
+        let size = (features.points * features.dims) as f64;
         let threads = rayon::current_num_threads() as f64;
-        let pieces = (config.training.batch as f64 / PIECE).ceil();
-        let channels = config.model.channels as f64;
-        // There are at most as many kinds of pairs as pairs.
-        let spread = if channels > 1.0 {
-            channels * points * points
-        } else {
-            0.0
+        let (parameters, graph, piece) = match &config.model {
+            ModelConfig::Cartesian(model) => cartesian(model, features.points as f64),
+            ModelConfig::Internal(model) => internal(model, size),
         };
-        let parameters = SINGLE * layers * (MATRICES * width * width + spread);
+        let pieces = (config.training.batch as f64 / piece).ceil();
         // The optimiser's four vectors, as many in a checkpoint and its bytes, a model and gradients for each thread, a gradient a piece.
         let copies = 12.0 + 3.0 * threads + pieces;
-        let graph = SINGLE * PIECE * points * points * width * layers * KEPT;
         Self {
             job: "training",
             parts: vec![
-                ("parameters and their gradients", parameters * copies),
-                ("activations", graph * threads.min(pieces)),
+                (
+                    "parameters and their gradients",
+                    SINGLE * parameters * copies,
+                ),
+                ("activations", SINGLE * piece * graph * threads.min(pieces)),
                 ("data", frames as f64 * size * DOUBLE * 4.0),
             ],
-            way_out: "use a smaller model.width, model.layers or training.batch, or fewer --threads",
+            way_out: "use a smaller width, fewer layers, a smaller training.batch, or fewer --threads",
         }
     }
 
@@ -84,20 +84,30 @@ impl Need {
     pub fn sampling(model: &Model, count: u64) -> Self {
         let (points, dims) = (model.points(), model.dims());
         let threads = rayon::current_num_threads() as f64;
-        let divergence = model.continuous().field.divergence_size(points, dims) as f64;
-        let architecture = model.architecture();
-        let pass = match architecture.solver.divergence {
-            Divergence::Exact => divergence.max(PASS),
-            Divergence::Hutchinson { probes, .. } => {
-                let pairs = (points * points * architecture.model.width) as f64;
-                pairs * (probes + 1) as f64 * sampling::CHUNK as f64
+        let pass = match (model.flow(), model.architecture().model()) {
+            (Flow::Cartesian(flow), ModelConfig::Cartesian(config)) => {
+                match config.solver.divergence {
+                    Divergence::Exact => {
+                        let field = &flow.continuous().field;
+                        (field.divergence_size(points, dims) as f64).max(PASS)
+                    }
+                    Divergence::Hutchinson { probes, .. } => {
+                        let pairs = (points * points * config.width) as f64;
+                        pairs * (probes + 1) as f64 * sampling::CHUNK as f64
+                    }
+                }
             }
+            (_, ModelConfig::Internal(config)) => {
+                let widest = (points * dims * config.map.parameters()).max(config.network.width);
+                (widest * sampling::CHUNK) as f64
+            }
+            (Flow::Internal(_), ModelConfig::Cartesian(_)) => PASS,
         };
         let each = (2 * points * dims + 4) as f64;
         Self {
             job: "sampling",
             parts: vec![
-                ("divergences", SINGLE * pass * LIVE * threads),
+                ("networks", SINGLE * pass * LIVE * threads),
                 // By chunk, joined, and as the arrays of a file.
                 ("samples", count as f64 * each * DOUBLE * 3.0),
             ],
@@ -135,6 +145,31 @@ impl Need {
             self.way_out
         )
     }
+}
+
+/// Parameters, numbers that reverse mode keeps for each pair of noise and data, and pairs that one thread differentiates at a time.
+fn cartesian(model: &CartesianConfig, points: f64) -> (f64, f64, f64) {
+    let [width, layers, channels] =
+        [model.width, model.layers, model.channels].map(|count| count as f64);
+    // There are at most as many kinds of pairs as pairs.
+    let spread = if channels > 1.0 {
+        channels * points * points
+    } else {
+        0.0
+    };
+    let parameters = layers * (MATRICES * width * width + spread);
+    (parameters, points * points * width * layers * KEPT, PIECE)
+}
+
+/// The same of a flow of internal coordinates, of which there are no more than of positions.
+fn internal(model: &InternalConfig, size: f64) -> (f64, f64, f64) {
+    let [width, hidden, layers] =
+        [model.network.width, model.network.layers, model.layers].map(|count| count as f64);
+    let outputs = size * model.map.parameters() as f64;
+    // A circle is seen as six waves.
+    let parameters = width * (6.0 * size + hidden * width + outputs);
+    let kept = 3.0 * hidden * width + SPLINE_KEPT * outputs;
+    (layers * parameters, layers * kept, ROWS)
 }
 
 fn gigabytes(bytes: f64) -> String {

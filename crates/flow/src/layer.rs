@@ -3,9 +3,11 @@
 use burn::module::Module;
 
 use crate::affine::Affine;
+use crate::autoregressive::Autoregressive;
 use crate::bijection::{Bijection, FlowError};
 use crate::context::Context;
 use crate::continuous::Continuous;
+use crate::coupling::Coupling;
 use crate::mixing::Mixing;
 use crate::space::Space;
 use crate::{PerSample, Points};
@@ -20,6 +22,10 @@ pub enum Layer {
     Mixing(Mixing),
     /// See [`Continuous`].
     Continuous(Continuous),
+    /// See [`Coupling`].
+    Coupling(Coupling),
+    /// See [`Autoregressive`].
+    Autoregressive(Autoregressive),
 }
 
 /// Calls a method of the variant's map.
@@ -29,6 +35,8 @@ macro_rules! each {
             Layer::Affine($map) => $call,
             Layer::Mixing($map) => $call,
             Layer::Continuous($map) => $call,
+            Layer::Coupling($map) => $call,
+            Layer::Autoregressive($map) => $call,
         }
     };
 }

@@ -1,9 +1,13 @@
 //! Where flows start.
 
+use std::f64::consts::{SQRT_2, TAU};
+
+use burn::tensor::Tensor;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use crate::context::Samples;
+use crate::divergence::tensor;
 use crate::random::{Purpose, stream};
 use crate::space::Space;
 use crate::{PerSample, Points};
@@ -88,6 +92,104 @@ impl Prior for MeanFreeGaussian {
     }
 }
 
+/// Independent coordinates of a [`Space::Product`]: standard normal on lines; on an interval `0…1`, which stands for `a…b`, a standard normal
+/// number `z = a + (b − a) u` cut off at both ends, `log p(u) = −½ z² − ½ ln 2π − ln (Φ(b) − Φ(a)) + ln (b − a)`; even on circles.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductPrior {
+    /// The product.
+    pub space: Space,
+    /// `[a, b]` of each interval.
+    pub bounds: Vec<[f64; 2]>,
+}
+
+impl ProductPrior {
+    /// How many coordinates are lines.
+    fn lines(&self) -> usize {
+        match self.space {
+            Space::Product { lines, .. } => lines,
+            Space::MeanFree { .. } | Space::Free { .. } => 0,
+        }
+    }
+
+    /// What is added to `−½ Σ z²`, the same everywhere.
+    fn log_constant(&self) -> f64 {
+        let normal = 0.5 * TAU.ln();
+        let intervals = self.bounds.iter().map(|[a, b]| {
+            // Φ(b) − Φ(a), with a below and b above 0.
+            let inside = 0.5 * (libm::erf(b / SQRT_2) - libm::erf(a / SQRT_2));
+            (b - a).ln() - normal - inside.ln()
+        });
+        intervals.sum::<f64>() - normal * self.lines() as f64
+    }
+
+    /// `z` of a number that is a line or in an interval.
+    fn standard(&self, coordinate: usize, x: f64) -> f64 {
+        match coordinate.checked_sub(self.lines()) {
+            None => x,
+            Some(interval) => {
+                let [a, b] = self.bounds[interval];
+                a + (b - a) * x
+            }
+        }
+    }
+}
+
+impl Prior for ProductPrior {
+    fn space(&self) -> Space {
+        self.space
+    }
+
+    fn draw(&self, seed: u64, number: u64) -> Vec<f64> {
+        let mut random = stream(seed, Purpose::Latents, number);
+        let lines = self.lines();
+        let mut draw = |coordinate: usize| {
+            let Some(interval) = coordinate.checked_sub(lines) else {
+                return random.sample(StandardNormal);
+            };
+            let Some([a, b]) = self.bounds.get(interval) else {
+                return random.random();
+            };
+            loop {
+                let z: f64 = random.sample(StandardNormal);
+                if (*a..*b).contains(&z) {
+                    return (z - a) / (b - a);
+                }
+            }
+        };
+        (0..self.space.points()).map(&mut draw).collect()
+    }
+
+    fn log_density_of(&self, x: &[f64]) -> f64 {
+        let normal = x.iter().take(self.lines() + self.bounds.len());
+        let squares = normal
+            .enumerate()
+            .map(|(k, &x)| self.standard(k, x).powi(2));
+        self.log_constant() - 0.5 * squares.sum::<f64>()
+    }
+
+    fn log_density_tensor(&self, x: Points) -> PerSample {
+        let [batch, count, _] = x.dims();
+        let normal = self.lines() + self.bounds.len();
+        let (device, dtype) = (x.device(), x.dtype());
+        if normal == 0 {
+            return Tensor::full([batch], self.log_constant(), (&device, dtype));
+        }
+        let x = x.reshape([batch, count]).narrow(1, 0, normal);
+        let of = |value: &dyn Fn(usize) -> f64| -> Tensor<2> {
+            tensor(
+                (0..normal).map(value).collect(),
+                [1, normal],
+                &device,
+                dtype,
+            )
+        };
+        let start = of(&|k| self.standard(k, 0.0));
+        let width = of(&|k| self.standard(k, 1.0) - self.standard(k, 0.0));
+        let squares = (x * width + start).square().sum_dim(1).reshape([batch]);
+        squares * -0.5 + self.log_constant()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +207,45 @@ mod tests {
         let prior = MeanFreeGaussian { points: 3, dims: 1 };
         let mass = integral(prior.space(), 8.0, 64, |x| prior.log_density(&host(x)));
         assert_relative_eq!(mass, 1.0, epsilon = 1e-12);
+    }
+
+    fn product(lines: usize, circles: usize, bounds: Vec<[f64; 2]>) -> ProductPrior {
+        let space = Space::Product {
+            lines,
+            intervals: bounds.len(),
+            circles,
+        };
+        ProductPrior { space, bounds }
+    }
+
+    #[test]
+    fn a_density_on_a_product_integrates_to_one() {
+        // Midpoints of 2000 cells on 0…1, where a line's 0…1 is no more than a part of it.
+        let cells = 2000;
+        let middle = |k: usize| (k as f64 + 0.5) / f64::from(cells);
+        let interval = product(0, 0, vec![[-1.0, 2.5]]);
+        let mass = |prior: &ProductPrior| {
+            let densities = (0..cells as usize).map(|k| prior.log_density_of(&[middle(k)]).exp());
+            densities.sum::<f64>() / f64::from(cells)
+        };
+        assert_relative_eq!(mass(&interval), 1.0, epsilon = 1e-6);
+        assert_relative_eq!(mass(&product(0, 1, Vec::new())), 1.0, epsilon = 1e-12);
+        let part = 0.5 * libm::erf(1.0 / SQRT_2);
+        assert_relative_eq!(mass(&product(1, 0, Vec::new())), part, epsilon = 1e-6);
+    }
+
+    #[test]
+    fn samples_of_a_product_have_its_density() {
+        // E[1/p] over 0…1 is the length of it.
+        let prior = product(0, 1, vec![[-1.0, 2.5], [-0.3, 0.2]]);
+        let draws = 20_000;
+        let mut mean = 0.0;
+        for number in 0..draws {
+            let x = prior.draw(3, number);
+            assert!(x.iter().all(|u| (0.0..=1.0).contains(u)));
+            mean += (-prior.log_density_of(&x)).exp() / draws as f64;
+        }
+        assert_relative_eq!(mean, 1.0, epsilon = 0.05);
     }
 
     #[test]
@@ -147,21 +288,27 @@ mod tests {
 
     #[test]
     fn tensors_and_slices_have_the_same_density() {
-        let prior = MeanFreeGaussian { points: 4, dims: 2 };
-        let x = points(prior.space(), 3, 5);
-        let by_tensor = host(prior.log_density_tensor(x.clone()));
-        for (by_slice, by_tensor) in prior.log_density(&host(x)).into_iter().zip(by_tensor) {
-            assert_relative_eq!(by_slice, by_tensor, epsilon = 1e-13);
+        let gaussian = MeanFreeGaussian { points: 4, dims: 2 };
+        let bounded = product(0, 2, vec![[-1.0, 2.5], [-0.3, 4.0]]);
+        let unbounded = product(3, 1, Vec::new());
+        let priors: [&dyn Prior; 3] = [&gaussian, &bounded, &unbounded];
+        for prior in priors {
+            let x = points(prior.space(), 3, 5);
+            let by_tensor = host(prior.log_density_tensor(x.clone()));
+            for (by_slice, by_tensor) in prior.log_density(&host(x)).into_iter().zip(by_tensor) {
+                assert_relative_eq!(by_slice, by_tensor, epsilon = 1e-13);
+            }
         }
     }
 
     #[test]
     fn the_gradient_of_its_density_is_its_slope() {
-        let prior = MeanFreeGaussian { points: 4, dims: 2 };
-        assert_gradient_is_slope(
-            |x| prior.log_density_tensor(x),
-            points(prior.space(), 3, 5),
-            1e-10,
-        );
+        let gaussian = MeanFreeGaussian { points: 4, dims: 2 };
+        let bounded = product(0, 1, vec![[-1.0, 2.5], [-0.3, 4.0]]);
+        let priors: [&dyn Prior; 2] = [&gaussian, &bounded];
+        for prior in priors {
+            let x = points(prior.space(), 3, 5);
+            assert_gradient_is_slope(|x| prior.log_density_tensor(x), x, 1e-9);
+        }
     }
 }

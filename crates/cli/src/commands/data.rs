@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use boltzflow_boltzmann::{Checkpoint, Config, Model, System, read_positions, sampling};
+use boltzflow_boltzmann::{Checkpoint, Config, Mirror, Model, System, read_positions, sampling};
 use boltzflow_chemio::{Array, Npz, ReadOptions, read_records};
 use boltzflow_molecule::Conformers;
 use serde::Serialize;
@@ -148,6 +148,8 @@ struct Densities {
     configurations: usize,
     /// Configurations of another stereoisomer than the molecule, whose log-density is −∞.
     other_stereoisomers: usize,
+    /// Configurations outside the flow's bounds, whose log-density is −∞.
+    outside: usize,
     /// Configurations whose solve ended in no finite number.
     not_finite: usize,
 }
@@ -161,6 +163,13 @@ impl fmt::Display for Densities {
                 f,
                 "{} of them are −∞: configurations of another stereoisomer than the molecule",
                 self.other_stereoisomers
+            )?;
+        }
+        if self.outside > 0 {
+            writeln!(
+                f,
+                "{} of them are −∞: configurations outside the bounds of the flow",
+                self.outside
             )?;
         }
         if self.not_finite > 0 {
@@ -205,14 +214,20 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
     )?;
     bar.finish_and_clear();
     let n = conformers.len();
-    let cloud = [n, model.points(), model.dims()];
+    let [points, dims] = model.latent_shape();
+    let latent = [n, points, dims];
     let mut log_q = drawn.log_q();
-    let not_finite = log_q.iter().filter(|log_q| !log_q.is_finite()).count();
-    let other_stereoisomers = system.map_or(0, |system| fold(&system, &conformers, &mut log_q));
+    let outside = log_q.iter().filter(|log_q| **log_q == f64::NEG_INFINITY);
+    let outside = outside.count();
+    let not_finite = log_q.iter().filter(|log_q| log_q.is_nan()).count();
+    let other_stereoisomers = system.map_or(0, |system| {
+        let mirror = model.architecture().mirror();
+        fold((&system, mirror), &conformers, &mut log_q)
+    });
     Npz::write(
         output,
         &[
-            ("latents", &Array::new(&cloud, drawn.latents)),
+            ("latents", &Array::new(&latent, drawn.latents)),
             ("log_prior", &Array::new(&[n], drawn.log_prior)),
             ("log_det", &Array::new(&[n], drawn.log_det)),
             ("log_q", &Array::new(&[n], log_q)),
@@ -224,6 +239,7 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
             output: output.clone(),
             configurations: n,
             other_stereoisomers,
+            outside,
             not_finite,
         },
         json,
@@ -232,11 +248,11 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
 
 /// Turns log-densities of the flow into those of the flow with mirror images folded, which is zero where the stereochemistry is another; says
 /// for how many it is.
-fn fold(system: &System, conformers: &Conformers, log_q: &mut [f64]) -> usize {
+fn fold((system, mirror): (&System, Mirror), conformers: &Conformers, log_q: &mut [f64]) -> usize {
     let mut wrong = 0;
     for (x, log_q) in conformers.iter().zip(log_q) {
         if system.has_right_stereo(x) {
-            *log_q += system.log_fold();
+            *log_q += system.log_fold(mirror);
         } else {
             *log_q = f64::NEG_INFINITY;
             wrong += 1;

@@ -81,13 +81,13 @@ impl Rates {
     pub fn of_run(system: &System, settings: &Settings, config: &Config) -> Result<(Self, Model)> {
         let (round, frames) = simulation(system, settings)?;
         let model = Model::new(
-            Architecture::new(config, system, &frames),
+            Architecture::new(config, system, &frames)?,
             config.training.seed,
             &device::current(),
         )?;
         let rates = Self {
             round,
-            step: training(system, &config.training, &model, &frames),
+            step: training(system, &config.training, &model, &frames)?,
             sample: sample(&model)?,
             energy: energy(system, &frames)?,
         };
@@ -167,7 +167,12 @@ fn simulation(system: &System, settings: &Settings) -> Result<(f64, Conformers)>
 }
 
 /// Seconds of an optimiser step.
-fn training(system: &System, config: &TrainingConfig, model: &Model, frames: &Conformers) -> f64 {
+fn training(
+    system: &System,
+    config: &TrainingConfig,
+    model: &Model,
+    frames: &Conformers,
+) -> Result<f64> {
     let config = TrainingConfig {
         steps: u64::MAX,
         validation: 0.0,
@@ -177,19 +182,21 @@ fn training(system: &System, config: &TrainingConfig, model: &Model, frames: &Co
         model.clone(),
         &config,
         frames,
-        system.symmetry(model.architecture().model.alike),
+        system.symmetry(model.architecture().model().alike()),
         system.reflections(),
-    );
+    )?;
     time(1, || {
         training.advance();
         Ok(())
     })
-    .expect("a step has no way to fail")
 }
 
-/// Seconds of a sample: one evaluation of the field and its divergence on every thread, times their number in a solve.
+/// Seconds of a sample: of a chunk on every thread where nothing is solved, else of one evaluation of the field and its divergence on every
+/// thread, times their number in a solve.
 fn sample(model: &Model) -> Result<f64> {
-    let solver = model.architecture().solver;
+    let Some(solver) = model.solver() else {
+        return at_once(model, sampling::CHUNK);
+    };
     let steps = match solver.steps {
         Steps::Fixed { count } => count,
         Steps::Adaptive { limit, .. } => ADAPTIVE_STEPS.min(limit),
@@ -200,16 +207,21 @@ fn sample(model: &Model) -> Result<f64> {
         steps: Steps::Fixed { count: 1 },
         ..solver
     })?;
+    Ok(at_once(&once, BATCH)? * evaluations as f64)
+}
+
+/// Seconds of a sample where every thread draws so many at a time.
+fn at_once(model: &Model, count: usize) -> Result<f64> {
     let threads = rayon::current_num_threads();
     let seconds = time(1, || {
-        (0..threads as u64).into_par_iter().try_for_each(|thread| {
-            let first = thread * BATCH as u64;
-            once.sample(&Samples::consecutive(0, first..first + BATCH as u64))
-                .map(|_| ())
+        (0..threads).into_par_iter().try_for_each(|thread| {
+            let first = (thread * count) as u64;
+            let samples = Samples::consecutive(0, first..first + count as u64);
+            model.sample(&samples).map(|_| ())
         })?;
         Ok(())
     })?;
-    Ok(seconds * evaluations as f64 / (threads * BATCH) as f64)
+    Ok(seconds / (threads * count) as f64)
 }
 
 /// Seconds of an energy.

@@ -8,7 +8,6 @@ use boltzflow_boltzmann::{
     sampling, spread,
 };
 use boltzflow_chemio::read_npy;
-use boltzflow_flow::Divergence;
 use boltzflow_molecule::Conformers;
 
 use super::{check_fit, flow_of, has_extension, read_samples};
@@ -29,11 +28,11 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
         seed: arguments.seed,
         ..Bootstrap::default()
     };
-    let labels = system.labels(checkpoint.description.config.model.alike);
+    let labels = system.labels(checkpoint.description.config.model.alike());
     let mut found = Evaluation::new(&target, &log_q, bootstrap)?.with_labels(labels);
     if let Some(path) = &arguments.samples {
         let file = read_samples(path, &system)?;
-        let ensemble = system.reweight(&file.drawn)?;
+        let ensemble = system.reweight(&file.drawn, file.fingerprint.mirror)?;
         let pairs = arguments.torsion_pairs as usize;
         found.comparison = Some(Comparison::new(
             &system,
@@ -80,7 +79,7 @@ fn folded_log_densities(
     model: &Model,
     reference: &Conformers,
 ) -> Result<Vec<f64>> {
-    if model.architecture().solver.divergence != Divergence::Exact {
+    if !model.has_exact_densities() {
         eprintln!(
             "warning: the divergence is estimated, so log q is noisy, and the forward ESS biased"
         );
@@ -90,7 +89,7 @@ fn folded_log_densities(
         bar.inc(done as u64);
     })?;
     bar.finish_and_clear();
-    let fold = system.log_fold();
+    let fold = system.log_fold(model.architecture().mirror());
     let log_q = drawn.log_q().into_iter();
     Ok(log_q.map(|log_q| log_q + fold).collect())
 }

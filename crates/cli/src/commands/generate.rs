@@ -5,19 +5,18 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Alike, Checkpoint, Config, Cost, ModelConfig, Pairing, Part, Spent, System, TrainingConfig,
-    Unreached, sampling::CHUNK,
+    Checkpoint, Config, Cost, Part, Spent, System, Unreached, sampling::CHUNK,
 };
 use boltzflow_energy::{Settings, geometric_ladder};
-use boltzflow_flow::ode::Steps;
+use boltzflow_flow::Divergence;
 use boltzflow_flow::simd::Level;
-use boltzflow_flow::{Divergence, Edges, Method, Schedule, Solver};
 
 use super::estimate::Rates;
 use super::held_out::HeldOut;
 use super::plan::{Found, Learning, Plan, Request};
 use super::{
-    Existing, Weighted, check_structures, flow_of, prepare, remove, sampling, simulation, training,
+    Existing, Weighted, built_in, check_structures, flow_of, prepare, remove, sampling, simulation,
+    training,
 };
 use crate::arguments::{Generate, Shard};
 use crate::memory::Need;
@@ -150,7 +149,7 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
         return remove(&files.state).map_err(Into::into);
     }
     let mut weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
-    let alike = checkpoint.description.config.model.alike;
+    let alike = checkpoint.description.config.model.alike();
     weighted.summary = weighted.summary.with_labels(system.labels(alike));
     if let Some(held_out) = held_out.filter(|held_out| held_out.len() > 0) {
         let unreached = Unreached::new(&held_out.log_weights(&system)?, &weighted.ensemble.weights);
@@ -175,13 +174,15 @@ fn settle(
     files: &Files,
 ) -> Result<Plan> {
     let config = arguments.config.as_deref().map(Config::read).transpose()?;
-    let solver = config.as_ref().map(|config| config.solver);
-    let solver = solver.or(given.map(|flow| flow.description.architecture.solver));
+    let model = config.as_ref().map(|config| config.model);
+    let model = model.or(given.map(|flow| flow.description.config.model));
+    let solver = model.and_then(|model| model.solver());
     if solver.is_some_and(|solver| solver.divergence != Divergence::Exact) {
         bail!(
-            "an estimated divergence would bias the weights; generate needs solver.divergence = \"exact\""
+            "an estimated divergence would bias the weights; generate needs model.cartesian.solver.divergence = \"exact\""
         );
     }
+    let family = arguments.family(system);
     let request = Request {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         system: simulation::identity(system)?,
@@ -195,6 +196,7 @@ fn settle(
         budget: arguments.budget.map(|budget| budget.as_secs_f64()),
         checkpoint: given.map(Checkpoint::fingerprint),
         config: config.clone(),
+        flow: (given.is_none() && config.is_none()).then_some(family),
     };
     match request.find(&files.plan)? {
         Found::Same(plan) => return Ok(*plan),
@@ -208,7 +210,7 @@ fn settle(
     let learning = given.is_none().then(|| Learning {
         frames: arguments.frames.unwrap_or(FRAMES),
         simulation: ladders(system, arguments.seed),
-        experiment: config.unwrap_or_else(|| built_in(arguments.seed)),
+        experiment: config.unwrap_or_else(|| built_in::config(family, arguments.seed)),
     });
     let (rates, model) = match (&learning, given) {
         (None, Some(checkpoint)) => {
@@ -219,7 +221,8 @@ fn settle(
             let (frames, experiment) = (learning.frames, &learning.experiment);
             Need::simulation(frames, system.start.size(), learning.simulation.replicas())
                 .check()?;
-            Need::training(experiment, &system.features(experiment.model.alike), frames).check()?;
+            let features = system.features(experiment.model.alike());
+            Need::training(experiment, &features, frames).check()?;
             Rates::of_run(system, &learning.simulation, experiment)?
         }
         (None, None) => unreachable!("there is learning where no flow was given"),
@@ -287,39 +290,5 @@ pub(super) fn ladders(system: &System, seed: u64) -> Settings {
         burn_in: 400,
         stride: 2,
         seed,
-    }
-}
-
-/// What `generate` trains where no config is given: small enough for ten minutes on two cores.
-pub(super) fn built_in(seed: u64) -> Config {
-    Config {
-        model: ModelConfig {
-            width: 32,
-            layers: 5,
-            channels: 8,
-            edges: Edges::Initial,
-            schedule: Schedule { rate: 2.0 },
-            alike: Alike::Attached,
-        },
-        solver: Solver {
-            method: Method::Rk4,
-            steps: Steps::Fixed { count: 15 },
-            divergence: Divergence::Exact,
-        },
-        training: TrainingConfig {
-            seed,
-            steps: 4500,
-            batch: 128,
-            learning_rate: 5e-3,
-            warm_up: 200,
-            weight_decay: 1e-4,
-            clip: 1.0,
-            average: 0.999,
-            pairing: Pairing::Aligned,
-            validation: 0.1,
-            validate_every: 500,
-            patience: 0,
-            checkpoint_every: 500,
-        },
     }
 }

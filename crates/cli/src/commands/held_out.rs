@@ -37,12 +37,10 @@ impl HeldOut {
         let chosen: Vec<usize> = chosen.into_iter().map(|k| held_out.start + k).collect();
         let frames = frames.select(&chosen);
         let model = checkpoint.model(&device::current())?;
-        let log_q = log_densities(&model, &frames)?;
+        let fold = system.log_fold(model.architecture().mirror());
+        let log_q = log_densities(&model, &frames)?.into_iter();
         Ok(Self {
-            log_q: log_q
-                .into_iter()
-                .map(|log_q| log_q + system.log_fold())
-                .collect(),
+            log_q: log_q.map(|log_q| log_q + fold).collect(),
             frames,
         })
     }

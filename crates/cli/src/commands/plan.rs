@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::estimate::{Counts, Rates, Seconds, full_load};
 use super::{held_out, simulation};
-use crate::arguments::Shard;
+use crate::arguments::{Family, Shard};
 use crate::device;
 
 /// Part of a budget that is kept for starting, validating, statistics and writing.
@@ -56,6 +56,8 @@ pub struct Request {
     pub checkpoint: Option<String>,
     /// The config that was given.
     pub config: Option<Config>,
+    /// The family of flows, where nothing else says what is trained.
+    pub flow: Option<Family>,
 }
 
 /// What will be done.
@@ -129,6 +131,7 @@ impl Request {
             ("--budget", self.budget != other.budget),
             ("--checkpoint", self.checkpoint != other.checkpoint),
             ("--config", self.config != other.config),
+            ("--flow", self.flow != other.flow),
         ];
         let names: Vec<&str> = differs
             .into_iter()
@@ -244,7 +247,8 @@ fn whole_chunks(samples: f64) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
     use super::*;
-    use crate::commands::generate::{built_in, ladders};
+    use crate::commands::built_in;
+    use crate::commands::generate::ladders;
 
     const RATES: Rates = Rates {
         round: 1e-3,
@@ -267,6 +271,7 @@ mod tests {
             budget,
             checkpoint: None,
             config: None,
+            flow: Some(Family::Egnn),
         }
     }
 
@@ -276,7 +281,7 @@ mod tests {
         Learning {
             frames: 8000,
             simulation: ladders(&system, 1),
-            experiment: built_in(1),
+            experiment: built_in::config(Family::Egnn, 1),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{Checkpoint, Drawn, Fingerprint, Model, SampleFile, identity, sampling};
 use boltzflow_flow::ode::Steps;
-use boltzflow_flow::{Divergence, Samples, Solver, simd::Level};
+use boltzflow_flow::{Samples, Solver, simd::Level};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -50,11 +50,11 @@ pub fn sample(arguments: &Sample, json: bool) -> Result<()> {
         if count == 0 {
             bail!("--steps 0 leaves the ODE unsolved; give at least 1");
         }
-        let solver = Solver {
-            steps: Steps::Fixed { count },
-            ..model.architecture().solver
+        let Some(solver) = model.solver() else {
+            bail!("--steps is for flows with an ODE, which this one has not; leave it out");
         };
-        model = model.with_solver(solver)?;
+        let steps = Steps::Fixed { count };
+        model = model.with_solver(Solver { steps, ..solver })?;
     }
     let job = Job {
         model: &model,
@@ -123,7 +123,7 @@ impl Timing {
 impl Job<'_> {
     /// Draws the chunks of a shard, each saved as it is done; those on disk are not drawn again.
     pub fn run(&self) -> Result<(SampleFile, Timing)> {
-        if self.model.architecture().solver.divergence != Divergence::Exact {
+        if !self.model.has_exact_densities() {
             eprintln!(
                 "warning: the divergence is estimated, so log q is noisy and no basis for weights"
             );
@@ -160,6 +160,7 @@ impl Job<'_> {
         let file = SampleFile {
             fingerprint,
             shape: [self.model.points(), self.model.dims()],
+            latent_shape: self.model.latent_shape(),
             numbers: expected,
             drawn,
         };
@@ -169,15 +170,19 @@ impl Job<'_> {
     }
 
     fn fingerprint(&self) -> Result<Fingerprint> {
-        let solver = serde_json::to_string(&self.model.architecture().solver)?;
+        let solver = match self.model.solver() {
+            Some(solver) => format!(" {}", serde_json::to_string(&solver)?),
+            None => String::new(),
+        };
         // The GPU computes other bits.
         let device = match device::kind() {
             device::Kind::Cpu => "",
             device::Kind::Wgpu => " on wgpu",
         };
         Ok(Fingerprint {
-            model: format!("{} {solver}{device}", self.flow),
+            model: format!("{}{solver}{device}", self.flow),
             molecule: identity(&self.model.architecture().features),
+            mirror: self.model.architecture().mirror(),
             seed: self.seed,
             count: self.count,
             chunk: sampling::CHUNK,
@@ -248,6 +253,7 @@ impl Job<'_> {
             let file = SampleFile {
                 fingerprint: fingerprint.clone(),
                 shape: [self.model.points(), self.model.dims()],
+                latent_shape: self.model.latent_shape(),
                 numbers: samples.numbers,
                 drawn,
             };

@@ -47,7 +47,7 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
     let system = arguments.system.system(None)?;
     let config = Config::read(&arguments.config)?;
     prepare(&arguments.output)?;
-    let data = read_positions(&arguments.data, &system.features(config.model.alike))?;
+    let data = read_positions(&arguments.data, &system.features(config.model.alike()))?;
     if data.points() != system.energy.points() || data.dims() != system.energy.dims() {
         bail!(
             "{} holds configurations of {} points in {} dimensions, but {} has {} in {}",
@@ -103,9 +103,9 @@ impl Job<'_> {
         if data.len() < 2 {
             bail!("{} configurations are too few to learn from", data.len());
         }
-        let description = self.description();
-        let features = &description.architecture.features;
-        Need::training(config, features, data.len() as u64).check()?;
+        let features = self.system.features(config.model.alike());
+        Need::training(config, &features, data.len() as u64).check()?;
+        let description = self.description()?;
         let model = Model::new(
             description.architecture.clone(),
             config.training.seed,
@@ -116,9 +116,9 @@ impl Job<'_> {
             model,
             &config.training,
             data,
-            self.system.symmetry(config.model.alike),
+            self.system.symmetry(config.model.alike()),
             self.system.reflections(),
-        );
+        )?;
         if let Some(old) = self.earlier(&description)? {
             training.optimizer = old.optimizer;
             training.progress = old.progress;
@@ -177,12 +177,12 @@ impl Job<'_> {
     }
 
     /// Everything about this training but its numbers.
-    fn description(&self) -> Description {
+    fn description(&self) -> Result<Description> {
         let names = self.system.molecule.as_ref().map(|reference| {
             let atoms = reference.molecule.atoms.iter();
             atoms.map(|atom| atom.name.clone()).collect()
         });
-        Description {
+        Ok(Description {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             simd: Level::current(),
@@ -192,8 +192,8 @@ impl Job<'_> {
             target: self.system.name.clone(),
             atoms: names.unwrap_or_default(),
             config: self.config.clone(),
-            architecture: Architecture::new(self.config, self.system, self.data),
-        }
+            architecture: Architecture::new(self.config, self.system, self.data)?,
+        })
     }
 
     /// The checkpoint of an earlier part of this run.

@@ -105,7 +105,7 @@ impl<'a> Weighted<'a> {
             );
         }
         let started = Instant::now();
-        let ensemble = system.reweight(&file.drawn)?;
+        let ensemble = system.reweight(&file.drawn, file.fingerprint.mirror)?;
         cost.parts.push(Spent {
             part: Part::Weighting,
             energy_calls: ensemble.weights.len() as u64,

@@ -1,0 +1,544 @@
+//! Flows of internal coordinates.
+
+#[cfg(test)]
+mod tests;
+
+use std::f64::consts::{PI, TAU};
+
+use boltzflow_flow::parameters::unflatten;
+use boltzflow_flow::random::{Purpose, stream};
+use boltzflow_flow::{
+    Autoregressive, Bijection, Chain, Chart, Context, Coupling, Direction, Elementwise, FlowError,
+    Frame, Given, Initializer, Layer, Placed, Points, Prior, ProductPrior, Rounds, Samples, Space,
+    Stiff, Turning, host,
+};
+use boltzflow_molecule::{self as molecule, Conformers, ZMatrix};
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use nalgebra::{DMatrix, SymmetricEigen};
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{ArchitectureError, Drawn, batch};
+use crate::config::{InternalConfig, Scheme, Stiffness};
+use crate::system::{Reference, System};
+
+/// Configurations that are turned into internal coordinates at a time.
+const CHUNK: usize = 256;
+/// The seed of the fixed halves of couplings: which they are belongs to the flow, not to a training of it.
+const HALVES: u64 = 0x6861_6c76_6573;
+/// The least variance of a principal component of coordinates of unit variance: what is smaller is taken for a lack of data.
+const LEAST_VARIANCE: f64 = 1e-4;
+/// The least spread of a coordinate, in Å or radians.
+const LEAST_SPREAD: f64 = 1e-4;
+/// Where a gap between dihedrals is no wider than this, in radians, the circle is cut where they are fewest.
+const GAP: f64 = 0.3;
+/// Parts of the circle in which dihedrals are counted to find where they are fewest.
+const SECTORS: usize = 72;
+/// The least distance of a bound from the middle of the data, in standard deviations.
+const LEAST_BOUND: f64 = 3.0;
+
+/// What a flow of internal coordinates is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Internal {
+    /// Its maps.
+    pub model: InternalConfig,
+    /// Which distances, angles and dihedrals place each atom.
+    pub frame: Frame,
+    /// What these are like in the data.
+    pub chart: Chart,
+}
+
+impl Internal {
+    pub(super) fn new(
+        model: InternalConfig,
+        system: &System,
+        data: &Conformers,
+    ) -> Result<Self, ArchitectureError> {
+        let Some(Reference { molecule, .. }) = &system.molecule else {
+            return Err(ArchitectureError::Toy {
+                name: system.name.clone(),
+            });
+        };
+        let zmatrix = ZMatrix::new(molecule, system.start.get(0))?;
+        let places = zmatrix.places().iter().map(placed).collect();
+        let frame = Frame::new(places)?;
+        let (internal, _) = internal_coordinates(&frame, data)?;
+        let chart = learn(&model, &frame, &internal)?;
+        Ok(Self {
+            model,
+            frame,
+            chart,
+        })
+    }
+
+    pub(super) fn flaw(&self, points: usize, dims: usize) -> Option<&'static str> {
+        let coordinates: usize = self.frame.counts().iter().sum();
+        let (bounded, rounds) = shape(self.model.map);
+        if self.frame.points() != points || dims != 3 {
+            Some("its internal coordinates are not those of its atoms")
+        } else if self.chart.rounds != rounds || self.chart.bounds.is_empty() == bounded {
+            Some("its coordinates are not on what its maps act on")
+        } else {
+            self.chart.flaw(coordinates)
+        }
+    }
+}
+
+/// Whether a map acts between bounds, and what torsions are to it.
+fn shape(map: Elementwise) -> (bool, Rounds) {
+    match map {
+        Elementwise::Additive => (false, Rounds::Circles),
+        Elementwise::Affine => (false, Rounds::Lines),
+        Elementwise::Spline { .. } => (true, Rounds::Circles),
+    }
+}
+
+fn placed(place: &molecule::Place) -> Placed {
+    Placed {
+        point: place.atom,
+        references: place.references.clone(),
+        direction: match place.direction {
+            molecule::Direction::Polar => Direction::Polar,
+            molecule::Direction::Straight => Direction::Straight,
+        },
+    }
+}
+
+/// Internal coordinates, configuration by configuration, and their `−log_det`.
+fn internal_coordinates(
+    frame: &Frame,
+    data: &Conformers,
+) -> Result<(Vec<f64>, Vec<f64>), FlowError> {
+    let chunks = data.positions().par_chunks(CHUNK * data.size());
+    let parts = chunks.map(|positions| {
+        let x = double(positions, [data.points(), data.dims()]);
+        let (internal, log_det) = frame.inverse(&x)?;
+        Ok((host(internal), host(log_det)))
+    });
+    let parts = parts.collect::<Result<Vec<_>, FlowError>>()?;
+    let (mut internal, mut log_det) = (Vec::new(), Vec::new());
+    for (coordinates, change) in parts {
+        internal.extend(coordinates);
+        log_det.extend(change);
+    }
+    Ok((internal, log_det))
+}
+
+/// Host numbers in double precision, on the CPU: geometry is not left to single precision, nor to a GPU.
+fn double(values: &[f64], [points, dims]: [usize; 2]) -> Points {
+    let shape = [values.len() / (points * dims), points, dims];
+    let data = TensorData::new(values.to_vec(), shape);
+    Tensor::from_data(data, (&Device::flex(), DType::F64))
+}
+
+/// Finds what internal coordinates are like.
+fn learn(model: &InternalConfig, frame: &Frame, internal: &[f64]) -> Result<Chart, FlowError> {
+    let [distances, angles, dihedrals] = frame.counts();
+    let count = distances + angles + dihedrals;
+    let column =
+        |k: usize| -> Vec<f64> { internal.iter().skip(k).step_by(count).copied().collect() };
+    if let Some(index) = internal.iter().position(|value| !value.is_finite()) {
+        return Err(FlowError::Unsupported {
+            what: format!(
+                "configuration {} of the data has no internal coordinates: atoms lie on one another or on a line",
+                index / count
+            ),
+        });
+    }
+    let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
+    for k in 0..count {
+        let values = column(k);
+        let place = (k >= distances + angles).then(|| &frame.places()[k - distances - angles + 3]);
+        let turns = place.is_some_and(|place| place.direction == Direction::Polar);
+        if !turns {
+            stiff.push(Stiff {
+                coordinate: k,
+                center: values.iter().sum::<f64>() / values.len() as f64,
+                is_angle_of_turn: false,
+            });
+            continue;
+        }
+        let arc = Arc::around(&values);
+        if arc.length < PI {
+            stiff.push(Stiff {
+                coordinate: k,
+                center: arc.mean(&values),
+                is_angle_of_turn: true,
+            });
+        } else {
+            torsions.push(Turning {
+                coordinate: k,
+                cut: arc.cut(&values),
+            });
+        }
+    }
+    let offsets = offsets(&stiff, internal, count);
+    let (spread, whiten) = spread(model.stiff, &offsets, stiff.len());
+    let (bounded, rounds) = shape(model.map);
+    let bounds = if bounded {
+        bounds(&whiten, &offsets, stiff.len(), model.margin)
+    } else {
+        Vec::new()
+    };
+    let log_det = DMatrix::from_row_slice(stiff.len(), stiff.len(), &spread)
+        .singular_values()
+        .iter()
+        .map(|value| value.ln())
+        .sum();
+    Ok(Chart {
+        stiff,
+        spread,
+        whiten,
+        log_det,
+        bounds,
+        torsions,
+        rounds,
+    })
+}
+
+/// The shortest arc of the circle that holds some angles.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Arc {
+    start: f64,
+    length: f64,
+}
+
+impl Arc {
+    fn around(angles: &[f64]) -> Self {
+        let mut sorted: Vec<f64> = angles.iter().map(|angle| angle.rem_euclid(TAU)).collect();
+        sorted.sort_by(f64::total_cmp);
+        // The widest gap between an angle and the next one round the circle; what follows it is the start.
+        let after = (0..sorted.len()).map(|k| {
+            let next = sorted.get(k + 1).copied();
+            let next = next.unwrap_or(sorted[0] + TAU);
+            (next - sorted[k], next)
+        });
+        let (gap, start) = after
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap_or((TAU, 0.0));
+        Self {
+            start: start.rem_euclid(TAU),
+            length: TAU - gap,
+        }
+    }
+
+    /// The mean of the angles along the arc.
+    fn mean(self, angles: &[f64]) -> f64 {
+        let along = angles
+            .iter()
+            .map(|angle| (angle - self.start).rem_euclid(TAU));
+        let mean = self.start + along.sum::<f64>() / angles.len() as f64;
+        (mean + PI).rem_euclid(TAU) - PI
+    }
+
+    /// The middle of the gap, or where fewest angles are if there is hardly one.
+    fn cut(self, angles: &[f64]) -> f64 {
+        let gap = TAU - self.length;
+        if gap > GAP {
+            return self.start - 0.5 * gap;
+        }
+        let mut counts = [0_usize; SECTORS];
+        for angle in angles {
+            let sector = angle.rem_euclid(TAU) / TAU * SECTORS as f64;
+            counts[(sector as usize).min(SECTORS - 1)] += 1;
+        }
+        let around = |k: usize| -> usize {
+            (0..5)
+                .map(|j| counts[(k + SECTORS + j - 2) % SECTORS])
+                .sum()
+        };
+        let fewest = (0..SECTORS).min_by_key(|&k| around(k)).unwrap_or(0);
+        (fewest as f64 + 0.5) / SECTORS as f64 * TAU
+    }
+}
+
+/// The stiff coordinates less their centres, the shorter way round, configuration by configuration.
+fn offsets(stiff: &[Stiff], internal: &[f64], count: usize) -> Vec<f64> {
+    let of = |x: &[f64], stiff: &Stiff| {
+        let off = x[stiff.coordinate] - stiff.center;
+        if stiff.is_angle_of_turn {
+            (off + PI).rem_euclid(TAU) - PI
+        } else {
+            off
+        }
+    };
+    internal
+        .chunks(count)
+        .flat_map(|x| stiff.iter().map(move |stiff| of(x, stiff)))
+        .collect()
+}
+
+/// `M` and `M⁻¹`, row by row: offsets are `M z` with uncorrelated `z` of unit variance where they are whitened, else `z` of unit variance.
+fn spread(stiffness: Stiffness, offsets: &[f64], m: usize) -> (Vec<f64>, Vec<f64>) {
+    let rows = offsets.chunks(m.max(1));
+    let n = rows.len() as f64;
+    let mut covariance = DMatrix::<f64>::zeros(m, m);
+    for x in rows {
+        for i in 0..m {
+            for j in 0..=i {
+                covariance[(i, j)] += x[i] * x[j] / n;
+            }
+        }
+    }
+    let scale: Vec<f64> = (0..m)
+        .map(|i| covariance[(i, i)].sqrt().max(LEAST_SPREAD))
+        .collect();
+    let correlation = match stiffness {
+        Stiffness::Scaled => DMatrix::identity(m, m),
+        Stiffness::Whitened => DMatrix::from_fn(m, m, |i, j| {
+            let (i, j) = (i.max(j), i.min(j));
+            covariance[(i, j)] / (scale[i] * scale[j])
+        }),
+    };
+    let eigen = SymmetricEigen::new(correlation);
+    let root = |k: usize| eigen.eigenvalues[k].max(LEAST_VARIANCE).sqrt();
+    let entry = |i: usize, k: usize| eigen.eigenvectors[(i, k)];
+    let mut forward = Vec::with_capacity(m * m);
+    let mut backward = Vec::with_capacity(m * m);
+    for i in 0..m {
+        for k in 0..m {
+            forward.push(scale[i] * entry(i, k) * root(k));
+            backward.push(entry(k, i) / (root(i) * scale[k]));
+        }
+    }
+    (forward, backward)
+}
+
+/// Bounds of each standard coordinate.
+fn bounds(whiten: &[f64], offsets: &[f64], m: usize, margin: f64) -> Vec<[f64; 2]> {
+    let mut ends = vec![[-LEAST_BOUND, LEAST_BOUND]; m];
+    for x in offsets.chunks(m.max(1)) {
+        for (row, [low, high]) in whiten.chunks(m.max(1)).zip(&mut ends) {
+            let z: f64 = row.iter().zip(x).map(|(w, x)| w * x).sum();
+            *low = low.min(z);
+            *high = high.max(z);
+        }
+    }
+    let wider = |[low, high]: [f64; 2]| {
+        let more = margin * (high - low);
+        [low - more, high + more]
+    };
+    ends.into_iter().map(wider).collect()
+}
+
+/// Normal numbers and even turns, carried through maps of single coordinates, spread as the data are, and put together to positions.
+#[derive(Clone, Debug)]
+pub struct InternalFlow {
+    frame: Frame,
+    chart: Chart,
+    prior: ProductPrior,
+    chain: Chain<Layer>,
+    context: Context,
+    device: Device,
+    /// Evaluations of the networks that a sample takes.
+    passes: usize,
+}
+
+/// Configurations where the maps of a flow end, for training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Located {
+    /// Numbers of each.
+    pub size: usize,
+    /// The points, one after another.
+    pub points: Vec<f64>,
+    /// What is added to the log-density of a point to have that of its configuration; `−∞` where the flow makes no such configuration.
+    pub log_det: Vec<f64>,
+}
+
+impl Located {
+    /// Some of them.
+    pub fn select(&self, which: &[usize]) -> Self {
+        let rows = which.iter();
+        Self {
+            size: self.size,
+            points: rows
+                .clone()
+                .flat_map(|k| &self.points[k * self.size..(k + 1) * self.size])
+                .copied()
+                .collect(),
+            log_det: rows.map(|&k| self.log_det[k]).collect(),
+        }
+    }
+}
+
+impl InternalFlow {
+    pub(super) fn new(parts: &Internal, seed: u64, device: &Device) -> Result<Self, FlowError> {
+        let space = parts.chart.space();
+        let mut random = stream(seed, Purpose::Parameters, 0);
+        let mut make = Initializer {
+            random: &mut random,
+            device,
+            dtype: DType::F32,
+        };
+        let samples = Samples {
+            seed: 0,
+            numbers: Vec::new(),
+        };
+        let passes = match parts.model.scheme {
+            Scheme::Coupling | Scheme::Iaf => 1,
+            Scheme::Maf => space.points(),
+        };
+        Ok(Self {
+            frame: parts.frame.clone(),
+            chart: parts.chart.clone(),
+            prior: parts.chart.prior(),
+            chain: Chain::new(layers(&parts.model, space, &mut make)?)?,
+            context: Context::alike(space.points(), samples, device, DType::F32),
+            device: device.clone(),
+            passes,
+        })
+    }
+
+    pub(super) fn chain(&self) -> &Chain<Layer> {
+        &self.chain
+    }
+
+    pub(super) fn with_parameters(mut self, parameters: &[f32]) -> Self {
+        self.chain = unflatten(self.chain, parameters);
+        self
+    }
+
+    /// How many internal coordinates there are.
+    pub fn coordinates(&self) -> usize {
+        self.chart.len()
+    }
+
+    /// Two for every weight, in each pass that the networks take.
+    pub(super) fn operations_per_sample(&self) -> f64 {
+        let parameters = boltzflow_flow::parameters::flatten(&self.chain).len();
+        (2 * parameters * self.passes) as f64
+    }
+
+    /// A copy of the maps whose parameters carry gradients, with leaves of its own.
+    pub fn trainable(&self) -> Chain<Layer> {
+        self.chain.clone().train()
+    }
+
+    /// The maps.
+    pub fn maps(&self) -> &Chain<Layer> {
+        &self.chain
+    }
+
+    /// `Σ −log q` of points where the maps end, under maps that may be those of [`InternalFlow::trainable`].
+    pub fn negative_log_likelihood(
+        &self,
+        maps: &Chain<Layer>,
+        points: &[f64],
+    ) -> Result<Tensor<1>, FlowError> {
+        let y = batch(points, [self.coordinates(), 1], &self.device);
+        let (z, log_det) = maps.inverse(y, &self.context)?;
+        Ok((self.prior.log_density_tensor(z) + log_det).sum().neg())
+    }
+
+    /// Where the maps have to end for these configurations to come out.
+    pub fn locate(&self, data: &Conformers) -> Result<Located, FlowError> {
+        let size = self.coordinates();
+        let (internal, frame_log_det) = internal_coordinates(&self.frame, data)?;
+        let (y, log_det) = self.chart.inverse(&double(&internal, [size, 1]))?;
+        let log_det = host(log_det).into_iter().zip(frame_log_det);
+        Ok(Located {
+            size,
+            points: host(y),
+            log_det: log_det.map(|(chart, frame)| chart + frame).collect(),
+        })
+    }
+
+    pub(super) fn sample(&self, samples: &Samples) -> Result<Drawn, FlowError> {
+        let size = self.coordinates();
+        let latents = self.prior.sample(samples);
+        let z = batch(&latents, [size, 1], &self.device);
+        let (y, maps) = self.chain.forward(z, &self.context)?;
+        let (internal, chart) = self.chart.forward(&double(&host(y), [size, 1]))?;
+        let (positions, frame) = self.frame.forward(&internal)?;
+        let log_det = host(maps).into_iter().zip(host(chart + frame));
+        Ok(Drawn {
+            positions: host(positions),
+            log_prior: self.prior.log_density(&latents),
+            latents,
+            log_det: log_det.map(|(maps, rest)| maps + rest).collect(),
+        })
+    }
+
+    pub(super) fn density(&self, positions: &[f64]) -> Result<Drawn, FlowError> {
+        let points = self.frame.points();
+        let data = Conformers::new(points, 3, positions.to_vec());
+        let located = self.locate(&data)?;
+        let y = batch(&located.points, [located.size, 1], &self.device);
+        let (z, maps) = self.chain.inverse(y, &self.context)?;
+        let latents = host(z);
+        let log_det = host(maps).into_iter().zip(&located.log_det);
+        Ok(Drawn {
+            positions: positions.to_vec(),
+            log_prior: self.prior.log_density(&latents),
+            latents,
+            log_det: log_det.map(|(maps, rest)| -(maps + rest)).collect(),
+        })
+    }
+}
+
+/// The maps, the one nearest to the latents first.
+fn layers(
+    model: &InternalConfig,
+    space: Space,
+    make: &mut Initializer,
+) -> Result<Vec<Layer>, FlowError> {
+    let all: Vec<usize> = (0..space.points()).collect();
+    let (map, size) = (model.map, model.network);
+    let given = match model.scheme {
+        Scheme::Coupling => return couplings(model, space, make),
+        Scheme::Maf => Given::Data,
+        Scheme::Iaf => Given::Latent,
+    };
+    let layers = (0..model.layers).map(|layer| {
+        // Torsions, which are last, come first where the map is nearest to the data, and every other order is reversed.
+        let order = if (model.layers - layer) % 2 == 1 {
+            all.iter().rev().copied().collect()
+        } else {
+            all.clone()
+        };
+        let map = Autoregressive::new(space, order, map, given, 0, size, make)?;
+        Ok(Layer::Autoregressive(map))
+    });
+    layers.collect()
+}
+
+/// Couplings of a half and of the other half, then of others; and, where the map is of more than a shift and a scale, one without a
+/// network's input nearest to the data, which has their single distributions to learn.
+fn couplings(
+    model: &InternalConfig,
+    space: Space,
+    make: &mut Initializer,
+) -> Result<Vec<Layer>, FlowError> {
+    let all: Vec<usize> = (0..space.points()).collect();
+    let mut layers = Vec::new();
+    for layer in 0..model.layers {
+        let mut order = all.clone();
+        order.shuffle(&mut stream(HALVES, Purpose::Parameters, layer as u64 / 2));
+        let (left, right) = order.split_at(order.len().div_ceil(2));
+        let active = if layer % 2 == 0 || right.is_empty() {
+            left
+        } else {
+            right
+        };
+        layers.push(Layer::Coupling(Coupling::new(
+            space,
+            active.to_vec(),
+            model.map,
+            0,
+            model.network,
+            make,
+        )?));
+    }
+    if matches!(model.map, Elementwise::Spline { .. }) {
+        let size = boltzflow_flow::Size {
+            width: 1,
+            layers: 0,
+        };
+        let single = Coupling::new(space, all, model.map, 0, size, make)?;
+        layers.push(Layer::Coupling(single));
+    }
+    Ok(layers)
+}

@@ -1,0 +1,240 @@
+use boltzflow_energy::Variant;
+use boltzflow_molecule::{Molecule, embed, geometry};
+
+use super::*;
+use crate::config::{Config, ModelConfig, Objective, TrainingConfig};
+use crate::model::{Architecture, Mirror, Model};
+use crate::testing::normal;
+
+/// A molecule, and embedded conformers of it that vibrate a little.
+fn vibrating(smiles: &str, count: usize) -> (System, Conformers) {
+    let molecule = Molecule::from_smiles(smiles).unwrap();
+    let mut conformers = embed(&molecule, 1, count).unwrap();
+    let start = conformers.select(&[0]);
+    let noise = normal(conformers.positions().len(), 5);
+    let positions = conformers.positions_mut().iter_mut();
+    positions
+        .zip(noise)
+        .for_each(|(x, noise)| *x += 0.02 * noise);
+    let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
+    (system, conformers)
+}
+
+fn experiment(map: Elementwise, scheme: Scheme, stiff: Stiffness) -> Config {
+    Config {
+        model: ModelConfig::Internal(InternalConfig {
+            map,
+            scheme,
+            layers: 2,
+            network: boltzflow_flow::Size {
+                width: 8,
+                layers: 1,
+            },
+            stiff,
+            margin: 0.3,
+        }),
+        training: TrainingConfig {
+            objective: Objective::Likelihood,
+            seed: 1,
+            steps: 10,
+            batch: 16,
+            learning_rate: 1e-3,
+            warm_up: 1,
+            weight_decay: 0.0,
+            clip: 10.0,
+            average: 0.9,
+            validation: 0.0,
+            validate_every: 10,
+            patience: 0,
+            checkpoint_every: 10,
+        },
+    }
+}
+
+/// A flow that is not the identity.
+fn model(config: &Config, system: &System, data: &Conformers) -> Model {
+    let architecture = Architecture::new(config, system, data).unwrap();
+    assert_eq!(architecture.flaw(), None);
+    let model = Model::new(architecture, 1, &Device::flex()).unwrap();
+    let parameters = model.parameters();
+    let moved: Vec<f32> = parameters
+        .iter()
+        .zip(normal(parameters.len(), 3))
+        .map(|(value, noise)| value + 0.03 * noise as f32)
+        .collect();
+    model.with_parameters(&moved)
+}
+
+const SPLINE: Elementwise = Elementwise::Spline { bins: 4 };
+
+#[test]
+fn samples_have_the_log_density_that_they_were_drawn_with() {
+    let (system, data) = vibrating("CC(O)CC", 60);
+    for (map, scheme) in [
+        (SPLINE, Scheme::Coupling),
+        (SPLINE, Scheme::Maf),
+        (SPLINE, Scheme::Iaf),
+        (Elementwise::Affine, Scheme::Coupling),
+        (Elementwise::Affine, Scheme::Maf),
+        (Elementwise::Additive, Scheme::Coupling),
+    ] {
+        let config = experiment(map, scheme, Stiffness::Whitened);
+        let model = model(&config, &system, &data);
+        let samples = Samples::consecutive(7, 0..20);
+        let drawn = model.sample(&samples).unwrap();
+        let found = model.density(&drawn.positions, &samples).unwrap();
+        // A flow that has learnt nothing may turn a stiff dihedral too far: such a sample has no density.
+        let (log_q, again) = (drawn.log_q(), found.log_q());
+        let pairs = log_q.iter().zip(&again).filter(|(a, _)| a.is_finite());
+        assert!(pairs.clone().count() > 15, "{map:?} {scheme:?}: {log_q:?}");
+        for (a, b) in pairs {
+            assert!((a - b).abs() < 2e-2, "{map:?} {scheme:?}: {a} and {b}");
+        }
+        let size = model.points() * 3;
+        for x in drawn.positions.chunks(size) {
+            for axis in 0..3 {
+                let mean: f64 = x.iter().skip(axis).step_by(3).sum();
+                assert!(mean.abs() < 1e-9);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sample_does_not_depend_on_what_is_drawn_with_it() {
+    let (system, data) = vibrating("CCO", 40);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
+    let model = model(&config, &system, &data);
+    let all = model.sample(&Samples::consecutive(7, 0..20)).unwrap();
+    let some = model.sample(&Samples::consecutive(7, 12..14)).unwrap();
+    let size = model.points() * 3;
+    let off = some
+        .positions
+        .iter()
+        .zip(&all.positions[12 * size..])
+        .map(|(a, b)| (a - b).abs());
+    assert!(off.fold(0.0, f64::max) < 1e-5);
+}
+
+#[test]
+fn the_density_is_that_of_positions_in_any_frame() {
+    let (system, data) = vibrating("CCO", 40);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
+    let model = model(&config, &system, &data);
+    let samples = Samples::consecutive(7, 0..5);
+    let drawn = model.sample(&samples).unwrap();
+    let mut turned = drawn.positions.clone();
+    // A quarter turn about z.
+    for atom in turned.chunks_mut(3) {
+        (atom[0], atom[1]) = (-atom[1], atom[0]);
+    }
+    let found = model.density(&turned, &samples).unwrap().log_q();
+    for (a, b) in drawn.log_q().iter().zip(found) {
+        assert!((a - b).abs() < 2e-2);
+    }
+}
+
+#[test]
+fn what_the_data_have_not_got_has_no_density_and_is_counted() {
+    let (system, data) = vibrating("CCO", 40);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
+    let model = model(&config, &system, &data);
+    let mut broken = data.select(&[0, 1, 2]);
+    // A bond as long as the molecule.
+    broken.get_mut(1)[0] += 5.0;
+    broken.center();
+    let samples = Samples::consecutive(1, 0..3);
+    let log_q = model.density(broken.positions(), &samples).unwrap().log_q();
+    assert!(log_q[0].is_finite() && log_q[2].is_finite());
+    assert_eq!(log_q[1], f64::NEG_INFINITY);
+}
+
+#[test]
+fn handedness_is_kept_by_construction() {
+    let (system, data) = vibrating("C[C@H](O)CC", 60);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
+    let model = model(&config, &system, &data);
+    assert_eq!(model.architecture().mirror(), Mirror::One);
+    let samples = Samples::consecutive(2, 0..50);
+    let drawn = model.sample(&samples).unwrap();
+    let size = model.points() * 3;
+    let right = drawn.positions.chunks(size);
+    assert!(right.clone().all(|x| system.has_right_stereo(x)));
+    // Mirror images are outside, and are not folded in.
+    let mut mirrored = drawn.positions.clone();
+    mirrored.chunks_mut(size).for_each(geometry::mirror);
+    let log_q = model.density(&mirrored, &samples).unwrap().log_q();
+    assert!(log_q.iter().all(|log_q| *log_q == f64::NEG_INFINITY));
+    let ensemble = system.reweight(&drawn, Mirror::One).unwrap();
+    assert_eq!(ensemble.reflected, 0);
+    for (a, b) in ensemble.log_q.iter().zip(drawn.log_q()) {
+        assert!(*a == b || b.is_nan());
+    }
+}
+
+#[test]
+fn whitened_data_are_uncorrelated_and_of_unit_variance() {
+    let (system, data) = vibrating("CCO", 400);
+    let config = experiment(Elementwise::Affine, Scheme::Coupling, Stiffness::Whitened);
+    let architecture = Architecture::new(&config, &system, &data).unwrap();
+    let model = Model::new(architecture, 1, &Device::flex()).unwrap();
+    let crate::model::Flow::Internal(flow) = model.flow() else {
+        panic!("a flow of internal coordinates was made")
+    };
+    let located = flow.locate(&data).unwrap();
+    let (n, stiff) = (data.len() as f64, flow.chart.stiff.len());
+    assert!(stiff > 10 && stiff < located.size);
+    for i in 0..stiff {
+        for j in 0..=i {
+            let rows = located.points.chunks(located.size);
+            let product: f64 = rows.map(|z| z[i] * z[j]).sum::<f64>() / n;
+            let expected = f64::from(u8::from(i == j));
+            assert!((product - expected).abs() < 1e-6, "{i} {j}: {product}");
+        }
+    }
+}
+
+#[test]
+fn an_arc_is_the_shortest_that_holds_all_angles() {
+    let arc = Arc::around(&[3.0, -3.0, 2.5]);
+    assert!((arc.start - 2.5).abs() < 1e-12);
+    assert!((arc.length - (TAU - 5.5)).abs() < 1e-12);
+    let mean = arc.mean(&[3.0, -3.0, 2.5]);
+    assert!(
+        (mean - (2.5 + 3.0 + TAU - 3.0) / 3.0).abs() < 1e-12,
+        "{mean}"
+    );
+    // The cut is in the middle of the gap, or where angles are fewest.
+    let cut = arc.cut(&[3.0, -3.0, 2.5]).rem_euclid(TAU);
+    assert!((cut - (TAU - 3.0 + 5.5 / 2.0).rem_euclid(TAU)).abs() < 1e-12);
+    let mut all: Vec<f64> = (0..720).map(|k| f64::from(k) / 720.0 * TAU).collect();
+    all.retain(|angle| !(1.0..1.2).contains(angle));
+    let cut = Arc::around(&all).cut(&all);
+    assert!((1.0..1.2).contains(&cut), "{cut}");
+}
+
+#[test]
+fn a_toy_has_no_internal_coordinates() {
+    let system = System::toy("dw4".parse().unwrap(), 1.0).unwrap();
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
+    let found = Architecture::new(&config, &system, &system.start.clone()).unwrap_err();
+    assert!(found.to_string().contains("use model.cartesian"), "{found}");
+}
+
+#[test]
+fn likelihood_rises_in_training() {
+    let (system, data) = vibrating("CCO", 300);
+    let mut config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
+    config.training.steps = 40;
+    config.training.learning_rate = 5e-3;
+    config.check().unwrap();
+    let architecture = Architecture::new(&config, &system, &data).unwrap();
+    let model = Model::new(architecture, 1, &Device::flex()).unwrap();
+    let symmetry = system.symmetry(config.model.alike());
+    let reflections = system.reflections();
+    let mut training =
+        crate::Training::new(model, &config.training, &data, symmetry, reflections).unwrap();
+    let losses: Vec<f64> = (0..40).map(|_| training.advance().loss).collect();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(mean(&losses[30..]) < mean(&losses[..5]) - 0.5, "{losses:?}");
+}

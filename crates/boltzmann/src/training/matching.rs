@@ -1,0 +1,247 @@
+//! Conditional flow matching.
+//!
+//! Latents `x₀` and data `x₁` are joined by straight lines, `x_t = (1 − α) x₀ + α x₁` with the schedule `α(t)`, and the field learns
+//! their direction: `min E |S⁻¹ (v(t, x_t)/α' − (x₁ − x₀))|²` (Lipman et al. 2023; Tong et al. 2024). `S` gives noise the covariance of the
+//! data; any such metric has the same minimum, and with this one every degree of freedom of the noise counts alike. In plain coordinates the
+//! narrow ones (a carbon among its hydrogens) hardly count, but the density needs them as well as any other.
+
+use boltzflow_flow::parameters::gradients;
+use boltzflow_flow::{Dual, Samples, VectorField, host};
+use boltzflow_molecule::{Conformers, Reflections};
+use burn::tensor::{DType, Tensor, TensorData};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::{Losses, Split, chosen};
+use crate::config::Pairing;
+use crate::model::{CartesianFlow, Model};
+use crate::pairing::{Copies, Symmetry};
+
+/// Pairs that one thread differentiates at a time.
+const PIECE: usize = 16;
+
+/// What pairs are drawn from.
+pub struct Matching {
+    /// In latent units.
+    data: Split<Conformers>,
+    pairing: Pairing,
+    symmetry: Symmetry,
+    reflections: Reflections,
+}
+
+impl Matching {
+    /// `data` in the model's data units, any centroid; one unit of a latent is `scale` of them.
+    pub fn new(
+        data: &Conformers,
+        scale: f64,
+        held_out: usize,
+        pairing: Pairing,
+        (symmetry, reflections): (Symmetry, Reflections),
+    ) -> Self {
+        let mut data = data.clone();
+        data.center();
+        data.positions_mut().iter_mut().for_each(|x| *x /= scale);
+        Self {
+            data: Split::new(data.len(), held_out, |rows| data.select(rows)),
+            pairing,
+            symmetry,
+            reflections,
+        }
+    }
+
+    /// Configurations for training and held out.
+    pub fn counts(&self) -> [usize; 2] {
+        [self.data.train.len(), self.data.held_out.len()]
+    }
+
+    /// The loss of new pairs, with its gradient.
+    pub fn losses(
+        &self,
+        (model, flow): (&Model, &CartesianFlow),
+        count: usize,
+        random: &mut ChaCha8Rng,
+    ) -> Losses {
+        let size = model.points() * model.dims();
+        let batch = self.pairs(flow, &self.data.train, count, random);
+        let pieces = batch.pieces(size).into_par_iter().map(|piece| {
+            let field = flow.trainable_field();
+            let loss = piece.error(&field, (model, flow));
+            let gradients = gradients(&field, &loss.backward());
+            (host(loss)[0], gradients)
+        });
+        Losses {
+            pieces: pieces.collect(),
+            count: (count * size) as f64,
+        }
+    }
+
+    /// The loss of held-out pairs: the sum, and of how many coordinates.
+    pub fn held_out(
+        &self,
+        (model, flow): (&Model, &CartesianFlow),
+        count: usize,
+        random: &mut ChaCha8Rng,
+    ) -> (f64, f64) {
+        let size = model.points() * model.dims();
+        let batch = self.pairs(flow, &self.data.held_out, count, random);
+        let errors: Vec<f64> = batch
+            .pieces(size)
+            .into_par_iter()
+            .map(|piece| host(piece.error(&flow.continuous().field, (model, flow)))[0])
+            .collect();
+        (errors.iter().sum::<f64>(), (count * size) as f64)
+    }
+
+    /// Draws pairs of noise and data, and times stratified over (0, 1).
+    fn pairs(
+        &self,
+        flow: &CartesianFlow,
+        data: &Conformers,
+        count: usize,
+        random: &mut ChaCha8Rng,
+    ) -> Batch {
+        let chosen = chosen(data.len(), count, random);
+        let noise_seed: u64 = random.random();
+        let offset: f64 = random.random();
+        let noise = flow
+            .noise(&Samples::consecutive(noise_seed, 0..count as u64))
+            .expect("noise has the model's shape");
+        let data = data.select(&chosen);
+        let copies = Copies {
+            points: data.points(),
+            dims: data.dims(),
+            symmetry: &self.symmetry,
+            reflections: self.reflections,
+        };
+        let data = match self.pairing {
+            Pairing::Independent => data.into_positions(),
+            Pairing::Aligned => copies.aligned(&noise, data.positions()),
+            Pairing::OptimalTransport => copies.transported(&noise, data.positions()),
+        };
+        let times = times(count, offset);
+        Batch { noise, data, times }
+    }
+}
+
+/// The times `(k + offset)/count`, dealt so that every piece of a batch sees all of (0, 1) as evenly as the batch does.
+fn times(count: usize, offset: f64) -> Vec<f64> {
+    let pieces = count.div_ceil(PIECE);
+    // Where a pair would stand in its piece alone, pieces shifted against one another. The last piece may be short.
+    let place = |index: &usize| {
+        let (piece, row) = (index / PIECE, index % PIECE);
+        let length = PIECE.min(count - piece * PIECE);
+        (row as f64 + (piece as f64 + 0.5) / pieces as f64) / length as f64
+    };
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by(|a, b| place(a).total_cmp(&place(b)));
+    let mut times = vec![0.0; count];
+    for (rank, index) in order.into_iter().enumerate() {
+        times[index] = ((rank as f64 + offset) / count as f64).min(1.0);
+    }
+    times
+}
+
+/// Pairs of noise and data, with a time each.
+struct Batch {
+    noise: Vec<f64>,
+    data: Vec<f64>,
+    times: Vec<f64>,
+}
+
+/// Some pairs of a batch.
+struct Piece<'a> {
+    noise: &'a [f64],
+    data: &'a [f64],
+    times: &'a [f64],
+}
+
+impl Batch {
+    fn pieces(&self, size: usize) -> Vec<Piece<'_>> {
+        let noise = self.noise.chunks(PIECE * size);
+        let data = self.data.chunks(PIECE * size);
+        let pairs = noise.zip(data).zip(self.times.chunks(PIECE));
+        pairs
+            .map(|((noise, data), times)| Piece { noise, data, times })
+            .collect()
+    }
+}
+
+impl Piece<'_> {
+    /// `Σ |S⁻¹ (v(t, x_t)/α'(t) − (x₁ − x₀))|²`.
+    fn error(&self, field: &dyn VectorField, (model, flow): (&Model, &CartesianFlow)) -> Tensor<1> {
+        let size = model.points() * model.dims();
+        let along = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
+            let pairs = self
+                .noise
+                .chunks(size)
+                .zip(self.data.chunks(size))
+                .zip(self.times);
+            pairs
+                .flat_map(|((a, b), &t)| a.iter().zip(b).map(move |(&a, &b)| f(a, b, t)))
+                .collect()
+        };
+        let schedule = flow.schedule();
+        let x = model.batch(&along(&|a, b, t| {
+            let fraction = schedule.fraction(t);
+            (1.0 - fraction) * a + fraction * b
+        }));
+        let target = model.batch(&along(&|a, b, _| b - a));
+        let times: Vec<f32> = self.times.iter().map(|t| *t as f32).collect();
+        let count = times.len();
+        let t = Tensor::from_data(TensorData::new(times, [count]), (&x.device(), DType::F32));
+        let velocity = field.velocity(t.clone(), Dual::constant(x), flow.context());
+        let speed = schedule.speeds(t).reshape([-1, 1, 1]);
+        let error = flow.in_noise_units(velocity.value / speed - target);
+        error
+            .expect("an error has the shape of the model")
+            .square()
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_cover_their_interval_evenly_at_any_batch_size() {
+        for count in (1..200).chain([511, 1000]) {
+            let mut found = times(count, 0.25);
+            found.sort_by(f64::total_cmp);
+            for (rank, t) in found.into_iter().enumerate() {
+                assert_eq!(t, (rank as f64 + 0.25) / count as f64);
+            }
+        }
+    }
+
+    #[test]
+    fn every_piece_sees_all_of_time() {
+        for count in (1..200).chain([511, 1000]) {
+            let found = times(count, 0.5);
+            // As even as pieces can be that take turns.
+            let slack = count.div_ceil(PIECE) as f64 / count as f64;
+            for piece in found.chunks(PIECE) {
+                let length = piece.len() as f64;
+                for (row, t) in piece.iter().enumerate() {
+                    let even = (row as f64 + 0.5) / length;
+                    assert!(
+                        (t - even).abs() < 0.5 / length + slack,
+                        "time {t} of {count} pairs stands where {even} should"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_pieces_have_the_times_that_they_had_in_earlier_versions() {
+        for count in [16, 32, 128, 256, 1024] {
+            let pieces = count / PIECE;
+            for (index, t) in times(count, 0.3).into_iter().enumerate() {
+                let rank = (index % PIECE) * pieces + index / PIECE;
+                assert_eq!(t, (rank as f64 + 0.3) / count as f64);
+            }
+        }
+    }
+}

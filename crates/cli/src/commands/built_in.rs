@@ -1,0 +1,90 @@
+//! What `generate` trains where no config is given: small enough for ten minutes on two cores.
+
+use boltzflow_boltzmann::{
+    Alike, CartesianConfig, Config, InternalConfig, ModelConfig, Objective, Pairing, Scheme,
+    Stiffness, TrainingConfig,
+};
+use boltzflow_flow::ode::Steps;
+use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Schedule, Size, Solver};
+
+use crate::arguments::Family;
+
+/// The experiment of a family.
+pub fn config(family: Family, seed: u64) -> Config {
+    let spline = Elementwise::Spline { bins: 8 };
+    let (map, scheme) = match family {
+        Family::Egnn => return egnn(seed),
+        Family::Spline => (spline, Scheme::Coupling),
+        Family::Realnvp => (Elementwise::Affine, Scheme::Coupling),
+        Family::Nice => (Elementwise::Additive, Scheme::Coupling),
+        Family::Maf => (spline, Scheme::Maf),
+        Family::Iaf => (spline, Scheme::Iaf),
+    };
+    let layers = match scheme {
+        Scheme::Coupling => 8,
+        Scheme::Maf | Scheme::Iaf => 3,
+    };
+    Config {
+        model: ModelConfig::Internal(InternalConfig {
+            map,
+            scheme,
+            layers,
+            network: Size {
+                width: 96,
+                layers: 2,
+            },
+            stiff: Stiffness::Whitened,
+            margin: 0.25,
+        }),
+        training: TrainingConfig {
+            objective: Objective::Likelihood,
+            seed,
+            steps: 4000,
+            batch: 256,
+            learning_rate: 1e-3,
+            warm_up: 100,
+            weight_decay: 1e-4,
+            clip: 100.0,
+            average: 0.999,
+            validation: 0.1,
+            validate_every: 500,
+            patience: 0,
+            checkpoint_every: 500,
+        },
+    }
+}
+
+fn egnn(seed: u64) -> Config {
+    Config {
+        model: ModelConfig::Cartesian(CartesianConfig {
+            width: 32,
+            layers: 5,
+            channels: 8,
+            edges: Edges::Initial,
+            schedule: Schedule { rate: 2.0 },
+            alike: Alike::Attached,
+            solver: Solver {
+                method: Method::Rk4,
+                steps: Steps::Fixed { count: 15 },
+                divergence: Divergence::Exact,
+            },
+        }),
+        training: TrainingConfig {
+            objective: Objective::FlowMatching {
+                pairing: Pairing::Aligned,
+            },
+            seed,
+            steps: 4500,
+            batch: 128,
+            learning_rate: 5e-3,
+            warm_up: 200,
+            weight_decay: 1e-4,
+            clip: 1.0,
+            average: 0.999,
+            validation: 0.1,
+            validate_every: 500,
+            patience: 0,
+            checkpoint_every: 500,
+        },
+    }
+}
