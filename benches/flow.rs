@@ -248,6 +248,11 @@ fn growth(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("MAF", count), |bench| {
             bench.iter(|| flow.inverse(&flow.map));
         });
+        if count == 32 {
+            group.bench_function("samples of a MAF of 32", |bench| {
+                bench.iter(|| flow.map.forward(flow.x.clone(), &flow.context));
+            });
+        }
     }
     group.finish();
 }
