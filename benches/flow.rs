@@ -1,4 +1,5 @@
-//! The EGNN as the program runs it: a batch in pieces of 16 samples, each on one thread of the pool.
+//! The EGNN as the program runs it: a batch in pieces of 16 samples, each on one thread of the pool; and the triangular families, a batch at
+//! once on one thread.
 
 mod settings;
 
@@ -7,12 +8,14 @@ use std::hint::black_box;
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Context, Divergence, Dual, Edges, Egnn, EgnnConfig, Initializer, MeanFreeGaussian, Noise,
-    Points, Prior, Probes, Samples, Schedule, VectorField, by_coordinates,
+    Autoregressive, Bijection, Context, Coupling, Divergence, Dual, Edges, Egnn, EgnnConfig,
+    Elementwise, FlowError, Given, Initializer, MeanFreeGaussian, Noise, Points, Prior, Probes,
+    Samples, Schedule, Size, Space, VectorField, by_coordinates,
 };
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rand::RngExt;
 use rayon::prelude::*;
 
 /// Batches and points, as in `benches/peers`.
@@ -139,5 +142,120 @@ fn egnn(criterion: &mut Criterion) {
     }
 }
 
-criterion_group! { name = benches; config = settings::short(); targets = egnn }
+/// Samples that a triangular family maps at once.
+const BATCH: usize = 256;
+const SPLINE: Elementwise = Elementwise::Spline { bins: 8 };
+const SIZE: Size = Size {
+    width: 128,
+    layers: 2,
+};
+
+/// A family in single precision, with numbers in 0…1 to map.
+struct Family<M> {
+    map: M,
+    x: Points,
+    context: Context,
+}
+
+impl<M: Bijection + Module> Family<M> {
+    fn new(
+        space: Space,
+        make: impl FnOnce(&mut Initializer) -> Result<M, FlowError>,
+    ) -> Result<Self, FlowError> {
+        let device = Device::flex();
+        let points = space.points();
+        let mut random = stream(2, Purpose::Parameters, 0);
+        let map = make(&mut Initializer {
+            random: &mut random,
+            device: &device,
+            dtype: DType::F32,
+        })?;
+        let numbers: Vec<f32> = random.random_iter().take(BATCH * points).collect();
+        let samples = Samples::consecutive(1, 0..BATCH as u64);
+        Ok(Self {
+            map,
+            x: Tensor::from_data(
+                TensorData::new(numbers, [BATCH, points, 1]),
+                (&device, DType::F32),
+            ),
+            context: Context::alike(points, samples, &device, DType::F32),
+        })
+    }
+
+    fn inverse(&self, map: &M) -> (Points, Tensor<1>) {
+        let found = map.inverse(self.x.clone(), &self.context);
+        found.expect("the space is the map's")
+    }
+
+    /// A likelihood's gradient in all parameters.
+    fn gradients(&self) -> Vec<f32> {
+        let map = self.map.clone().train();
+        let (x, log_det) = self.inverse(&map);
+        gradients(&map, &(x.square().sum() - log_det.sum()).backward())
+    }
+}
+
+fn spline_coupling(criterion: &mut Criterion) {
+    let space = Space::Product {
+        lines: 0,
+        intervals: 40,
+        circles: 20,
+    };
+    let active = (0..space.points()).step_by(2).collect();
+    let family = Family::new(space, |make| {
+        Coupling::new(space, active, SPLINE, 0, SIZE, make)
+    });
+    let family = family.expect("splines are for intervals and circles");
+    let mut group = criterion.benchmark_group("spline coupling, 256 of 60 coordinates");
+    group.bench_function("forward", |bench| {
+        bench.iter(|| {
+            let (x, context) = (family.x.clone(), &family.context);
+            family.map.forward(x, context)
+        });
+    });
+    group.bench_function("inverse", |bench| {
+        bench.iter(|| family.inverse(&family.map));
+    });
+    group.bench_function("inverse with gradients", |bench| {
+        bench.iter(|| family.gradients());
+    });
+    group.finish();
+}
+
+/// The log-density of data costs as much for each coordinate however many there are: the log-determinant is a sum.
+fn growth(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("log-density by the number of coordinates");
+    for count in [16, 32, 64, 128] {
+        let space = Space::Product {
+            lines: 0,
+            intervals: count,
+            circles: 0,
+        };
+        group.throughput(Throughput::Elements(count as u64));
+        let active = (0..count).step_by(2).collect();
+        let coupling = Family::new(space, |make| {
+            Coupling::new(space, active, SPLINE, 0, SIZE, make)
+        });
+        let coupling = coupling.expect("splines are for intervals");
+        group.bench_function(BenchmarkId::new("coupling", count), |bench| {
+            bench.iter(|| coupling.inverse(&coupling.map));
+        });
+        let order = (0..count).collect();
+        let flow = Family::new(space, |make| {
+            Autoregressive::new(space, order, SPLINE, Given::Data, 0, SIZE, make)
+        });
+        let flow = flow.expect("splines are for intervals");
+        group.bench_function(BenchmarkId::new("MAF", count), |bench| {
+            bench.iter(|| flow.inverse(&flow.map));
+        });
+        if count == 32 {
+            group.bench_function("samples of a MAF of 32", |bench| {
+                bench.iter(|| flow.map.forward(flow.x.clone(), &flow.context));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group! { name = benches; config = settings::short(); targets = egnn, spline_coupling, growth }
 criterion_main!(benches);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bijection::{Bijection, FlowError};
 use crate::conditioner::{Conditioner, Size};
 use crate::context::Context;
-use crate::divergence::tensor;
+use crate::coupling::some;
 use crate::elementwise::Elementwise;
 use crate::linear::Initializer;
 use crate::space::Space;
@@ -39,7 +39,7 @@ pub struct Autoregressive {
 }
 
 /// A map and the direction it is used in.
-type Map<'a> = &'a dyn Fn(Tensor<2>, &Tensor<3>) -> (Tensor<2>, Tensor<2>);
+type Map<'a> = &'a dyn Fn(Space, Tensor<2>, &Tensor<3>) -> (Tensor<2>, Tensor<2>);
 
 impl Autoregressive {
     /// A map of all coordinates in this order; `globals` features of the whole go to its network too.
@@ -84,7 +84,7 @@ impl Autoregressive {
         let [batch, count, _] = seen.dims();
         let seen = seen.reshape([batch, count]);
         let numbers = self.network.forward(&seen, context.global.as_ref());
-        let (y, log_slope) = map(seen, &numbers);
+        let (y, log_slope) = map(self.space, seen, &numbers);
         let log_det = log_slope.sum_dim(1).reshape([batch]);
         Ok((y.reshape([batch, count, 1]), log_det))
     }
@@ -101,14 +101,14 @@ impl Autoregressive {
         let x = x.reshape([batch, count]);
         let mut y = x.zeros_like();
         let mut log_det = y.clone().sum_dim(1);
+        let network = self.network.masked_once();
         for &coordinate in &self.order {
-            let numbers = self.network.forward(&y, context.global.as_ref());
-            let (all, log_slope) = map(x.clone(), &numbers);
-            let mut one = vec![0.0; count];
-            one[coordinate] = 1.0;
-            let one: Tensor<2> = tensor(one, [1, count], &y.device(), y.dtype());
-            y = y + all * one.clone();
-            log_det = log_det + (log_slope * one).sum_dim(1);
+            let numbers = network.one(coordinate, &y, context.global.as_ref());
+            let space = some(self.space, &[coordinate]);
+            let one = x.clone().narrow(1, coordinate, 1);
+            let (one, log_slope) = map(space, one, &numbers);
+            y = y.slice_assign([0..batch, coordinate..coordinate + 1], one);
+            log_det = log_det + log_slope;
         }
         Ok((y.reshape([batch, count, 1]), log_det.reshape([batch])))
     }
@@ -124,7 +124,7 @@ impl Bijection for Autoregressive {
     }
 
     fn forward(&self, x: Points, context: &Context) -> Result<(Points, PerSample), FlowError> {
-        let map: Map = &|x, numbers| self.map.forward(self.space, x, numbers);
+        let map: Map = &|space, x, numbers| self.map.forward(space, x, numbers);
         match self.given {
             Given::Data => self.in_turn(x, context, map),
             Given::Latent => self.at_once(x, context, map),
@@ -132,7 +132,7 @@ impl Bijection for Autoregressive {
     }
 
     fn inverse(&self, y: Points, context: &Context) -> Result<(Points, PerSample), FlowError> {
-        let map: Map = &|y, numbers| self.map.inverse(self.space, y, numbers);
+        let map: Map = &|space, y, numbers| self.map.inverse(space, y, numbers);
         match self.given {
             Given::Data => self.at_once(y, context, map),
             Given::Latent => self.in_turn(y, context, map),

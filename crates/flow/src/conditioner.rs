@@ -31,9 +31,8 @@ pub struct Size {
 #[derive(Module, Debug)]
 pub struct Conditioner {
     layers: Vec<Linear>,
-    /// One mask for each layer, row by row, or none.
-    #[module(skip)]
-    masks: Vec<Vec<f64>>,
+    /// One mask for each layer's weights, or none.
+    masks: Vec<Tensor<2>>,
     #[module(skip)]
     inputs: Space,
     #[module(skip)]
@@ -98,7 +97,13 @@ impl Conditioner {
         let mut masks = Vec::new();
         let mut mask = |from: &[usize], to: &[usize]| {
             let open = |a: usize| to.iter().map(move |&b| f64::from(u8::from(a <= b)));
-            masks.push(from.iter().copied().flat_map(open).collect());
+            let values = from.iter().copied().flat_map(open).collect();
+            masks.push(tensor(
+                values,
+                [from.len(), to.len()],
+                make.device,
+                make.dtype,
+            ));
         };
         for _ in 0..size.layers {
             let to: Vec<usize> = (0..size.width)
@@ -126,6 +131,24 @@ impl Conditioner {
     /// # Panics
     /// If the features of the whole are not as many as the network was made for.
     pub fn forward(&self, x: &Tensor<2>, global: Option<&Tensor<2>>) -> Tensor<3> {
+        self.masked_once().forward(x, global)
+    }
+
+    /// The network with its masks applied, to be asked several times.
+    pub(crate) fn masked_once(&self) -> Masked<'_> {
+        let weights = self.layers.iter().map(|layer| layer.weight.val());
+        let weights = weights.enumerate().map(|(k, weight)| {
+            let mask = self.masks.get(k);
+            mask.map_or(weight.clone(), |mask| weight * mask.clone())
+        });
+        Masked {
+            network: self,
+            weights: weights.collect(),
+        }
+    }
+
+    /// What the first layer sees.
+    fn features(&self, x: &Tensor<2>, global: Option<&Tensor<2>>) -> Tensor<2> {
         let batch = x.dims()[0];
         let mut features = encode(self.inputs, x);
         let given = global.map_or(0, |global| global.dims()[1]);
@@ -133,29 +156,61 @@ impl Conditioner {
         if let Some(global) = global {
             features.push(global.clone().expand([batch, self.globals]));
         }
-        let mut h = if features.is_empty() {
+        if features.is_empty() {
             Tensor::zeros([batch, 1], (&x.device(), x.dtype()))
         } else {
             Tensor::cat(features, 1)
-        };
-        let last = self.layers.len() - 1;
-        for (k, layer) in self.layers.iter().enumerate() {
-            h = self.through(k, layer, h);
-            if k < last {
-                h = silu(h);
-            }
         }
-        h.reshape([batch, self.outputs[0], self.outputs[1]])
+    }
+}
+
+/// A [`Conditioner`] with its masks applied.
+#[derive(Debug)]
+pub(crate) struct Masked<'a> {
+    network: &'a Conditioner,
+    /// Of each layer.
+    weights: Vec<Tensor<2>>,
+}
+
+impl Masked<'_> {
+    /// See [`Conditioner::forward`].
+    pub(crate) fn forward(&self, x: &Tensor<2>, global: Option<&Tensor<2>>) -> Tensor<3> {
+        let [count, numbers] = self.network.outputs;
+        let (layer, weight) = self.last();
+        let h = layer.shifted(product(self.hidden(x, global), weight.clone()));
+        h.reshape([x.dims()[0], count, numbers])
     }
 
-    fn through(&self, k: usize, layer: &Linear, h: Tensor<2>) -> Tensor<2> {
-        let Some(mask) = self.masks.get(k) else {
-            return layer.forward(h);
-        };
-        let weight = layer.weight.val();
-        let shape = weight.dims();
-        let mask: Tensor<2> = tensor(mask.clone(), shape, &weight.device(), weight.dtype());
-        layer.shifted(product(h, weight * mask))
+    /// The numbers of one coordinate alone, `[batch, 1, numbers]`.
+    pub(crate) fn one(
+        &self,
+        coordinate: usize,
+        x: &Tensor<2>,
+        global: Option<&Tensor<2>>,
+    ) -> Tensor<3> {
+        let numbers = self.network.outputs[1];
+        let (layer, weight) = self.last();
+        let from = coordinate * numbers;
+        let weight = weight.clone().narrow(1, from, numbers);
+        let mut h = product(self.hidden(x, global), weight);
+        if let Some(bias) = &layer.bias {
+            h = h + bias.val().narrow(0, from, numbers).unsqueeze::<2>();
+        }
+        h.reshape([x.dims()[0], 1, numbers])
+    }
+
+    /// What the last layer sees.
+    fn hidden(&self, x: &Tensor<2>, global: Option<&Tensor<2>>) -> Tensor<2> {
+        let layers = self.network.layers.iter().zip(&self.weights);
+        let hidden = layers.take(self.weights.len() - 1);
+        hidden.fold(self.network.features(x, global), |h, (layer, weight)| {
+            silu(layer.shifted(product(h, weight.clone())))
+        })
+    }
+
+    fn last(&self) -> (&Linear, &Tensor<2>) {
+        let mut layers = self.network.layers.iter().zip(&self.weights);
+        layers.next_back().expect("a network has layers")
     }
 }
 

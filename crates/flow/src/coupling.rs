@@ -116,7 +116,7 @@ impl Bijection for Coupling {
 }
 
 /// The space of some coordinates of a product, ascending.
-fn some(space: Space, which: &[usize]) -> Space {
+pub(crate) fn some(space: Space, which: &[usize]) -> Space {
     let Space::Product {
         lines, intervals, ..
     } = space

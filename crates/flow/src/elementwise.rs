@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bijection::FlowError;
 use crate::space::Space;
-use crate::spline::{Domain, Knots, Spline, wrapped};
+use crate::spline::{self, Domain, Spline, Splines, Way, wrapped};
 
 /// The largest `|s|` of an affine map, so that one step of training cannot blow it up.
 const LARGEST_LOG_SCALE: f64 = 3.0;
@@ -82,7 +82,9 @@ impl Elementwise {
                 let s = log_scale(numbers);
                 (x * s.clone().exp() + part(numbers, 1), s)
             }
-            Self::Spline { bins } => splines(space, bins, &x, numbers, Knots::forward),
+            Self::Spline { bins } => {
+                spline::map(splines(space, bins), Way::Forward, x, numbers.clone())
+            }
         }
     }
 
@@ -99,7 +101,9 @@ impl Elementwise {
                 let s = log_scale(numbers).neg();
                 ((y - part(numbers, 1)) * s.clone().exp(), s)
             }
-            Self::Spline { bins } => splines(space, bins, &y, numbers, Knots::inverse),
+            Self::Spline { bins } => {
+                spline::map(splines(space, bins), Way::Inverse, y, numbers.clone())
+            }
         }
     }
 }
@@ -133,30 +137,10 @@ fn turned(space: Space, x: Tensor<2>) -> Tensor<2> {
     }
 }
 
-/// The splines of intervals, then those of circles.
-fn splines(
-    space: Space,
-    bins: usize,
-    x: &Tensor<2>,
-    numbers: &Tensor<3>,
-    map: impl Fn(&Knots, Tensor<2>) -> (Tensor<2>, Tensor<2>),
-) -> (Tensor<2>, Tensor<2>) {
-    let Space::Product {
-        intervals, circles, ..
-    } = space
-    else {
-        return (x.clone(), x.zeros_like());
+/// Splines of the intervals and circles of a space that has nothing else.
+fn splines(space: Space, bins: usize) -> Splines {
+    let Space::Product { intervals, .. } = space else {
+        panic!("splines were to be checked for the {space}");
     };
-    let parts = [
-        (Domain::Interval, 0, intervals),
-        (Domain::Circle, intervals, circles),
-    ];
-    let (mut y, mut log_slope) = (Vec::new(), Vec::new());
-    for (domain, from, count) in parts.into_iter().filter(|part| part.2 > 0) {
-        let knots = Spline { bins, domain }.knots(&numbers.clone().narrow(1, from, count));
-        let (part, slope) = map(&knots, x.clone().narrow(1, from, count));
-        y.push(part);
-        log_slope.push(slope);
-    }
-    (Tensor::cat(y, 1), Tensor::cat(log_slope, 1))
+    Splines { bins, intervals }
 }

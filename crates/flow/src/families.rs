@@ -1,11 +1,13 @@
 //! The laws of the maps of internal coordinates, in double precision: one row for each family.
 
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use crate::parameters::{flatten, unflatten};
+use crate::parameters::{flatten, gradients, unflatten};
 use crate::random::{Purpose, stream};
+use crate::spline::Way;
 use crate::testing::{alike, assert_gradient_is_slope, assert_lawful, largest, points};
 use crate::*;
 
@@ -33,7 +35,7 @@ const SPLINE: Elementwise = Elementwise::Spline { bins: 3 };
 const GLOBALS: usize = 2;
 
 /// The same network with its parameters moved by normal noise, away from the identity.
-fn shaken<M: burn::module::Module>(module: M) -> M {
+fn shaken<M: Module>(module: M) -> M {
     let noise = stream(21, Purpose::Parameters, 1).sample_iter(StandardNormal);
     let values: Vec<f32> = flatten(&module)
         .into_iter()
@@ -63,30 +65,83 @@ fn context(space: Space, batch: usize) -> Context {
     }
 }
 
+/// What the laws ask of a map and its parameters.
+trait Family: Bijection {
+    /// The gradient of what is computed from the map, in all its parameters.
+    fn gradients(&self, value: &dyn Fn(&dyn Bijection) -> Tensor<1>) -> Vec<f32>;
+    /// The map with one of its parameters moved.
+    fn moved(&self, parameter: usize, by: f64) -> Box<dyn Family>;
+}
+
+impl<M: Bijection + Module + 'static> Family for M {
+    fn gradients(&self, value: &dyn Fn(&dyn Bijection) -> Tensor<1>) -> Vec<f32> {
+        let map = self.clone().train();
+        gradients(&map, &value(&map).sum().backward())
+    }
+
+    fn moved(&self, parameter: usize, by: f64) -> Box<dyn Family> {
+        Box::new(self.clone().map(&mut Move { parameter, by }))
+    }
+}
+
+/// Moves one parameter: `parameter` is how many come before it.
+struct Move {
+    parameter: usize,
+    by: f64,
+}
+
+impl ModuleMapper for Move {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (old, shape) = (param.val(), param.dims());
+        let mut values = host(old.clone());
+        if let Some(value) = values.get_mut(self.parameter) {
+            *value += self.by;
+            self.parameter = usize::MAX;
+        } else {
+            self.parameter = self.parameter.saturating_sub(values.len());
+        }
+        Param::from_tensor(divergence::tensor(
+            values,
+            shape,
+            &old.device(),
+            old.dtype(),
+        ))
+    }
+}
+
 struct Row {
     name: &'static str,
     space: Space,
-    map: Box<dyn Bijection>,
+    /// As it is made.
+    new: Box<dyn Family>,
+    /// With its parameters moved by normal noise.
+    map: Box<dyn Family>,
+}
+
+fn row<M: Bijection + Module + 'static>(
+    name: &'static str,
+    space: Space,
+    make: impl FnOnce(&mut Initializer) -> Result<M, FlowError>,
+) -> Row {
+    let new = made(make).unwrap();
+    Row {
+        name,
+        space,
+        new: Box::new(new.clone()),
+        map: Box::new(shaken(new)),
+    }
 }
 
 fn coupling(name: &'static str, space: Space, active: &[usize], map: Elementwise) -> Row {
-    let coupling = made(|make| Coupling::new(space, active.to_vec(), map, GLOBALS, SIZE, make));
-    Row {
-        name,
-        space,
-        map: Box::new(shaken(coupling.unwrap())),
-    }
+    row(name, space, |make| {
+        Coupling::new(space, active.to_vec(), map, GLOBALS, SIZE, make)
+    })
 }
 
 fn autoregressive(name: &'static str, space: Space, map: Elementwise, given: Given) -> Row {
-    let order = order(space);
-    let map =
-        made(|make| Autoregressive::new(space, order.clone(), map, given, GLOBALS, SIZE, make));
-    Row {
-        name,
-        space,
-        map: Box::new(shaken(map.unwrap())),
-    }
+    row(name, space, |make| {
+        Autoregressive::new(space, order(space), map, given, GLOBALS, SIZE, make)
+    })
 }
 
 /// Coordinates in an order that is neither theirs nor its reverse.
@@ -114,43 +169,74 @@ fn rows() -> Vec<Row> {
 
 #[test]
 fn all_are_lawful() {
-    for Row { name, space, map } in rows() {
+    for Row {
+        name, space, map, ..
+    } in rows()
+    {
         let found = assert_lawful(&*map, points(space, 4, 3), &context(space, 4), 1e-5);
         assert!(found.is_ok(), "{name}");
     }
+}
+
+/// A value of each sample that depends on all that a map gives; of what is the same on both sides of a circle's cut.
+fn value(map: &dyn Bijection, way: Way, x: Points, context: &Context) -> Tensor<1> {
+    let [batch, count, _] = x.dims();
+    let weights: Vec<f64> = (0..count).map(|k| (k as f64 + 0.5).cos()).collect();
+    let weights: Tensor<3> = divergence::tensor(weights, [1, count, 1], &x.device(), x.dtype());
+    let found = match way {
+        Way::Forward => map.forward(x, context),
+        Way::Inverse => map.inverse(x, context),
+    };
+    let (y, log_det) = found.unwrap();
+    let of_y = (y * std::f64::consts::TAU).cos() * weights;
+    of_y.reshape([batch, count]).sum_dim(1).reshape([batch]) + log_det
 }
 
 #[test]
 fn all_have_gradients_in_both_directions() {
     for Row { space, map, .. } in rows() {
         let context = context(space, 3);
-        for forward in [true, false] {
-            let value = |x: Points| {
-                let [batch, count, _] = x.dims();
-                let weights: Vec<f64> = (0..count).map(|k| (k as f64 + 0.5).cos()).collect();
-                let weights: Tensor<3> =
-                    divergence::tensor(weights, [1, count, 1], &x.device(), x.dtype());
-                let found = if forward {
-                    map.forward(x, &context)
-                } else {
-                    map.inverse(x, &context)
-                };
-                let (y, log_det) = found.unwrap();
-                // Of what is the same on both sides of a circle's cut.
-                ((y * std::f64::consts::TAU).cos() * weights)
-                    .reshape([batch, count])
-                    .sum_dim(1)
-                    .reshape([batch])
-                    + log_det
-            };
+        for way in [Way::Forward, Way::Inverse] {
+            let value = |x: Points| value(&*map, way, x, &context);
             assert_gradient_is_slope(value, points(space, 3, 4), 1e-3);
         }
     }
 }
 
 #[test]
+fn gradients_in_all_parameters_are_finite_and_some_of_them_are_seen_to_be_slopes() {
+    for Row {
+        name, space, map, ..
+    } in rows()
+    {
+        let (x, context) = (points(space, 3, 4), context(space, 3));
+        for way in [Way::Forward, Way::Inverse] {
+            let gradients = map.gradients(&|map| value(map, way, x.clone(), &context));
+            assert!(gradients.iter().all(|g| g.is_finite()), "{name}");
+            assert!(gradients.iter().any(|g| g.abs() > 1e-3), "{name}");
+            let total = |parameter, by| {
+                let moved = map.moved(parameter, by);
+                host(value(&*moved, way, x.clone(), &context).sum())[0]
+            };
+            let step = 1e-4;
+            for parameter in (0..gradients.len()).step_by(gradients.len().div_ceil(12)) {
+                let slope = (total(parameter, step) - total(parameter, -step)) / (2.0 * step);
+                let claimed = f64::from(gradients[parameter]);
+                assert!(
+                    (slope - claimed).abs() < 1e-4 * slope.abs().max(1.0),
+                    "{name}, {way:?}: the slope in parameter {parameter} is {slope}, but the gradient says {claimed}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn they_differ_from_the_identity_and_from_sample_to_sample() {
-    for Row { name, space, map } in rows() {
+    for Row {
+        name, space, map, ..
+    } in rows()
+    {
         let x = points(space, 4, 3);
         let (y, log_det) = map.forward(x.clone(), &context(space, 4)).unwrap();
         assert!(largest(y - x) > 1e-2, "{name}");
@@ -163,7 +249,10 @@ fn they_differ_from_the_identity_and_from_sample_to_sample() {
 
 #[test]
 fn the_jacobian_of_an_autoregressive_map_is_triangular() {
-    for Row { name, space, map } in rows() {
+    for Row {
+        name, space, map, ..
+    } in rows()
+    {
         if !name.ends_with("AF") {
             continue;
         }
@@ -192,12 +281,15 @@ fn the_jacobian_of_an_autoregressive_map_is_triangular() {
 
 #[test]
 fn new_maps_are_near_the_identity() {
-    let coupling = made(|make| Coupling::new(BOUNDED, vec![0, 4], SPLINE, GLOBALS, SIZE, make));
-    let coupling = coupling.unwrap();
-    let x = points(BOUNDED, 8, 5);
-    let (y, log_det) = coupling.forward(x.clone(), &context(BOUNDED, 8)).unwrap();
-    assert!(largest(y - x) < 0.05);
-    assert!(largest(log_det) < 0.2);
+    for Row {
+        name, space, new, ..
+    } in rows()
+    {
+        let x = points(space, 8, 5);
+        let (y, log_det) = new.forward(x.clone(), &context(space, 8)).unwrap();
+        assert!(largest(y - x) < 0.05, "{name}");
+        assert!(largest(log_det) < 0.2, "{name}");
+    }
 }
 
 #[test]

@@ -3,8 +3,10 @@
 //! The level is chosen at run time, so one binary serves every x86-64 machine; [`Level::pin`] fixes it, because results are
 //! bit-identical only within one level.
 
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 use std::sync::OnceLock;
 
+use burn::tensor::Element;
 use serde::{Deserialize, Serialize};
 
 /// Which vector instructions our loops use.
@@ -139,6 +141,95 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     )
 }
 
+/// `ln x` of positive normal numbers within 2 ulp: `n ln 2 + ln m` with `m` in `√½…√2` and a polynomial in `m − 1` (minimax coefficients after
+/// Cephes' `logf`, Moshier 1992). Without branches, so that it vectorises.
+#[inline(always)]
+fn ln<const FMA: bool>(x: f32) -> f32 {
+    /// The bits of `√½`.
+    const LEAST: u32 = 0x3f35_04f3;
+    let bits = x.to_bits();
+    let power = (bits.wrapping_sub(LEAST) as i32) >> 23;
+    let n = power as f32;
+    let r = f32::from_bits(bits.wrapping_sub((power as u32) << 23)) - 1.0;
+    let p = multiply_add::<FMA>(7.037_683_6e-2, r, -1.151_461e-1);
+    let p = multiply_add::<FMA>(p, r, 1.167_699_9e-1);
+    let p = multiply_add::<FMA>(p, r, -1.242_014_1e-1);
+    let p = multiply_add::<FMA>(p, r, 1.424_932_3e-1);
+    let p = multiply_add::<FMA>(p, r, -1.666_805_8e-1);
+    let p = multiply_add::<FMA>(p, r, 2.000_071_5e-1);
+    let p = multiply_add::<FMA>(p, r, -2.499_999_4e-1);
+    let p = multiply_add::<FMA>(p, r, 3.333_333e-1);
+    let small = multiply_add::<FMA>(n, -2.121_944_4e-4, p * r * r * r);
+    let small = multiply_add::<FMA>(-0.5 * r, r, small);
+    multiply_add::<FMA>(n, 0.693_359_4, r + small)
+}
+
+/// What loops over single or double precision compute with; in single precision without branches, so that they vectorise.
+pub(crate) trait Real:
+    Element
+    + bytemuck::Pod
+    + PartialOrd
+    + Add<Output = Self>
+    + AddAssign
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The nearest number of this type.
+    fn of(x: f64) -> Self;
+    /// `eˣ`.
+    fn exp<const FMA: bool>(self) -> Self;
+    /// `ln x` of a positive number.
+    fn ln<const FMA: bool>(self) -> Self;
+    /// `√x`.
+    fn sqrt(self) -> Self;
+    /// The largest integer that is no larger.
+    fn floor(self) -> Self;
+}
+
+/// Writes the methods that both types bring along.
+macro_rules! inherent {
+    ($type:ty) => {
+        #[inline(always)]
+        fn of(x: f64) -> Self {
+            x as $type
+        }
+        #[inline(always)]
+        fn sqrt(self) -> Self {
+            <$type>::sqrt(self)
+        }
+        #[inline(always)]
+        fn floor(self) -> Self {
+            <$type>::floor(self)
+        }
+    };
+}
+
+impl Real for f32 {
+    inherent!(f32);
+    #[inline(always)]
+    fn exp<const FMA: bool>(self) -> Self {
+        exp::<FMA>(self)
+    }
+    #[inline(always)]
+    fn ln<const FMA: bool>(self) -> Self {
+        ln::<FMA>(self)
+    }
+}
+
+impl Real for f64 {
+    inherent!(f64);
+    #[inline(always)]
+    fn exp<const FMA: bool>(self) -> Self {
+        f64::exp(self)
+    }
+    #[inline(always)]
+    fn ln<const FMA: bool>(self) -> Self {
+        f64::ln(self)
+    }
+}
+
 #[inline(always)]
 fn sigmoid<const FMA: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<FMA>(-x))
@@ -243,6 +334,35 @@ macro_rules! dispatch {
     };
 }
 
+/// A loop to be compiled for each level.
+pub(crate) trait Kernel {
+    /// Runs it; `#[inline(always)]`, as all that it calls, or it is compiled for the baseline.
+    fn run<const FMA: bool>(self);
+}
+
+/// Runs a loop at the level in use.
+pub(crate) fn run(kernel: impl Kernel) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+        fn avx512(kernel: impl Kernel) {
+            kernel.run::<true>();
+        }
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2(kernel: impl Kernel) {
+            kernel.run::<true>();
+        }
+        match Level::current() {
+            // SAFETY: the level in use never exceeds the detected one, so the processor has these instructions.
+            Level::Avx512 => return unsafe { avx512(kernel) },
+            // SAFETY: as above.
+            Level::Avx2 => return unsafe { avx2(kernel) },
+            Level::Baseline => {}
+        }
+    }
+    kernel.run::<{ cfg!(target_feature = "fma") || cfg!(target_arch = "aarch64") }>();
+}
+
 dispatch!(
     /// Writes `f(x)` into `y`.
     map, (function: Function, x: &[f32], y: &mut [f32]), map_body
@@ -280,6 +400,18 @@ mod tests {
                 let exact = function.evaluate(f64::from(x));
                 let error = (f64::from(y) - exact).abs() / exact.abs().max(1.0);
                 assert!(error < 1e-6, "{function:?}({x}) is {y}, not {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn logarithms_agree_with_those_of_double_precision() {
+        for k in -20_000_i16..20_000 {
+            let x = (f32::from(k) * 4e-3).exp2();
+            for y in [ln::<false>(x), ln::<true>(x)] {
+                let exact = f64::from(x).ln();
+                let error = (f64::from(y) - exact).abs() / exact.abs().max(1.0);
+                assert!(error < 2e-7, "ln({x}) is {y}, not {exact}");
             }
         }
     }

@@ -1,13 +1,20 @@
 //! Monotone rational-quadratic splines of an interval or a circle onto itself.
 
+mod kernel;
+mod knots;
+mod operation;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
+
+pub use knots::Knots;
 
 /// The least width and height of a bin, in parts of an even one's, and the least slope at a knot.
 const LEAST: f64 = 1e-3;
+/// `ln(e^(1 − LEAST) − 1)`, where softplus is `1 − LEAST`.
+const AT_ONE: f64 = 0.539_742_417_236_952_1;
 
 /// What a coordinate in `0…1` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,165 +35,90 @@ pub struct Spline {
     pub domain: Domain,
 }
 
-/// Monotone rational-quadratic splines (Durkan et al. 2019; on circles Rezende et al. 2020), one for each coordinate of each sample.
-///
-/// In the bin `x_k…x_{k+1}` of width `w` and height `h`, with `s = h/w`, the slopes `d_k` and `d_{k+1}` at its knots and `ξ = (x − x_k)/w`,
-/// `y = y_k + h (s ξ² + d_k ξ(1−ξ)) / (s + (d_k + d_{k+1} − 2s) ξ(1−ξ))`.
-#[derive(Clone, Debug)]
-pub struct Knots {
-    /// Left ends of the bins, `[batch, coordinates, bins]`.
-    left: Tensor<3>,
-    /// Their widths.
-    width: Tensor<3>,
-    /// What the left ends are mapped to.
-    bottom: Tensor<3>,
-    /// The heights.
-    height: Tensor<3>,
-    /// The slopes at the left ends.
-    slope: Tensor<3>,
-    /// And at the right ends.
-    next_slope: Tensor<3>,
-    /// By how much a circle is turned afterwards, `[batch, coordinates]`.
-    turn: Option<Tensor<2>>,
-}
-
 impl Spline {
     /// Numbers that make one spline: widths, heights, slopes; and the turn of a circle, whose first slope is its last.
     pub fn parameters(self) -> usize {
         3 * self.bins + 1
     }
+}
 
-    /// Splines from any numbers, `[batch, coordinates, parameters]`; zeros make the identity.
-    ///
-    /// # Panics
-    /// If there are not [`Spline::parameters`] of them.
-    pub fn knots(self, numbers: &Tensor<3>) -> Knots {
-        let k = self.bins;
-        assert_eq!(
-            numbers.dims()[2],
-            self.parameters(),
-            "numbers of a spline of {k} bins"
-        );
-        let part = |from: usize, count: usize| numbers.clone().narrow(2, from, count);
-        let (width, height) = (self.parts(part(0, k)), self.parts(part(k, k)));
-        // softplus(x + ln(e^(1 − LEAST) − 1)) + LEAST is 1 at 0.
-        let at_one = (1.0 - LEAST).exp_m1().ln();
-        let slopes = |x: Tensor<3>| activation::softplus(x + at_one, 1.0) + LEAST;
-        let [batch, coordinates, _] = numbers.dims();
-        let (slope, next_slope, turn) = match self.domain {
-            Domain::Interval => {
-                let all = slopes(part(2 * k, k + 1));
-                (all.clone().narrow(2, 0, k), all.narrow(2, 1, k), None)
-            }
-            Domain::Circle => {
-                let all = slopes(part(2 * k, k));
-                // The slope after the last is the first.
-                let twice = Tensor::cat(vec![all.clone(), all.clone()], 2);
-                let next = twice.narrow(2, 1, k);
-                let turn = part(3 * k, 1).reshape([batch, coordinates]);
-                (all, next, Some(turn))
-            }
-        };
-        let start = |x: &Tensor<3>| x.clone().cumsum(2) - x.clone();
-        Knots {
-            left: start(&width),
-            bottom: start(&height),
-            width,
-            height,
-            slope,
-            next_slope,
-            turn,
-        }
-    }
+/// The splines of all coordinates: first those of intervals, then those of circles.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Splines {
+    /// Bins of each.
+    pub(crate) bins: usize,
+    /// How many of the coordinates are intervals.
+    pub(crate) intervals: usize,
+}
 
-    /// Positive parts of one.
-    fn parts(self, x: Tensor<3>) -> Tensor<3> {
-        activation::softmax(x, 2) * (1.0 - LEAST) + LEAST / self.bins as f64
+impl Splines {
+    fn parameters(self) -> usize {
+        let domain = Domain::Interval;
+        let bins = self.bins;
+        Spline { bins, domain }.parameters()
     }
 }
 
-/// One bin's numbers for each coordinate.
-struct Bin {
-    left: Tensor<2>,
-    width: Tensor<2>,
-    bottom: Tensor<2>,
-    height: Tensor<2>,
-    slope: Tensor<2>,
-    next_slope: Tensor<2>,
+/// Which way a map is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `y` of `x`.
+    Forward,
+    /// `x` of `y`.
+    Inverse,
 }
 
-impl Knots {
-    /// `y` and `ln dy/dx` of `x` in 0…1, each `[batch, coordinates]`.
-    pub fn forward(&self, x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let bin = self.bin(&x, &self.left);
-        let xi = ((x - bin.left.clone()) / bin.width.clone()).clamp(0.0, 1.0);
-        let (part, log_slope) = bin.rise(xi);
-        let y = bin.bottom + bin.height * part;
-        let y = match &self.turn {
-            Some(turn) => wrapped(y + turn.clone()),
-            None => y,
-        };
-        (y, log_slope)
-    }
-
-    /// `x` and `ln dx/dy` of `y` in 0…1, each `[batch, coordinates]`.
-    pub fn inverse(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let y = match &self.turn {
-            Some(turn) => wrapped(y - turn.clone()),
-            None => y,
-        };
-        let bin = self.bin(&y, &self.bottom);
-        // h (s ξ² + d ξ(1−ξ)) = η h (s + c ξ(1−ξ)) with η = (y − y_k)/h and c = d + d' − 2s, solved for the root in 0…1 in the form that
-        // does not cancel.
-        let eta = ((y - bin.bottom.clone()) / bin.height.clone()).clamp(0.0, 1.0);
-        let s = bin.height.clone() / bin.width.clone();
-        let curve = eta.clone() * (bin.slope.clone() + bin.next_slope.clone() - s.clone() * 2.0);
-        let a = s.clone() - bin.slope.clone() + curve.clone();
-        let b = bin.slope.clone() - curve;
-        let c = eta * s;
-        let root = (b.clone().square() + a * c.clone() * 4.0)
-            .clamp_min(0.0)
-            .sqrt();
-        let xi = (c * 2.0 / (b + root)).clamp(0.0, 1.0);
-        let (_, log_slope) = bin.rise(xi.clone());
-        (bin.left + xi * bin.width, log_slope.neg())
-    }
-
-    /// The bins that coordinates are in, told by the lower ends of all bins.
-    fn bin(&self, x: &Tensor<2>, ends: &Tensor<3>) -> Bin {
-        let [batch, coordinates, bins] = ends.dims();
-        let x = x.clone().reshape([batch, coordinates, 1]);
-        // The first end is 0, which all are above; rounding may put one below.
-        let above = x.greater_equal(ends.clone()).int().sum_dim(2);
-        let index: Tensor<3, Int> = (above - 1).clamp(0, bins as i32 - 1);
-        let of = |values: &Tensor<3>| {
-            let chosen = values.clone().gather(2, index.clone());
-            chosen.reshape([batch, coordinates])
-        };
-        Bin {
-            left: of(&self.left),
-            width: of(&self.width),
-            bottom: of(&self.bottom),
-            height: of(&self.height),
-            slope: of(&self.slope),
-            next_slope: of(&self.next_slope),
-        }
+/// What coordinates in 0…1 are mapped to, and the logarithm of the slope; see [`Knots`] for the formula.
+///
+/// # Shapes
+/// `x` and the results `[batch, coordinates]`, `numbers` `[batch, coordinates, parameters]`.
+///
+/// # Panics
+/// If there are not [`Spline::parameters`] numbers for each coordinate.
+pub(crate) fn map(
+    splines: Splines,
+    way: Way,
+    x: Tensor<2>,
+    numbers: Tensor<3>,
+) -> (Tensor<2>, Tensor<2>) {
+    assert_eq!(
+        numbers.dims()[2],
+        splines.parameters(),
+        "numbers of a spline of {} bins",
+        splines.bins
+    );
+    if x.device() == Device::flex() && matches!(x.dtype(), DType::F32 | DType::F64) {
+        operation::map(splines, way, x, numbers)
+    } else {
+        composed(splines, way, &x, &numbers)
     }
 }
 
-impl Bin {
-    /// `(y − y_k)/h` and `ln dy/dx` at `ξ`.
-    fn rise(&self, xi: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let s = self.height.clone() / self.width.clone();
-        let (left, right) = (self.slope.clone(), self.next_slope.clone());
-        let rest = xi.clone().neg() + 1.0;
-        let both = xi.clone() * rest.clone();
-        let below = s.clone() + (left.clone() + right.clone() - s.clone() * 2.0) * both.clone();
-        let above = s.clone() * xi.clone().square() + left.clone() * both.clone();
-        let slope = right * xi.square() + s.clone() * both * 2.0 + left * rest.square();
-        let log_slope = s.log() * 2.0 + slope.log() - below.clone().log() * 2.0;
-        (above / below, log_slope)
+/// [`map`] by [`Knots`].
+fn composed(
+    splines: Splines,
+    way: Way,
+    x: &Tensor<2>,
+    numbers: &Tensor<3>,
+) -> (Tensor<2>, Tensor<2>) {
+    let Splines { bins, intervals } = splines;
+    let circles = x.dims()[1] - intervals;
+    let parts = [
+        (Domain::Interval, 0, intervals),
+        (Domain::Circle, intervals, circles),
+    ];
+    let (mut y, mut log_slope) = (Vec::new(), Vec::new());
+    for (domain, from, count) in parts.into_iter().filter(|part| part.2 > 0) {
+        let knots = Spline { bins, domain }.knots(&numbers.clone().narrow(1, from, count));
+        let x = x.clone().narrow(1, from, count);
+        let (part, slope) = match way {
+            Way::Forward => knots.forward(x),
+            Way::Inverse => knots.inverse(x),
+        };
+        y.push(part);
+        log_slope.push(slope);
     }
+    (Tensor::cat(y, 1), Tensor::cat(log_slope, 1))
 }
 
 /// The part of a number above the next integer below.

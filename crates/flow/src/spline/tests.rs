@@ -1,4 +1,4 @@
-use burn::tensor::{DType, Device};
+use burn::tensor::{DType, Device, TensorData};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
@@ -106,6 +106,18 @@ fn intervals_keep_their_ends_and_circles_are_smooth_across_the_cut() {
     }
 }
 
+/// A value of each sample that depends on all that a spline gives; of what is the same on both sides of a circle's cut.
+fn value((y, log_slope): (Tensor<2>, Tensor<2>)) -> Tensor<1> {
+    let [batch, coordinates] = y.dims();
+    let weights: Vec<f64> = (0..coordinates).map(|k| 1.0 + (k as f64).sin()).collect();
+    let weights: Tensor<2> = Tensor::from_data(
+        TensorData::new(weights, [1, coordinates]),
+        (&y.device(), y.dtype()),
+    );
+    let total = ((y * std::f64::consts::TAU).cos() + log_slope * 0.3) * weights;
+    total.sum_dim(1).reshape([batch])
+}
+
 #[test]
 fn gradients_in_places_and_in_numbers_are_slopes() {
     // In narrow bins differences are off by high derivatives.
@@ -125,26 +137,101 @@ fn gradients_in_places_and_in_numbers_are_slopes() {
             Some(turn) => wrapped(y + turn.clone()),
             None => y,
         };
-        let both = |y: (Tensor<2>, Tensor<2>)| {
-            let total = y.0 * 0.7 + y.1;
-            total.sum_dim(1).reshape([batch])
-        };
-        for forward in [true, false] {
-            let value = |x: Tensor<2>, raw: Tensor<3>| {
-                let knots = spline.knots(&raw);
-                both(if forward {
-                    knots.forward(x)
-                } else {
-                    knots.inverse(x)
-                })
+        for (way, at) in [(Way::Forward, x), (Way::Inverse, y)] {
+            let all = all_of(spline, coordinates);
+            let at_points = |x: Tensor<3>| {
+                let x = x.reshape([batch, coordinates]);
+                value(map(all, way, x, raw.clone()))
             };
-            let at = if forward { &x } else { &y };
-            let of_x = |x: Tensor<3>| value(x.reshape([batch, coordinates]), raw.clone());
             let points = at.clone().reshape([batch, coordinates, 1]);
-            assert_gradient_is_slope(of_x, points, 1e-5);
-            let of_raw =
-                |raw: Tensor<3>| value(at.clone(), raw.reshape([batch, coordinates, count]));
-            assert_gradient_is_slope(of_raw, raw.clone(), 1e-5);
+            assert_gradient_is_slope(at_points, points, 1e-5);
+            let of_numbers = |raw: Tensor<3>| {
+                let raw = raw.reshape([batch, coordinates, count]);
+                value(map(all, way, at.clone(), raw))
+            };
+            assert_gradient_is_slope(of_numbers, raw.clone(), 1e-5);
         }
     }
+}
+
+/// Splines of coordinates that are all alike.
+fn all_of(spline: Spline, coordinates: usize) -> Splines {
+    let intervals = match spline.domain {
+        Domain::Interval => coordinates,
+        Domain::Circle => 0,
+    };
+    Splines {
+        bins: spline.bins,
+        intervals,
+    }
+}
+
+type Of = fn(Splines, Way, Tensor<2>, Tensor<3>) -> (Tensor<2>, Tensor<2>);
+
+/// What comes out of a spline, and the gradients of [`value`] in `x` and in the numbers.
+fn found(of: Of, splines: Splines, way: Way, x: &Tensor<2>, raw: &Tensor<3>) -> [Vec<f64>; 4] {
+    let (y, log_slope) = of(splines, way, x.clone(), raw.clone());
+    let x = x.clone().autodiff().require_grad();
+    let raw = raw.clone().autodiff().require_grad();
+    let total = value(of(splines, way, x.clone(), raw.clone())).sum();
+    let gradients = total.backward();
+    [
+        host(y),
+        host(log_slope),
+        host(x.grad(&gradients).unwrap()),
+        host(raw.grad(&gradients).unwrap()),
+    ]
+}
+
+fn assert_alike(found: &[Vec<f64>; 4], expected: &[Vec<f64>; 4], tolerance: f64) {
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            let off = (found - expected).abs() / expected.abs().max(1.0);
+            assert!(off < tolerance, "{found} instead of {expected}");
+        }
+    }
+}
+
+/// Intervals and circles together; 35 coordinates, which leave lanes over.
+fn mixed() -> impl Iterator<Item = (Splines, Way, Tensor<2>, Tensor<3>)> {
+    let (batch, coordinates) = (7, 5);
+    [1, 2, 8].into_iter().flat_map(move |bins| {
+        [Way::Forward, Way::Inverse].map(|way| {
+            let domain = Domain::Circle;
+            let raw = numbers(Spline { bins, domain }, batch, coordinates, 1.0);
+            let splines = Splines { bins, intervals: 3 };
+            (splines, way, places(batch, coordinates), raw)
+        })
+    })
+}
+
+#[test]
+fn the_loop_gives_what_the_composition_gives_and_its_gradients() {
+    let composition: Of = |splines, way, x, raw| composed(splines, way, &x, &raw);
+    for (splines, way, x, raw) in mixed() {
+        let [ours, theirs] = [map, composition].map(|of| found(of, splines, way, &x, &raw));
+        assert_alike(&ours, &theirs, 1e-11);
+    }
+}
+
+#[test]
+fn single_precision_agrees_with_double() {
+    for (splines, way, x, raw) in mixed() {
+        let double = found(map, splines, way, &x, &raw);
+        let (x, raw) = (x.cast(DType::F32), raw.cast(DType::F32));
+        let single = found(map, splines, way, &x, &raw);
+        assert_alike(&single, &double, 2e-3);
+    }
+}
+
+#[test]
+fn views_are_mapped_as_what_they_show() {
+    let (splines, way, x, raw) = mixed().last().unwrap();
+    let (y, log_slope) = map(splines, way, x.clone(), raw.clone());
+    let turned = (x.transpose(), raw.swap_dims(0, 1));
+    let turned = (turned.0.clone() + 0.0, turned.1.clone() + 0.0);
+    let back = (turned.0.transpose(), turned.1.swap_dims(0, 1));
+    let (z, other) = map(splines, way, back.0, back.1);
+    assert_eq!((host(y), host(log_slope)), (host(z), host(other)));
 }
