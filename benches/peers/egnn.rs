@@ -14,14 +14,15 @@ use std::time::Instant;
 use boltzflow_boltzmann::pairing::Symmetry;
 use boltzflow_boltzmann::{
     Architecture, Cartesian, CartesianConfig, CartesianFlow, Config, Features, FlowArchitecture,
-    Model, ModelConfig, Objective, PairStatistics, Pairing, Training, TrainingConfig, keep_pages,
+    Model, ModelConfig, Objective, PairStatistics, Pairing, System, Training, TrainingConfig,
+    keep_pages,
 };
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     Context, Divergence, Dual, Edges, MeanFreeGaussian, Noise, Points, Prior, Probes, Samples,
     VectorField,
 };
-use boltzflow_molecule::{Conformers, Reflections};
+use boltzflow_molecule::Conformers;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -96,13 +97,9 @@ impl Peer {
             validation: 0.0,
             ..config.training
         }));
-        let training = Training::new(
-            model.clone(),
-            settings,
-            &data,
-            Symmetry::Any,
-            Reflections::Allowed,
-        )?;
+        let target = format!("lj:{points},1,1").parse()?;
+        let system: &'static System = Box::leak(Box::new(System::toy(target, 1.0)?));
+        let training = Training::new(model.clone(), settings, &data, system)?;
         Ok(Self {
             model,
             chunks,

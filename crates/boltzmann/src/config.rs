@@ -151,7 +151,7 @@ pub struct TrainingConfig {
 }
 
 /// What training makes small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Objective {
     /// The error of a Cartesian flow's field: conditional flow matching (Lipman et al. 2023) with minibatch optimal transport (Tong et al. 2024;
@@ -162,6 +162,15 @@ pub enum Objective {
     },
     /// The negative log-likelihood of the data under a flow of internal coordinates.
     Likelihood,
+    /// The reverse Kullback–Leibler divergence of such a flow from the Boltzmann distribution, `E_q[ln q + U/kT]`, by path gradients (Roeder, Wu
+    /// and Duvenaud 2017), and the likelihood with it.
+    Energy {
+        /// What the negative log-likelihood of the data is multiplied with; 0 for the energy alone.
+        likelihood: f64,
+        /// Reduced energies `u` more than this above that of the minimum next to the start count as `t + ln (1 + u − t)`: in training only, so
+        /// that clashes do not drown all else. They are counted.
+        threshold: f64,
+    },
 }
 
 /// How noise and data of a minibatch are paired.
@@ -248,7 +257,29 @@ impl Config {
         match (&self.model, training.objective) {
             (ModelConfig::Cartesian(_), Objective::FlowMatching { .. })
             | (ModelConfig::Internal(_), Objective::Likelihood) => {}
-            (ModelConfig::Cartesian(_), Objective::Likelihood) => {
+            (
+                ModelConfig::Internal(_),
+                Objective::Energy {
+                    likelihood,
+                    threshold,
+                },
+            ) => {
+                within(
+                    "training.objective.energy.likelihood",
+                    likelihood,
+                    0.0,
+                    1e6,
+                    "at least 0 and finite",
+                )?;
+                within(
+                    "training.objective.energy.threshold",
+                    threshold,
+                    1.0,
+                    1e6,
+                    "at least 1 kT; a hundred is usual",
+                )?;
+            }
+            (ModelConfig::Cartesian(_), Objective::Likelihood | Objective::Energy { .. }) => {
                 return Err(ConfigError::Objective {
                     model: "cartesian",
                     objective: "flow_matching = { pairing = \"aligned\" }",
@@ -257,7 +288,7 @@ impl Config {
             (ModelConfig::Internal(_), Objective::FlowMatching { .. }) => {
                 return Err(ConfigError::Objective {
                     model: "internal",
-                    objective: "likelihood",
+                    objective: "\"likelihood\" or { energy = { likelihood = 1.0, threshold = 100.0 } }",
                 });
             }
         }

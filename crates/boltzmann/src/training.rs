@@ -1,24 +1,29 @@
 //! Training: a step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated
 //! on one thread, and their gradients are added in order: the same bits at any number of threads.
 
+mod energy;
 mod likelihood;
 mod matching;
 
 use std::ops::Range;
 
-use boltzflow_flow::FlowError;
+use boltzflow_energy::EnergyError;
 use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_molecule::{Conformers, Reflections};
+use boltzflow_flow::{Chain, FlowError, Layer};
+use boltzflow_molecule::Conformers;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Objective, TrainingConfig};
 use crate::model::{Flow, FlowArchitecture, Model};
 use crate::optimizer::AdamW;
-use crate::pairing::Symmetry;
+use crate::system::System;
+use energy::Boltzmann;
 use likelihood::Likelihood;
 use matching::Matching;
 
+/// Samples of each validation along the energy.
+const VALIDATION_SAMPLES: usize = 1024;
 /// Pairs of each validation of flow matching.
 const VALIDATION_PAIRS: usize = 512;
 /// Steps' streams are numbered from 0; validation has one of its own.
@@ -28,7 +33,7 @@ const VALIDATION_STREAM: u64 = u64::MAX;
 pub struct Training<'a> {
     model: Model,
     config: &'a TrainingConfig,
-    source: Source,
+    source: Source<'a>,
     /// The optimiser, with parameters and their average.
     pub optimizer: AdamW,
     /// What early stopping remembers.
@@ -36,9 +41,57 @@ pub struct Training<'a> {
 }
 
 /// What is learnt from, by objective.
-enum Source {
+enum Source<'a> {
     Matching(Matching),
     Likelihood(Likelihood),
+    Energy {
+        boltzmann: Boltzmann<'a>,
+        /// Configurations, and what their negative log-likelihood is multiplied with.
+        data: Option<(Likelihood, f64)>,
+    },
+}
+
+/// The maps of a flow of internal coordinates.
+type Maps = Chain<Layer>;
+
+/// What a step along the energy took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Effort {
+    /// Energies with their gradients.
+    pub energy_calls: usize,
+    /// How many of them counted by their logarithm.
+    pub softened: usize,
+    /// How many samples had no finite energy or density.
+    pub lost: usize,
+}
+
+impl Effort {
+    fn with(self, other: Self) -> Self {
+        Self {
+            energy_calls: self.energy_calls + other.energy_calls,
+            softened: self.softened + other.softened,
+            lost: self.lost + other.lost,
+        }
+    }
+}
+
+/// Why a training cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The flow.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+    /// The energy at the start.
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
+    /// Nothing to learn from.
+    #[error(
+        "none of {count} configurations is left to learn from: all are held out, or outside the bounds of the flow"
+    )]
+    NoData {
+        /// How many there were.
+        count: usize,
+    },
 }
 
 /// What early stopping remembers.
@@ -68,12 +121,16 @@ struct Losses {
 pub struct Step {
     /// Steps done.
     pub step: u64,
-    /// Mean squared error a coordinate, or the mean negative log-likelihood of a configuration.
+    /// Mean squared error a coordinate; or the mean negative log-likelihood of a configuration; or `E[ln q + u]`, with the former times its
+    /// factor.
     pub loss: f64,
     /// The gradient's norm before clipping.
     pub gradient_norm: f64,
     /// The averaged parameters' loss on held-out data, where it was taken.
     pub validation: Option<f64>,
+    /// What it took along the energy.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
 }
 
 impl<'a> Training<'a> {
@@ -85,9 +142,8 @@ impl<'a> Training<'a> {
         model: Model,
         config: &'a TrainingConfig,
         data: &Conformers,
-        symmetry: Symmetry,
-        reflections: Reflections,
-    ) -> Result<Self, FlowError> {
+        system: &'a System,
+    ) -> Result<Self, TrainingError> {
         let optimizer = AdamW::new(model.parameters());
         let progress = Progress {
             best: f64::INFINITY,
@@ -101,33 +157,49 @@ impl<'a> Training<'a> {
                 FlowArchitecture::Cartesian(parts),
                 Objective::FlowMatching { pairing },
             ) => {
-                let alike = (symmetry, reflections);
+                let alike = (system.symmetry(parts.model.alike), system.reflections());
                 let scale = parts.scale;
                 Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))
             }
             (Flow::Internal(flow), _, Objective::Likelihood) => {
                 Source::Likelihood(Likelihood::new(&flow.locate(data)?, first_held_out))
             }
+            (
+                Flow::Internal(flow),
+                _,
+                Objective::Energy {
+                    likelihood,
+                    threshold,
+                },
+            ) => Source::Energy {
+                boltzmann: Boltzmann::new(system, threshold)?,
+                data: if likelihood > 0.0 {
+                    let located = flow.locate(data)?;
+                    Some((Likelihood::new(&located, first_held_out), likelihood))
+                } else {
+                    None
+                },
+            },
             _ => panic!("a checked config has the objective of its model"),
         };
         let [train, left] = source.counts();
-        if config.patience > 0 && left == 0 {
+        let needs_data = source.likelihood().is_some() || matches!(source, Source::Matching(_));
+        if config.patience > 0 && left == 0 && needs_data {
             log::warn!(
                 "training.validation = {} holds out none of {train} configurations, so training does not end early",
                 config.validation,
             );
         }
-        if let Source::Likelihood(Likelihood { outside: 1.., .. }) = &source {
+        if let Some(Likelihood { outside, .. }) =
+            source.likelihood().filter(|data| data.outside > 0)
+        {
             log::warn!(
-                "{} of {} configurations are outside the flow's bounds and are not learnt from",
-                data.len() - train - left,
+                "{outside} of {} configurations are outside the flow's bounds and are not learnt from",
                 data.len()
             );
         }
-        if train == 0 {
-            return Err(FlowError::Unsupported {
-                what: "no configuration is left to learn from".to_owned(),
-            });
+        if train == 0 && needs_data {
+            return Err(TrainingError::NoData { count: data.len() });
         }
         Ok(Self {
             model,
@@ -156,25 +228,29 @@ impl<'a> Training<'a> {
             .model
             .clone()
             .with_parameters(&self.optimizer.parameters);
-        let Losses { pieces, count } = self.source.losses(&model, self.config.batch, &mut random);
+        let (losses, effort) = self.source.losses(&model, self.config.batch, &mut random);
         let mut total = vec![0.0_f32; self.optimizer.parameters.len()];
         let mut loss = 0.0;
-        for (error, gradient) in &pieces {
-            loss += error / count;
-            total
-                .iter_mut()
-                .zip(gradient)
-                .for_each(|(total, g)| *total += g / count as f32);
+        for (Losses { pieces, count }, factor) in &losses {
+            for (error, gradient) in pieces {
+                loss += factor * error / count;
+                let count = (count / factor) as f32;
+                total
+                    .iter_mut()
+                    .zip(gradient)
+                    .for_each(|(total, g)| *total += g / count);
+            }
         }
         let gradient_norm = self.optimizer.update(&total, self.config);
         let step = self.optimizer.step;
         let due = step.is_multiple_of(self.config.validate_every) || step == self.config.steps;
-        let validation = (due && self.source.counts()[1] > 0).then(|| self.validate());
+        let validation = (due && self.source.can_be_validated()).then(|| self.validate());
         Step {
             step,
             loss,
             gradient_norm,
             validation,
+            effort,
         }
     }
 
@@ -196,22 +272,56 @@ impl<'a> Training<'a> {
     }
 }
 
-impl Source {
+impl Source<'_> {
     /// Configurations for training and held out.
     fn counts(&self) -> [usize; 2] {
         match self {
             Self::Matching(matching) => matching.counts(),
-            Self::Likelihood(likelihood) => likelihood.counts(),
+            Self::Likelihood(data)
+            | Self::Energy {
+                data: Some((data, _)),
+                ..
+            } => data.counts(),
+            Self::Energy { data: None, .. } => [0; 2],
         }
     }
 
-    fn losses(&self, model: &Model, count: usize, random: &mut ChaCha8Rng) -> Losses {
+    /// The data whose likelihood counts.
+    fn likelihood(&self) -> Option<&Likelihood> {
+        match self {
+            Self::Matching(_) => None,
+            Self::Likelihood(data) => Some(data),
+            Self::Energy { data, .. } => data.as_ref().map(|(data, _)| data),
+        }
+    }
+
+    /// Whether there is something to validate with that is not learnt from: an energy has no end of new samples.
+    fn can_be_validated(&self) -> bool {
+        self.counts()[1] > 0 || matches!(self, Self::Energy { data: None, .. })
+    }
+
+    /// Losses with what each is multiplied with, and what they took along the energy.
+    fn losses(
+        &self,
+        model: &Model,
+        count: usize,
+        random: &mut ChaCha8Rng,
+    ) -> (Vec<(Losses, f64)>, Option<Effort>) {
         match (self, model.flow()) {
             (Self::Matching(matching), Flow::Cartesian(flow)) => {
-                matching.losses((model, flow), count, random)
+                let losses = matching.losses((model, flow), count, random);
+                (vec![(losses, 1.0)], None)
             }
-            (Self::Likelihood(likelihood), Flow::Internal(flow)) => {
-                likelihood.losses(flow, count, random)
+            (Self::Likelihood(data), Flow::Internal(flow)) => {
+                (vec![(data.losses(flow, count, random), 1.0)], None)
+            }
+            (Self::Energy { boltzmann, data }, Flow::Internal(flow)) => {
+                let (losses, effort) = boltzmann.losses(flow, count, random);
+                let mut all = vec![(losses, 1.0)];
+                if let Some((data, factor)) = data {
+                    all.push((data.losses(flow, count, random), *factor));
+                }
+                (all, Some(effort))
             }
             _ => unreachable!("made for this model"),
         }
@@ -219,16 +329,22 @@ impl Source {
 
     /// The mean loss on held-out data.
     fn held_out(&self, model: &Model, batch: usize, random: &mut ChaCha8Rng) -> f64 {
-        let (total, count) = match (self, model.flow()) {
+        let mean = |(total, count): (f64, f64)| total / count;
+        match (self, model.flow()) {
             (Self::Matching(matching), Flow::Cartesian(flow)) => {
                 let batches = VALIDATION_PAIRS.div_ceil(batch);
                 let each = (0..batches).map(|_| matching.held_out((model, flow), batch, random));
-                each.fold((0.0, 0.0), |total, one| (total.0 + one.0, total.1 + one.1))
+                mean(each.fold((0.0, 0.0), |total, one| (total.0 + one.0, total.1 + one.1)))
             }
-            (Self::Likelihood(likelihood), Flow::Internal(flow)) => likelihood.held_out(flow),
+            (Self::Likelihood(data), Flow::Internal(flow)) => mean(data.held_out(flow)),
+            (Self::Energy { boltzmann, data }, Flow::Internal(flow)) => {
+                let reverse = boltzmann.mean(flow, VALIDATION_SAMPLES, random);
+                data.as_ref().map_or(reverse, |(data, factor)| {
+                    reverse + factor * mean(data.held_out(flow))
+                })
+            }
             _ => unreachable!("made for this model"),
-        };
-        total / count
+        }
     }
 }
 

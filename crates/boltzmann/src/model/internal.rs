@@ -348,6 +348,26 @@ pub struct Located {
     pub log_det: Vec<f64>,
 }
 
+/// Reduced energies of some configurations, and what pushes their points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Potential {
+    /// `u`, not a number for one that has none.
+    pub energies: Vec<f64>,
+    /// `−∂u/∂x`.
+    pub forces: Vec<f64>,
+}
+
+/// See [`InternalFlow::reverse`].
+#[derive(Clone, Debug)]
+pub struct Reverse {
+    /// A number without meaning whose gradient is that of the divergence.
+    pub surrogate: Tensor<1>,
+    /// `Σ ln q − ln p`.
+    pub value: f64,
+    /// Samples without a finite energy or density, which count neither here nor there.
+    pub lost: usize,
+}
+
 impl Located {
     /// Some of them.
     pub fn select(&self, which: &[usize]) -> Self {
@@ -431,6 +451,64 @@ impl InternalFlow {
         let y = batch(points, [self.coordinates(), 1], &self.device);
         let (z, log_det) = maps.inverse(y, &self.context)?;
         Ok((self.prior.log_density_tensor(z) + log_det).sum().neg())
+    }
+
+    /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, from `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that
+    /// `energies` answers; under maps as in [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples:
+    /// `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`.
+    pub fn reverse(
+        &self,
+        maps: &Chain<Layer>,
+        latents: &[f64],
+        energies: impl FnOnce(&[f64]) -> Potential,
+    ) -> Result<Reverse, FlowError> {
+        let size = self.coordinates();
+        let z = batch(latents, [size, 1], &self.device);
+        let (y, _) = maps.forward(z, &self.context)?;
+        let points = host(y.clone());
+        // ln q as a function of the point, under the same maps as constants.
+        let leaf = batch(&points, [size, 1], &self.device);
+        let leaf = leaf.autodiff().require_grad();
+        let (z, log_det) = self.chain.inverse(leaf.clone(), &self.context)?;
+        let log_q = self.prior.log_density_tensor(z) + log_det;
+        let log_q_values = host(log_q.clone());
+        let slope_q = leaf
+            .grad(&log_q.sum().backward())
+            .map_or_else(|| vec![0.0; points.len()], host);
+        let leaf = double(&points, [size, 1]).autodiff().require_grad();
+        let (internal, chart) = self.chart.forward(&leaf)?;
+        let (positions, frame) = self.frame.forward(&internal)?;
+        let log_det = chart + frame;
+        let log_det_values = host(log_det.clone());
+        let Potential { energies, forces } = energies(&host(positions.clone()));
+        let shape = [self.frame.points(), 3];
+        let work = (positions * double(&forces, shape)).sum().neg() - log_det.sum();
+        let slope_p = leaf
+            .grad(&work.backward())
+            .map_or_else(|| vec![0.0; points.len()], host);
+        let (mut value, mut lost) = (0.0, 0);
+        let mut slopes: Vec<f64> = slope_q.iter().zip(&slope_p).map(|(a, b)| a + b).collect();
+        let rows = slopes.chunks_mut(size).zip(energies);
+        for ((slope, u), (log_q, log_det)) in rows.zip(log_q_values.iter().zip(log_det_values)) {
+            let divergence = log_q + u - log_det;
+            if divergence.is_finite() && slope.iter().all(|slope| slope.is_finite()) {
+                value += divergence;
+            } else {
+                lost += 1;
+                slope.fill(0.0);
+            }
+        }
+        let slopes = batch(&slopes, [size, 1], &self.device);
+        Ok(Reverse {
+            surrogate: (y * slopes).sum(),
+            value,
+            lost,
+        })
+    }
+
+    /// Latents of samples.
+    pub fn latents(&self, samples: &Samples) -> Vec<f64> {
+        self.prior.sample(samples)
     }
 
     /// Where the maps have to end for these configurations to come out.

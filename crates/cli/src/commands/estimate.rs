@@ -178,13 +178,7 @@ fn training(
         validation: 0.0,
         ..config.clone()
     };
-    let mut training = Training::new(
-        model.clone(),
-        &config,
-        frames,
-        system.symmetry(model.architecture().model().alike()),
-        system.reflections(),
-    )?;
+    let mut training = Training::new(model.clone(), &config, frames, system)?;
     time(1, || {
         training.advance();
         Ok(())

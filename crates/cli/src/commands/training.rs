@@ -112,13 +112,7 @@ impl Job<'_> {
             &device::current(),
         )?;
         let parameters = model.parameters().len();
-        let mut training = Training::new(
-            model,
-            &config.training,
-            data,
-            self.system.symmetry(config.model.alike()),
-            self.system.reflections(),
-        )?;
+        let mut training = Training::new(model, &config.training, data, self.system)?;
         if let Some(old) = self.earlier(&description)? {
             training.optimizer = old.optimizer;
             training.progress = old.progress;

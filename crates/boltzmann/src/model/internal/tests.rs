@@ -65,6 +65,13 @@ fn model(config: &Config, system: &System, data: &Conformers) -> Model {
     model.with_parameters(&moved)
 }
 
+fn internal(model: &Model) -> &InternalFlow {
+    let crate::model::Flow::Internal(flow) = model.flow() else {
+        panic!("a flow of internal coordinates was made")
+    };
+    flow
+}
+
 const SPLINE: Elementwise = Elementwise::Spline { bins: 4 };
 
 #[test]
@@ -178,9 +185,7 @@ fn whitened_data_are_uncorrelated_and_of_unit_variance() {
     let config = experiment(Elementwise::Affine, Scheme::Coupling, Stiffness::Whitened);
     let architecture = Architecture::new(&config, &system, &data).unwrap();
     let model = Model::new(architecture, 1, &Device::flex()).unwrap();
-    let crate::model::Flow::Internal(flow) = model.flow() else {
-        panic!("a flow of internal coordinates was made")
-    };
+    let flow = internal(&model);
     let located = flow.locate(&data).unwrap();
     let (n, stiff) = (data.len() as f64, flow.chart.stiff.len());
     assert!(stiff > 10 && stiff < located.size);
@@ -230,11 +235,63 @@ fn likelihood_rises_in_training() {
     config.check().unwrap();
     let architecture = Architecture::new(&config, &system, &data).unwrap();
     let model = Model::new(architecture, 1, &Device::flex()).unwrap();
-    let symmetry = system.symmetry(config.model.alike());
-    let reflections = system.reflections();
-    let mut training =
-        crate::Training::new(model, &config.training, &data, symmetry, reflections).unwrap();
+    let mut training = crate::Training::new(model, &config.training, &data, &system).unwrap();
     let losses: Vec<f64> = (0..40).map(|_| training.advance().loss).collect();
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     assert!(mean(&losses[30..]) < mean(&losses[..5]) - 0.5, "{losses:?}");
+}
+
+#[test]
+fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that_has_no_mean() {
+    // Σ ln q − ln p moves with the parameters θ by the paths of the samples, and by ∂ ln q/∂θ where they are, which has the mean zero.
+    let (system, data) = vibrating("CCO", 100);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
+    let model = model(&config, &system, &data);
+    let latents = internal(&model).latents(&Samples::consecutive(5, 0..8));
+    let potential = |positions: &[f64]| {
+        let size = system.energy.points() * 3;
+        let mut forces = vec![0.0; positions.len()];
+        let mut evaluator = system.energy.evaluator().unwrap();
+        let energies = evaluator.evaluate_batch(positions, &mut forces, size);
+        // A hundredth of the energy, so that rounding in single precision is small beside the slope.
+        forces.iter_mut().for_each(|force| *force *= -0.01);
+        let energies = energies.into_iter().map(|u| 0.01 * u.unwrap());
+        Potential {
+            energies: energies.collect(),
+            forces,
+        }
+    };
+    let maps = internal(&model).trainable();
+    let found = internal(&model)
+        .reverse(&maps, &latents, potential)
+        .unwrap();
+    assert_eq!(found.lost, 0);
+    let gradient = boltzflow_flow::parameters::gradients(&maps, &found.surrogate.backward());
+    let direction = normal(gradient.len(), 8);
+    let slope: f64 = gradient
+        .iter()
+        .zip(&direction)
+        .map(|(g, v)| f64::from(*g) * v)
+        .sum();
+    let z = batch(&latents, model.latent_shape(), &Device::flex());
+    let flow = internal(&model);
+    let here = host(flow.chain.forward(z, &flow.context).unwrap().0);
+    let step = 3e-3;
+    let [above, below] = [step, -step].map(|step| {
+        let moved = model.parameters().into_iter().zip(&direction);
+        let moved: Vec<f32> = moved.map(|(p, v)| p + (step * v) as f32).collect();
+        let model = model.clone().with_parameters(&moved);
+        let flow = internal(&model);
+        let value = flow
+            .reverse(flow.maps(), &latents, potential)
+            .unwrap()
+            .value;
+        let fixed = flow.negative_log_likelihood(flow.maps(), &here).unwrap();
+        value + host(fixed)[0]
+    });
+    let difference = (above - below) / (2.0 * step);
+    assert!(
+        (difference - slope).abs() < 0.03 * slope.abs().max(1.0),
+        "{difference} and {slope}"
+    );
 }

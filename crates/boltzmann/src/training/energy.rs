@@ -1,0 +1,173 @@
+//! Reverse Kullback–Leibler divergence: `min E_q[ln q + U/kT]` over a flow's own samples.
+
+use boltzflow_energy::{EnergyError, Minimisation, minimise};
+use boltzflow_flow::parameters::gradients;
+use boltzflow_flow::{FlowError, Samples};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::{Effort, Losses};
+use crate::model::{InternalFlow, Potential, Reverse};
+use crate::system::System;
+
+/// Samples that one thread differentiates at a time.
+const PIECE: usize = 64;
+
+/// The Boltzmann distribution that is learnt from.
+pub struct Boltzmann<'a> {
+    system: &'a System,
+    /// Reduced energies above this count by their logarithm.
+    ceiling: f64,
+}
+
+impl<'a> Boltzmann<'a> {
+    /// The threshold is above the minimum next to the system's start, in kT.
+    pub fn new(system: &'a System, threshold: f64) -> Result<Self, EnergyError> {
+        let mut x = system.start.get(0).to_vec();
+        let mut evaluator = system.energy.evaluator()?;
+        let minimum = minimise(&mut *evaluator, &mut x, &Minimisation::default())?;
+        Ok(Self {
+            system,
+            ceiling: minimum.energy / system.kt() + threshold,
+        })
+    }
+
+    /// The loss of new samples, with its gradient, and what it took.
+    pub fn losses(
+        &self,
+        flow: &InternalFlow,
+        count: usize,
+        random: &mut ChaCha8Rng,
+    ) -> (Losses, Effort) {
+        let pieces = pieces(count, random).into_par_iter().map(|samples| {
+            let maps = flow.trainable();
+            let (found, softened) = self.reverse(flow, &maps, &samples);
+            let gradients = gradients(&maps, &found.surrogate.backward());
+            let effort = Effort {
+                energy_calls: samples.numbers.len(),
+                softened,
+                lost: found.lost,
+            };
+            ((found.value, gradients), effort)
+        });
+        let (pieces, efforts): (Vec<_>, Vec<Effort>) = pieces.unzip();
+        let effort = efforts.into_iter().fold(Effort::default(), Effort::with);
+        // Lost samples have neither a value nor a gradient.
+        let known = count - effort.lost;
+        let losses = Losses {
+            pieces,
+            count: known.max(1) as f64,
+        };
+        (losses, effort)
+    }
+
+    /// The mean loss of some samples.
+    pub fn mean(&self, flow: &InternalFlow, count: usize, random: &mut ChaCha8Rng) -> f64 {
+        let pieces = pieces(count, random).into_par_iter();
+        let values: Vec<(f64, usize)> = pieces
+            .map(|samples| {
+                let (found, _) = self.reverse(flow, flow.maps(), &samples);
+                (found.value, samples.numbers.len() - found.lost)
+            })
+            .collect();
+        let total: f64 = values.iter().map(|(value, _)| value).sum();
+        let known: usize = values.iter().map(|(_, known)| known).sum();
+        total / known.max(1) as f64
+    }
+
+    /// The divergence of some samples, and how many energies count by their logarithm.
+    fn reverse(
+        &self,
+        flow: &InternalFlow,
+        maps: &super::Maps,
+        samples: &Samples,
+    ) -> (Reverse, usize) {
+        let mut softened = 0;
+        let latents = flow.latents(samples);
+        let found: Result<Reverse, FlowError> = flow.reverse(maps, &latents, |positions| {
+            let (potential, above) = self.potential(positions);
+            softened = above;
+            potential
+        });
+        (found.expect("latents are of the flow's space"), softened)
+    }
+
+    /// Reduced energies and forces, logarithmic above the ceiling; how many are.
+    fn potential(&self, positions: &[f64]) -> (Potential, usize) {
+        let energy = &self.system.energy;
+        let (size, kt) = (energy.points() * energy.dims(), self.system.kt());
+        let mut forces = vec![0.0; positions.len()];
+        let outcomes = match energy.evaluator() {
+            Ok(mut evaluator) => evaluator.evaluate_batch(positions, &mut forces, size),
+            Err(error) => vec![Err(error); positions.len() / size],
+        };
+        let mut softened = 0;
+        let rows = forces.chunks_mut(size).zip(outcomes);
+        let energies = rows.map(|(forces, outcome)| {
+            let Ok(energy) = outcome else {
+                forces.fill(0.0);
+                return f64::NAN;
+            };
+            let u = energy / kt;
+            let excess = u - self.ceiling;
+            let (u, slope) = if excess > 0.0 {
+                softened += 1;
+                (self.ceiling + excess.ln_1p(), 1.0 / (1.0 + excess))
+            } else {
+                (u, 1.0)
+            };
+            forces.iter_mut().for_each(|force| *force *= -slope / kt);
+            u
+        });
+        let energies = energies.collect();
+        (Potential { energies, forces }, softened)
+    }
+}
+
+/// New samples, by pieces.
+fn pieces(count: usize, random: &mut ChaCha8Rng) -> Vec<Samples> {
+    let seed: u64 = random.random();
+    let starts = (0..count).step_by(PIECE);
+    starts
+        .map(|start| {
+            let end = (start + PIECE).min(count);
+            Samples::consecutive(seed, start as u64..end as u64)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boltzflow_energy::Variant;
+    use boltzflow_molecule::{Molecule, embed};
+
+    #[test]
+    fn energies_above_the_ceiling_count_by_their_logarithm_and_so_do_their_forces() {
+        let molecule = Molecule::from_smiles("CO").unwrap();
+        let start = embed(&molecule, 1, 1).unwrap();
+        let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
+        let boltzmann = Boltzmann::new(&system, 5.0).unwrap();
+        // Stretched as a whole: first below, then far above.
+        for factor in [1.0, 1.2] {
+            let x: Vec<f64> = system.start.get(0).iter().map(|x| x * factor).collect();
+            let (found, softened) = boltzmann.potential(&x);
+            let mut gradient = vec![0.0; x.len()];
+            let mut evaluator = system.energy.evaluator().unwrap();
+            let u = evaluator.evaluate(&x, &mut gradient).unwrap() / system.kt();
+            assert_eq!(softened, usize::from(u > boltzmann.ceiling));
+            let step = 1e-5;
+            for k in 0..x.len() {
+                let [above, below] = [step, -step].map(|step| {
+                    let mut x = x.clone();
+                    x[k] += step;
+                    boltzmann.potential(&x).0.energies[0]
+                });
+                let slope = (above - below) / (2.0 * step);
+                let error = (slope + found.forces[k]).abs();
+                assert!(error < 1e-4 * slope.abs().max(1.0), "{slope}");
+            }
+        }
+    }
+}
