@@ -170,6 +170,10 @@ pub enum Objective {
         /// Reduced energies `u` more than this above that of the minimum next to the start count as `t + ln (1 + u − t)`: in training only, so
         /// that clashes do not drown all else. They are counted.
         threshold: f64,
+        /// The temperature at the start as a multiple of the system's, to which it falls by the same factor in each step.
+        hottest: f64,
+        /// Steps of this cooling.
+        cooling: u64,
     },
 }
 
@@ -262,8 +266,17 @@ impl Config {
                 Objective::Energy {
                     likelihood,
                     threshold,
+                    hottest,
+                    cooling: _,
                 },
             ) => {
+                within(
+                    "training.objective.energy.hottest",
+                    hottest,
+                    1.0,
+                    1000.0,
+                    "between 1 and 1000",
+                )?;
                 within(
                     "training.objective.energy.likelihood",
                     likelihood,
@@ -288,7 +301,7 @@ impl Config {
             (ModelConfig::Internal(_), Objective::FlowMatching { .. }) => {
                 return Err(ConfigError::Objective {
                     model: "internal",
-                    objective: "\"likelihood\" or { energy = { likelihood = 1.0, threshold = 100.0 } }",
+                    objective: "\"likelihood\" or { energy = { likelihood = 1.0, threshold = 100.0, hottest = 1.0, cooling = 0 } }",
                 });
             }
         }
@@ -354,6 +367,16 @@ impl Config {
             0.0,
             "0 where training.validation is 0: without data held out no loss can stop improving",
         )
+    }
+}
+
+impl Objective {
+    /// Whether configurations are learnt from.
+    pub fn needs_data(self) -> bool {
+        match self {
+            Self::FlowMatching { .. } | Self::Likelihood => true,
+            Self::Energy { likelihood, .. } => likelihood > 0.0,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod cartesian;
 mod internal;
 
+use boltzflow_energy::EnergyError;
 use boltzflow_flow::{Divergence, FlowError, Samples, Solver};
 use boltzflow_molecule::{Conformers, MoleculeError};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -46,6 +47,12 @@ pub enum ArchitectureError {
         /// Its name.
         name: String,
     },
+    /// A flow of positions learns what distances are like.
+    #[error("a flow of model.cartesian needs configurations to learn from")]
+    NoData,
+    /// The energy about the start.
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
     /// The molecule has no internal coordinates.
     #[error(transparent)]
     Molecule(#[from] MoleculeError),
@@ -55,13 +62,14 @@ pub enum ArchitectureError {
 }
 
 impl Architecture {
-    /// What is made of a config, a system and data to learn from.
+    /// What is made of a config, a system and data to learn from; a flow of internal coordinates needs none.
     pub fn new(
         config: &Config,
         system: &System,
         data: &Conformers,
     ) -> Result<Self, ArchitectureError> {
         let flow = match &config.model {
+            ModelConfig::Cartesian(_) if data.is_empty() => return Err(ArchitectureError::NoData),
             ModelConfig::Cartesian(model) => {
                 FlowArchitecture::Cartesian(Cartesian::new(*model, system, data))
             }

@@ -18,7 +18,7 @@ use crate::config::{Objective, TrainingConfig};
 use crate::model::{Flow, FlowArchitecture, Model};
 use crate::optimizer::AdamW;
 use crate::system::System;
-use energy::Boltzmann;
+use energy::{Boltzmann, Cooling};
 use likelihood::Likelihood;
 use matching::Matching;
 
@@ -170,20 +170,27 @@ impl<'a> Training<'a> {
                 Objective::Energy {
                     likelihood,
                     threshold,
+                    hottest,
+                    cooling,
                 },
-            ) => Source::Energy {
-                boltzmann: Boltzmann::new(system, threshold)?,
-                data: if likelihood > 0.0 {
+            ) => {
+                let cooling = Cooling {
+                    hottest,
+                    steps: cooling,
+                };
+                let data = if likelihood > 0.0 {
                     let located = flow.locate(data)?;
                     Some((Likelihood::new(&located, first_held_out), likelihood))
                 } else {
                     None
-                },
-            },
+                };
+                let boltzmann = Boltzmann::new(system, threshold, cooling)?;
+                Source::Energy { boltzmann, data }
+            }
             _ => panic!("a checked config has the objective of its model"),
         };
         let [train, left] = source.counts();
-        let needs_data = source.likelihood().is_some() || matches!(source, Source::Matching(_));
+        let needs_data = config.objective.needs_data();
         if config.patience > 0 && left == 0 && needs_data {
             log::warn!(
                 "training.validation = {} holds out none of {train} configurations, so training does not end early",
@@ -228,7 +235,8 @@ impl<'a> Training<'a> {
             .model
             .clone()
             .with_parameters(&self.optimizer.parameters);
-        let (losses, effort) = self.source.losses(&model, self.config.batch, &mut random);
+        let now = (&model, self.optimizer.step);
+        let (losses, effort) = self.source.losses(now, self.config.batch, &mut random);
         let mut total = vec![0.0_f32; self.optimizer.parameters.len()];
         let mut loss = 0.0;
         for (Losses { pieces, count }, factor) in &losses {
@@ -303,7 +311,7 @@ impl Source<'_> {
     /// Losses with what each is multiplied with, and what they took along the energy.
     fn losses(
         &self,
-        model: &Model,
+        (model, step): (&Model, u64),
         count: usize,
         random: &mut ChaCha8Rng,
     ) -> (Vec<(Losses, f64)>, Option<Effort>) {
@@ -316,7 +324,7 @@ impl Source<'_> {
                 (vec![(data.losses(flow, count, random), 1.0)], None)
             }
             (Self::Energy { boltzmann, data }, Flow::Internal(flow)) => {
-                let (losses, effort) = boltzmann.losses(flow, count, random);
+                let (losses, effort) = boltzmann.losses((flow, step), count, random);
                 let mut all = vec![(losses, 1.0)];
                 if let Some((data, factor)) = data {
                     all.push((data.losses(flow, count, random), *factor));

@@ -176,9 +176,9 @@ pub struct Simulate {
 pub struct Train {
     #[command(flatten)]
     pub system: SystemArguments,
-    /// Configurations to learn from (NPZ, as `simulate` writes).
+    /// Configurations to learn from (NPZ, as `simulate` writes); none where the experiment learns from the energy alone.
     #[arg(long)]
-    pub data: PathBuf,
+    pub data: Option<PathBuf>,
     /// The experiment (TOML).
     #[arg(long)]
     pub config: PathBuf,

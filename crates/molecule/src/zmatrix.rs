@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Element, Molecule, MoleculeError, geometry};
+use crate::stereo::ring_size;
+use crate::{Bond, BondOrder, Element, Molecule, MoleculeError, geometry};
 
 /// The least sine of an angle that a dihedral is measured over, about 15° off the line: below, a vibration may take the dihedral anywhere.
 const LEAST_SINE: f64 = 0.26;
@@ -75,6 +76,24 @@ impl ZMatrix {
     /// The atoms in the order in which they are placed.
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// The places, by their number, whose dihedral goes round when a bond turns: that of the first atom beyond a bond which is single (or of
+    /// unknown order) and in no ring. All other dihedrals are stiff in one conformer, though those of a ring may have several places.
+    pub fn turning(&self, molecule: &Molecule) -> Vec<usize> {
+        let neighbours = molecule.neighbours();
+        let is_single = |bond: &Bond| matches!(bond.order, BondOrder::Single | BondOrder::Unknown);
+        let turns = |[i, j]: [usize; 2]| {
+            molecule.bond(i, j).is_some_and(is_single) && ring_size(&neighbours, [i, j]).is_none()
+        };
+        let goes_round = |place: &Place| match (place.references.as_slice(), place.direction) {
+            (&[i, j, k], Direction::Polar) => turns([i, j]) && !neighbours[i].contains(&k),
+            _ => false,
+        };
+        let places = self.places.iter().enumerate();
+        places
+            .filter_map(|(index, place)| goes_round(place).then_some(index))
+            .collect()
     }
 }
 

@@ -1,44 +1,31 @@
 //! Flows of internal coordinates.
 
+mod learning;
 #[cfg(test)]
 mod tests;
-
-use std::f64::consts::{PI, TAU};
 
 use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     Autoregressive, Bijection, Chain, Chart, Context, Coupling, Direction, Elementwise, FlowError,
     Frame, Given, Initializer, Layer, Placed, Points, Prior, ProductPrior, Rounds, Samples, Space,
-    Stiff, Turning, host,
+    host,
 };
 use boltzflow_molecule::{self as molecule, Conformers, ZMatrix};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use nalgebra::{DMatrix, SymmetricEigen};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{ArchitectureError, Drawn, batch};
-use crate::config::{InternalConfig, Scheme, Stiffness};
+use crate::config::{InternalConfig, Scheme};
 use crate::system::{Reference, System};
 
 /// Configurations that are turned into internal coordinates at a time.
 const CHUNK: usize = 256;
 /// The seed of the fixed halves of couplings: which they are belongs to the flow, not to a training of it.
 const HALVES: u64 = 0x6861_6c76_6573;
-/// The least variance of a principal component of coordinates of unit variance: what is smaller is taken for a lack of data.
-const LEAST_VARIANCE: f64 = 1e-4;
-/// The least spread of a coordinate, in Å or radians.
-const LEAST_SPREAD: f64 = 1e-4;
-/// Where a gap between dihedrals is no wider than this, in radians, the circle is cut where they are fewest.
-const GAP: f64 = 0.3;
-/// Parts of the circle in which dihedrals are counted to find where they are fewest.
-const SECTORS: usize = 72;
-/// The least distance of a bound from the middle of the data, in standard deviations.
-const LEAST_BOUND: f64 = 3.0;
-
 /// What a flow of internal coordinates is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,8 +52,13 @@ impl Internal {
         let zmatrix = ZMatrix::new(molecule, system.start.get(0))?;
         let places = zmatrix.places().iter().map(placed).collect();
         let frame = Frame::new(places)?;
-        let (internal, _) = internal_coordinates(&frame, data)?;
-        let chart = learn(&model, &frame, &internal)?;
+        let chart = if data.is_empty() {
+            let turning = zmatrix.turning(molecule);
+            learning::of_minimum(&model, &frame, &turning, system)?
+        } else {
+            let (internal, _) = internal_coordinates(&frame, data)?;
+            learning::of_data(&model, &frame, &internal)?
+        };
         Ok(Self {
             model,
             frame,
@@ -132,196 +124,6 @@ fn double(values: &[f64], [points, dims]: [usize; 2]) -> Points {
     let shape = [values.len() / (points * dims), points, dims];
     let data = TensorData::new(values.to_vec(), shape);
     Tensor::from_data(data, (&Device::flex(), DType::F64))
-}
-
-/// Finds what internal coordinates are like.
-fn learn(model: &InternalConfig, frame: &Frame, internal: &[f64]) -> Result<Chart, FlowError> {
-    let [distances, angles, dihedrals] = frame.counts();
-    let count = distances + angles + dihedrals;
-    let column =
-        |k: usize| -> Vec<f64> { internal.iter().skip(k).step_by(count).copied().collect() };
-    if let Some(index) = internal.iter().position(|value| !value.is_finite()) {
-        return Err(FlowError::Unsupported {
-            what: format!(
-                "configuration {} of the data has no internal coordinates: atoms lie on one another or on a line",
-                index / count
-            ),
-        });
-    }
-    let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
-    for k in 0..count {
-        let values = column(k);
-        let place = (k >= distances + angles).then(|| &frame.places()[k - distances - angles + 3]);
-        let turns = place.is_some_and(|place| place.direction == Direction::Polar);
-        if !turns {
-            stiff.push(Stiff {
-                coordinate: k,
-                center: values.iter().sum::<f64>() / values.len() as f64,
-                is_angle_of_turn: false,
-            });
-            continue;
-        }
-        let arc = Arc::around(&values);
-        if arc.length < PI {
-            stiff.push(Stiff {
-                coordinate: k,
-                center: arc.mean(&values),
-                is_angle_of_turn: true,
-            });
-        } else {
-            torsions.push(Turning {
-                coordinate: k,
-                cut: arc.cut(&values),
-            });
-        }
-    }
-    let offsets = offsets(&stiff, internal, count);
-    let (spread, whiten) = spread(model.stiff, &offsets, stiff.len());
-    let (bounded, rounds) = shape(model.map);
-    let bounds = if bounded {
-        bounds(&whiten, &offsets, stiff.len(), model.margin)
-    } else {
-        Vec::new()
-    };
-    let log_det = DMatrix::from_row_slice(stiff.len(), stiff.len(), &spread)
-        .singular_values()
-        .iter()
-        .map(|value| value.ln())
-        .sum();
-    Ok(Chart {
-        stiff,
-        spread,
-        whiten,
-        log_det,
-        bounds,
-        torsions,
-        rounds,
-    })
-}
-
-/// The shortest arc of the circle that holds some angles.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Arc {
-    start: f64,
-    length: f64,
-}
-
-impl Arc {
-    fn around(angles: &[f64]) -> Self {
-        let mut sorted: Vec<f64> = angles.iter().map(|angle| angle.rem_euclid(TAU)).collect();
-        sorted.sort_by(f64::total_cmp);
-        // The widest gap between an angle and the next one round the circle; what follows it is the start.
-        let after = (0..sorted.len()).map(|k| {
-            let next = sorted.get(k + 1).copied();
-            let next = next.unwrap_or(sorted[0] + TAU);
-            (next - sorted[k], next)
-        });
-        let (gap, start) = after
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .unwrap_or((TAU, 0.0));
-        Self {
-            start: start.rem_euclid(TAU),
-            length: TAU - gap,
-        }
-    }
-
-    /// The mean of the angles along the arc.
-    fn mean(self, angles: &[f64]) -> f64 {
-        let along = angles
-            .iter()
-            .map(|angle| (angle - self.start).rem_euclid(TAU));
-        let mean = self.start + along.sum::<f64>() / angles.len() as f64;
-        (mean + PI).rem_euclid(TAU) - PI
-    }
-
-    /// The middle of the gap, or where fewest angles are if there is hardly one.
-    fn cut(self, angles: &[f64]) -> f64 {
-        let gap = TAU - self.length;
-        if gap > GAP {
-            return self.start - 0.5 * gap;
-        }
-        let mut counts = [0_usize; SECTORS];
-        for angle in angles {
-            let sector = angle.rem_euclid(TAU) / TAU * SECTORS as f64;
-            counts[(sector as usize).min(SECTORS - 1)] += 1;
-        }
-        let around = |k: usize| -> usize {
-            (0..5)
-                .map(|j| counts[(k + SECTORS + j - 2) % SECTORS])
-                .sum()
-        };
-        let fewest = (0..SECTORS).min_by_key(|&k| around(k)).unwrap_or(0);
-        (fewest as f64 + 0.5) / SECTORS as f64 * TAU
-    }
-}
-
-/// The stiff coordinates less their centres, the shorter way round, configuration by configuration.
-fn offsets(stiff: &[Stiff], internal: &[f64], count: usize) -> Vec<f64> {
-    let of = |x: &[f64], stiff: &Stiff| {
-        let off = x[stiff.coordinate] - stiff.center;
-        if stiff.is_angle_of_turn {
-            (off + PI).rem_euclid(TAU) - PI
-        } else {
-            off
-        }
-    };
-    internal
-        .chunks(count)
-        .flat_map(|x| stiff.iter().map(move |stiff| of(x, stiff)))
-        .collect()
-}
-
-/// `M` and `M⁻¹`, row by row: offsets are `M z` with uncorrelated `z` of unit variance where they are whitened, else `z` of unit variance.
-fn spread(stiffness: Stiffness, offsets: &[f64], m: usize) -> (Vec<f64>, Vec<f64>) {
-    let rows = offsets.chunks(m.max(1));
-    let n = rows.len() as f64;
-    let mut covariance = DMatrix::<f64>::zeros(m, m);
-    for x in rows {
-        for i in 0..m {
-            for j in 0..=i {
-                covariance[(i, j)] += x[i] * x[j] / n;
-            }
-        }
-    }
-    let scale: Vec<f64> = (0..m)
-        .map(|i| covariance[(i, i)].sqrt().max(LEAST_SPREAD))
-        .collect();
-    let correlation = match stiffness {
-        Stiffness::Scaled => DMatrix::identity(m, m),
-        Stiffness::Whitened => DMatrix::from_fn(m, m, |i, j| {
-            let (i, j) = (i.max(j), i.min(j));
-            covariance[(i, j)] / (scale[i] * scale[j])
-        }),
-    };
-    let eigen = SymmetricEigen::new(correlation);
-    let root = |k: usize| eigen.eigenvalues[k].max(LEAST_VARIANCE).sqrt();
-    let entry = |i: usize, k: usize| eigen.eigenvectors[(i, k)];
-    let mut forward = Vec::with_capacity(m * m);
-    let mut backward = Vec::with_capacity(m * m);
-    for i in 0..m {
-        for k in 0..m {
-            forward.push(scale[i] * entry(i, k) * root(k));
-            backward.push(entry(k, i) / (root(i) * scale[k]));
-        }
-    }
-    (forward, backward)
-}
-
-/// Bounds of each standard coordinate.
-fn bounds(whiten: &[f64], offsets: &[f64], m: usize, margin: f64) -> Vec<[f64; 2]> {
-    let mut ends = vec![[-LEAST_BOUND, LEAST_BOUND]; m];
-    for x in offsets.chunks(m.max(1)) {
-        for (row, [low, high]) in whiten.chunks(m.max(1)).zip(&mut ends) {
-            let z: f64 = row.iter().zip(x).map(|(w, x)| w * x).sum();
-            *low = low.min(z);
-            *high = high.max(z);
-        }
-    }
-    let wider = |[low, high]: [f64; 2]| {
-        let more = margin * (high - low);
-        [low - more, high + more]
-    };
-    ends.into_iter().map(wider).collect()
 }
 
 /// Normal numbers and even turns, carried through maps of single coordinates, spread as the data are, and put together to positions.

@@ -17,32 +17,57 @@ const PIECE: usize = 64;
 /// The Boltzmann distribution that is learnt from.
 pub struct Boltzmann<'a> {
     system: &'a System,
-    /// Reduced energies above this count by their logarithm.
-    ceiling: f64,
+    /// The energy of the minimum next to the start.
+    minimum: f64,
+    /// Reduced energies more than this above it count by their logarithm.
+    threshold: f64,
+    cooling: Cooling,
+}
+
+/// How the temperature falls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cooling {
+    /// At the start, as a multiple of the last.
+    pub hottest: f64,
+    /// Steps until then.
+    pub steps: u64,
+}
+
+impl Cooling {
+    /// The multiple of the last temperature at a step.
+    fn factor(self, step: u64) -> f64 {
+        if step >= self.steps {
+            return 1.0;
+        }
+        self.hottest.powf(1.0 - step as f64 / self.steps as f64)
+    }
 }
 
 impl<'a> Boltzmann<'a> {
     /// The threshold is above the minimum next to the system's start, in kT.
-    pub fn new(system: &'a System, threshold: f64) -> Result<Self, EnergyError> {
+    pub fn new(system: &'a System, threshold: f64, cooling: Cooling) -> Result<Self, EnergyError> {
         let mut x = system.start.get(0).to_vec();
         let mut evaluator = system.energy.evaluator()?;
         let minimum = minimise(&mut *evaluator, &mut x, &Minimisation::default())?;
         Ok(Self {
             system,
-            ceiling: minimum.energy / system.kt() + threshold,
+            minimum: minimum.energy,
+            threshold,
+            cooling,
         })
     }
 
     /// The loss of new samples, with its gradient, and what it took.
     pub fn losses(
         &self,
-        flow: &InternalFlow,
+        (flow, step): (&InternalFlow, u64),
         count: usize,
         random: &mut ChaCha8Rng,
     ) -> (Losses, Effort) {
+        let kt = self.system.kt() * self.cooling.factor(step);
         let pieces = pieces(count, random).into_par_iter().map(|samples| {
             let maps = flow.trainable();
-            let (found, softened) = self.reverse(flow, &maps, &samples);
+            let (found, softened) = self.reverse(flow, &maps, &samples, kt);
             let gradients = gradients(&maps, &found.surrogate.backward());
             let effort = Effort {
                 energy_calls: samples.numbers.len(),
@@ -62,12 +87,12 @@ impl<'a> Boltzmann<'a> {
         (losses, effort)
     }
 
-    /// The mean loss of some samples.
+    /// The mean loss of some samples at the last temperature.
     pub fn mean(&self, flow: &InternalFlow, count: usize, random: &mut ChaCha8Rng) -> f64 {
         let pieces = pieces(count, random).into_par_iter();
         let values: Vec<(f64, usize)> = pieces
             .map(|samples| {
-                let (found, _) = self.reverse(flow, flow.maps(), &samples);
+                let (found, _) = self.reverse(flow, flow.maps(), &samples, self.system.kt());
                 (found.value, samples.numbers.len() - found.lost)
             })
             .collect();
@@ -82,11 +107,12 @@ impl<'a> Boltzmann<'a> {
         flow: &InternalFlow,
         maps: &super::Maps,
         samples: &Samples,
+        kt: f64,
     ) -> (Reverse, usize) {
         let mut softened = 0;
         let latents = flow.latents(samples);
         let found: Result<Reverse, FlowError> = flow.reverse(maps, &latents, |positions| {
-            let (potential, above) = self.potential(positions);
+            let (potential, above) = self.potential(positions, kt);
             softened = above;
             potential
         });
@@ -94,9 +120,10 @@ impl<'a> Boltzmann<'a> {
     }
 
     /// Reduced energies and forces, logarithmic above the ceiling; how many are.
-    fn potential(&self, positions: &[f64]) -> (Potential, usize) {
+    fn potential(&self, positions: &[f64], kt: f64) -> (Potential, usize) {
         let energy = &self.system.energy;
-        let (size, kt) = (energy.points() * energy.dims(), self.system.kt());
+        let size = energy.points() * energy.dims();
+        let ceiling = self.minimum / kt + self.threshold;
         let mut forces = vec![0.0; positions.len()];
         let outcomes = match energy.evaluator() {
             Ok(mut evaluator) => evaluator.evaluate_batch(positions, &mut forces, size),
@@ -110,10 +137,10 @@ impl<'a> Boltzmann<'a> {
                 return f64::NAN;
             };
             let u = energy / kt;
-            let excess = u - self.ceiling;
+            let excess = u - ceiling;
             let (u, slope) = if excess > 0.0 {
                 softened += 1;
-                (self.ceiling + excess.ln_1p(), 1.0 / (1.0 + excess))
+                (ceiling + excess.ln_1p(), 1.0 / (1.0 + excess))
             } else {
                 (u, 1.0)
             };
@@ -148,21 +175,30 @@ mod tests {
         let molecule = Molecule::from_smiles("CO").unwrap();
         let start = embed(&molecule, 1, 1).unwrap();
         let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
-        let boltzmann = Boltzmann::new(&system, 5.0).unwrap();
+        let cooling = Cooling {
+            hottest: 4.0,
+            steps: 100,
+        };
+        assert_eq!(
+            [0, 50, 100, 200].map(|step| cooling.factor(step)),
+            [4.0, 2.0, 1.0, 1.0]
+        );
+        let boltzmann = Boltzmann::new(&system, 5.0, cooling).unwrap();
+        let kt = system.kt();
         // Stretched as a whole: first below, then far above.
         for factor in [1.0, 1.2] {
             let x: Vec<f64> = system.start.get(0).iter().map(|x| x * factor).collect();
-            let (found, softened) = boltzmann.potential(&x);
+            let (found, softened) = boltzmann.potential(&x, kt);
             let mut gradient = vec![0.0; x.len()];
             let mut evaluator = system.energy.evaluator().unwrap();
-            let u = evaluator.evaluate(&x, &mut gradient).unwrap() / system.kt();
-            assert_eq!(softened, usize::from(u > boltzmann.ceiling));
+            let u = evaluator.evaluate(&x, &mut gradient).unwrap() / kt;
+            assert_eq!(softened, usize::from(u > boltzmann.minimum / kt + 5.0));
             let step = 1e-5;
             for k in 0..x.len() {
                 let [above, below] = [step, -step].map(|step| {
                     let mut x = x.clone();
                     x[k] += step;
-                    boltzmann.potential(&x).0.energies[0]
+                    boltzmann.potential(&x, kt).0.energies[0]
                 });
                 let slope = (above - below) / (2.0 * step);
                 let error = (slope + found.forces[k]).abs();

@@ -47,18 +47,14 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
     let system = arguments.system.system(None)?;
     let config = Config::read(&arguments.config)?;
     prepare(&arguments.output)?;
-    let data = read_positions(&arguments.data, &system.features(config.model.alike()))?;
-    if data.points() != system.energy.points() || data.dims() != system.energy.dims() {
-        bail!(
-            "{} holds configurations of {} points in {} dimensions, but {} has {} in {}",
-            arguments.data.display(),
-            data.points(),
-            data.dims(),
-            system.name,
-            system.energy.points(),
-            system.energy.dims()
-        );
-    }
+    let data = match (&arguments.data, config.training.objective.needs_data()) {
+        (Some(path), true) => configurations(path, &system, &config)?,
+        (None, false) => Conformers::empty(system.energy.points(), system.energy.dims()),
+        (None, true) => bail!("the experiment learns from configurations; give --data FILE.npz"),
+        (Some(_), false) => bail!(
+            "training.objective.energy.likelihood is 0, so nothing is learnt from --data; leave it out"
+        ),
+    };
     let checkpoint = Job {
         system: &system,
         config: &config,
@@ -75,6 +71,23 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
         },
         json,
     )
+}
+
+/// What a file has to learn from.
+fn configurations(path: &Path, system: &System, config: &Config) -> Result<Conformers> {
+    let data = read_positions(path, &system.features(config.model.alike()))?;
+    if data.points() != system.energy.points() || data.dims() != system.energy.dims() {
+        bail!(
+            "{} holds configurations of {} points in {} dimensions, but {} has {} in {}",
+            path.display(),
+            data.points(),
+            data.dims(),
+            system.name,
+            system.energy.points(),
+            system.energy.dims()
+        );
+    }
+    Ok(data)
 }
 
 /// A training that is done.
@@ -100,7 +113,7 @@ impl Job<'_> {
     /// Trains, from a checkpoint of the same run where there is one.
     pub fn run(&self) -> Result<Checkpoint> {
         let (config, data) = (self.config, self.data);
-        if data.len() < 2 {
+        if data.len() < 2 && config.training.objective.needs_data() {
             bail!("{} configurations are too few to learn from", data.len());
         }
         let features = self.system.features(config.model.alike());

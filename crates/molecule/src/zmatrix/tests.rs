@@ -305,3 +305,21 @@ fn what_is_on_a_line_or_in_pieces_is_refused() {
     let found = ZMatrix::new(&salt, &[0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
     assert_eq!(found, Err(MoleculeError::Pieces { parts: 2 }));
 }
+
+#[test]
+fn one_dihedral_goes_round_for_each_bond_that_turns() {
+    for (text, bonds) in [
+        ("CC", 1),
+        ("CCCC", 3),
+        ("OC1CCCCC1", 1),
+        ("C=CC", 1),
+        ("c1ccccc1", 0),
+        ("CC#CC", 1),
+        ("CC(C)(C)O", 4),
+        ("CC(=O)NC", 3),
+    ] {
+        let (molecule, _, matrix) = matrix(text);
+        let turning = matrix.turning(&molecule);
+        assert_eq!(turning.len(), bonds, "{text}: {turning:?}");
+    }
+}

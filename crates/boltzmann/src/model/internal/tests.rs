@@ -2,7 +2,7 @@ use boltzflow_energy::Variant;
 use boltzflow_molecule::{Molecule, embed, geometry};
 
 use super::*;
-use crate::config::{Config, ModelConfig, Objective, TrainingConfig};
+use crate::config::{Config, ModelConfig, Objective, Stiffness, TrainingConfig};
 use crate::model::{Architecture, Mirror, Model};
 use crate::testing::normal;
 
@@ -200,25 +200,6 @@ fn whitened_data_are_uncorrelated_and_of_unit_variance() {
 }
 
 #[test]
-fn an_arc_is_the_shortest_that_holds_all_angles() {
-    let arc = Arc::around(&[3.0, -3.0, 2.5]);
-    assert!((arc.start - 2.5).abs() < 1e-12);
-    assert!((arc.length - (TAU - 5.5)).abs() < 1e-12);
-    let mean = arc.mean(&[3.0, -3.0, 2.5]);
-    assert!(
-        (mean - (2.5 + 3.0 + TAU - 3.0) / 3.0).abs() < 1e-12,
-        "{mean}"
-    );
-    // The cut is in the middle of the gap, or where angles are fewest.
-    let cut = arc.cut(&[3.0, -3.0, 2.5]).rem_euclid(TAU);
-    assert!((cut - (TAU - 3.0 + 5.5 / 2.0).rem_euclid(TAU)).abs() < 1e-12);
-    let mut all: Vec<f64> = (0..720).map(|k| f64::from(k) / 720.0 * TAU).collect();
-    all.retain(|angle| !(1.0..1.2).contains(angle));
-    let cut = Arc::around(&all).cut(&all);
-    assert!((1.0..1.2).contains(&cut), "{cut}");
-}
-
-#[test]
 fn a_toy_has_no_internal_coordinates() {
     let system = System::toy("dw4".parse().unwrap(), 1.0).unwrap();
     let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
@@ -294,4 +275,35 @@ fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that
         (difference - slope).abs() < 0.03 * slope.abs().max(1.0),
         "{difference} and {slope}"
     );
+}
+
+#[test]
+fn without_data_the_chart_is_the_harmonic_one_about_the_minimum() {
+    let molecule = Molecule::from_smiles("CO").unwrap();
+    let start = embed(&molecule, 1, 1).unwrap();
+    let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
+    let nothing = Conformers::empty(6, 3);
+    for stiff in [Stiffness::Whitened, Stiffness::Scaled] {
+        let config = experiment(SPLINE, Scheme::Coupling, stiff);
+        let architecture = Architecture::new(&config, &system, &nothing).unwrap();
+        assert_eq!(architecture.flaw(), None);
+        let model = Model::new(architecture, 1, &Device::flex()).unwrap();
+        let chart = &internal(&model).chart;
+        assert_eq!((chart.stiff.len(), chart.torsions.len()), (11, 1));
+        // Samples of the flow that has learnt nothing are about 11/2 kT above the minimum, and the torsion's energy.
+        let drawn = model.sample(&Samples::consecutive(3, 0..400)).unwrap();
+        let ensemble = system.reweight(&drawn, Mirror::One).unwrap();
+        let mut x = system.start.get(0).to_vec();
+        let mut evaluator = system.energy.evaluator().unwrap();
+        let settings = boltzflow_energy::Minimisation::default();
+        let minimum = boltzflow_energy::minimise(&mut *evaluator, &mut x, &settings).unwrap();
+        let mut excess: Vec<f64> = ensemble
+            .energies
+            .iter()
+            .map(|energy| (energy - minimum.energy) / system.kt())
+            .collect();
+        excess.sort_by(f64::total_cmp);
+        let median = excess[200];
+        assert!((3.5..14.0).contains(&median), "{stiff:?}: {median}");
+    }
 }

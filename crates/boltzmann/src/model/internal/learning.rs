@@ -1,0 +1,365 @@
+//! What the internal coordinates of a molecule are like: found in data, or from its energy about a minimum.
+
+use std::f64::consts::{PI, TAU};
+
+use boltzflow_energy::{EnergyError, Minimisation, minimise};
+use boltzflow_flow::{Chart, Direction, FlowError, Frame, Stiff, Turning, host};
+use nalgebra::{DMatrix, SymmetricEigen};
+
+use super::{double, shape};
+use crate::config::{InternalConfig, Stiffness};
+use crate::model::ArchitectureError;
+use crate::system::System;
+
+/// The least variance of a principal component of coordinates of unit variance: what is smaller is taken for a lack of data.
+const LEAST_VARIANCE: f64 = 1e-4;
+/// The least spread of a coordinate, in Å or radians.
+const LEAST_SPREAD: f64 = 1e-4;
+/// Where a gap between dihedrals is no wider than this, in radians, the circle is cut where they are fewest.
+const GAP: f64 = 0.3;
+/// Parts of the circle in which dihedrals are counted to find where they are fewest.
+const SECTORS: usize = 72;
+/// The least distance of a bound from the middle of the data, in standard deviations.
+const LEAST_BOUND: f64 = 3.0;
+/// The distance of a bound from a minimum, in standard deviations of the harmonic approximation there: at other torsions others are.
+const HARMONIC_BOUND: f64 = 8.0;
+/// The largest harmonic spread of a stiff coordinate, in Å or radians, which is a weak one's.
+const LARGEST_SPREAD: f64 = 0.3;
+/// Steps of internal coordinates for differences of forces, in Å or radians.
+const STEP: f64 = 1e-3;
+
+/// What internal coordinates are like in data, configuration by configuration.
+pub(super) fn of_data(
+    model: &InternalConfig,
+    frame: &Frame,
+    internal: &[f64],
+) -> Result<Chart, FlowError> {
+    let [distances, angles, dihedrals] = frame.counts();
+    let count = distances + angles + dihedrals;
+    let column =
+        |k: usize| -> Vec<f64> { internal.iter().skip(k).step_by(count).copied().collect() };
+    if let Some(index) = internal.iter().position(|value| !value.is_finite()) {
+        return Err(FlowError::Unsupported {
+            what: format!(
+                "configuration {} of the data has no internal coordinates: atoms lie on one another or on a line",
+                index / count
+            ),
+        });
+    }
+    let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
+    for k in 0..count {
+        let values = column(k);
+        let place = (k >= distances + angles).then(|| &frame.places()[k - distances - angles + 3]);
+        let turns = place.is_some_and(|place| place.direction == Direction::Polar);
+        if !turns {
+            stiff.push(Stiff {
+                coordinate: k,
+                center: values.iter().sum::<f64>() / values.len() as f64,
+                is_angle_of_turn: false,
+            });
+            continue;
+        }
+        let arc = Arc::around(&values);
+        if arc.length < PI {
+            stiff.push(Stiff {
+                coordinate: k,
+                center: arc.mean(&values),
+                is_angle_of_turn: true,
+            });
+        } else {
+            torsions.push(Turning {
+                coordinate: k,
+                cut: arc.cut(&values),
+            });
+        }
+    }
+    let offsets = offsets(&stiff, internal, count);
+    let (spread, whiten) = spread(model.stiff, &offsets, stiff.len());
+    let (bounded, rounds) = shape(model.map);
+    let bounds = if bounded {
+        bounds(&whiten, &offsets, stiff.len(), model.margin)
+    } else {
+        Vec::new()
+    };
+    let log_det = DMatrix::from_row_slice(stiff.len(), stiff.len(), &spread)
+        .singular_values()
+        .iter()
+        .map(|value| value.ln())
+        .sum();
+    Ok(Chart {
+        stiff,
+        spread,
+        whiten,
+        log_det,
+        bounds,
+        torsions,
+        rounds,
+    })
+}
+
+/// The shortest arc of the circle that holds some angles.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Arc {
+    start: f64,
+    length: f64,
+}
+
+impl Arc {
+    fn around(angles: &[f64]) -> Self {
+        let mut sorted: Vec<f64> = angles.iter().map(|angle| angle.rem_euclid(TAU)).collect();
+        sorted.sort_by(f64::total_cmp);
+        // The widest gap between an angle and the next one round the circle; what follows it is the start.
+        let after = (0..sorted.len()).map(|k| {
+            let next = sorted.get(k + 1).copied();
+            let next = next.unwrap_or(sorted[0] + TAU);
+            (next - sorted[k], next)
+        });
+        let (gap, start) = after
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap_or((TAU, 0.0));
+        Self {
+            start: start.rem_euclid(TAU),
+            length: TAU - gap,
+        }
+    }
+
+    /// The mean of the angles along the arc.
+    fn mean(self, angles: &[f64]) -> f64 {
+        let along = angles
+            .iter()
+            .map(|angle| (angle - self.start).rem_euclid(TAU));
+        let mean = self.start + along.sum::<f64>() / angles.len() as f64;
+        (mean + PI).rem_euclid(TAU) - PI
+    }
+
+    /// The middle of the gap, or where fewest angles are if there is hardly one.
+    fn cut(self, angles: &[f64]) -> f64 {
+        let gap = TAU - self.length;
+        if gap > GAP {
+            return self.start - 0.5 * gap;
+        }
+        let mut counts = [0_usize; SECTORS];
+        for angle in angles {
+            let sector = angle.rem_euclid(TAU) / TAU * SECTORS as f64;
+            counts[(sector as usize).min(SECTORS - 1)] += 1;
+        }
+        let around = |k: usize| -> usize {
+            (0..5)
+                .map(|j| counts[(k + SECTORS + j - 2) % SECTORS])
+                .sum()
+        };
+        let fewest = (0..SECTORS).min_by_key(|&k| around(k)).unwrap_or(0);
+        (fewest as f64 + 0.5) / SECTORS as f64 * TAU
+    }
+}
+
+/// The stiff coordinates less their centres, the shorter way round, configuration by configuration.
+fn offsets(stiff: &[Stiff], internal: &[f64], count: usize) -> Vec<f64> {
+    let of = |x: &[f64], stiff: &Stiff| {
+        let off = x[stiff.coordinate] - stiff.center;
+        if stiff.is_angle_of_turn {
+            (off + PI).rem_euclid(TAU) - PI
+        } else {
+            off
+        }
+    };
+    internal
+        .chunks(count)
+        .flat_map(|x| stiff.iter().map(move |stiff| of(x, stiff)))
+        .collect()
+}
+
+/// `M` and `M⁻¹`, row by row: offsets are `M z` with uncorrelated `z` of unit variance where they are whitened, else `z` of unit variance.
+fn spread(stiffness: Stiffness, offsets: &[f64], m: usize) -> (Vec<f64>, Vec<f64>) {
+    let rows = offsets.chunks(m.max(1));
+    let n = rows.len() as f64;
+    let mut covariance = DMatrix::<f64>::zeros(m, m);
+    for x in rows {
+        for i in 0..m {
+            for j in 0..=i {
+                covariance[(i, j)] += x[i] * x[j] / n;
+            }
+        }
+    }
+    let scale: Vec<f64> = (0..m)
+        .map(|i| covariance[(i, i)].sqrt().max(LEAST_SPREAD))
+        .collect();
+    let correlation = match stiffness {
+        Stiffness::Scaled => DMatrix::identity(m, m),
+        Stiffness::Whitened => DMatrix::from_fn(m, m, |i, j| {
+            let (i, j) = (i.max(j), i.min(j));
+            covariance[(i, j)] / (scale[i] * scale[j])
+        }),
+    };
+    let eigen = SymmetricEigen::new(correlation);
+    let root = |k: usize| eigen.eigenvalues[k].max(LEAST_VARIANCE).sqrt();
+    let entry = |i: usize, k: usize| eigen.eigenvectors[(i, k)];
+    let mut forward = Vec::with_capacity(m * m);
+    let mut backward = Vec::with_capacity(m * m);
+    for i in 0..m {
+        for k in 0..m {
+            forward.push(scale[i] * entry(i, k) * root(k));
+            backward.push(entry(k, i) / (root(i) * scale[k]));
+        }
+    }
+    (forward, backward)
+}
+
+/// Bounds of each standard coordinate.
+fn bounds(whiten: &[f64], offsets: &[f64], m: usize, margin: f64) -> Vec<[f64; 2]> {
+    let mut ends = vec![[-LEAST_BOUND, LEAST_BOUND]; m];
+    for x in offsets.chunks(m.max(1)) {
+        for (row, [low, high]) in whiten.chunks(m.max(1)).zip(&mut ends) {
+            let z: f64 = row.iter().zip(x).map(|(w, x)| w * x).sum();
+            *low = low.min(z);
+            *high = high.max(z);
+        }
+    }
+    let wider = |[low, high]: [f64; 2]| {
+        let more = margin * (high - low);
+        [low - more, high + more]
+    };
+    ends.into_iter().map(wider).collect()
+}
+
+/// What internal coordinates are like about the minimum next to the system's start, without any other configuration: torsions, whose places are
+/// `turning`, go round; all others are as in the harmonic approximation at the system's temperature, `⟨(s − s₀)²⟩ = (∂²u/∂s²)⁻¹`.
+pub(super) fn of_minimum(
+    model: &InternalConfig,
+    frame: &Frame,
+    turning: &[usize],
+    system: &System,
+) -> Result<Chart, ArchitectureError> {
+    let points = [frame.points(), 3];
+    let mut x = system.start.get(0).to_vec();
+    let mut evaluator = system.energy.evaluator()?;
+    minimise(&mut *evaluator, &mut x, &Minimisation::default())?;
+    drop(evaluator);
+    let (internal, _) = frame.inverse(&double(&x, points))?;
+    let center = host(internal);
+    let [distances, angles, _] = frame.counts();
+    let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
+    for (k, &center) in center.iter().enumerate() {
+        let place = k
+            .checked_sub(distances + angles)
+            .map(|dihedral| dihedral + 3);
+        if place.is_some_and(|place| turning.contains(&place)) {
+            torsions.push(Turning {
+                coordinate: k,
+                cut: center + PI,
+            });
+        } else {
+            let polar = place.is_some_and(|p| frame.places()[p].direction == Direction::Polar);
+            stiff.push(Stiff {
+                coordinate: k,
+                center,
+                is_angle_of_turn: polar,
+            });
+        }
+    }
+    let hessian = hessian(frame, system, &center, &stiff)?;
+    let m = stiff.len();
+    let eigen = SymmetricEigen::new(hessian.clone());
+    // A direction that is soft, or leads off, gets the largest spread.
+    let least = LARGEST_SPREAD.powi(-2);
+    let root = |k: usize| eigen.eigenvalues[k].max(least).sqrt();
+    let entry = |i: usize, k: usize| eigen.eigenvectors[(i, k)];
+    let (mut spread, mut whiten) = (vec![0.0; m * m], vec![0.0; m * m]);
+    let mut log_det = 0.0;
+    for k in 0..m {
+        match model.stiff {
+            Stiffness::Whitened => {
+                for i in 0..m {
+                    spread[i * m + k] = entry(i, k) / root(k);
+                    whiten[k * m + i] = entry(i, k) * root(k);
+                }
+                log_det -= root(k).ln();
+            }
+            Stiffness::Scaled => {
+                let variance: f64 = (0..m).map(|j| (entry(k, j) / root(j)).powi(2)).sum();
+                spread[k * m + k] = variance.sqrt();
+                whiten[k * m + k] = 1.0 / variance.sqrt();
+                log_det += 0.5 * variance.ln();
+            }
+        }
+    }
+    let (bounded, rounds) = shape(model.map);
+    let bounds = if bounded {
+        vec![[-HARMONIC_BOUND, HARMONIC_BOUND]; m]
+    } else {
+        Vec::new()
+    };
+    Ok(Chart {
+        stiff,
+        spread,
+        whiten,
+        log_det,
+        bounds,
+        torsions,
+        rounds,
+    })
+}
+
+/// The second derivatives of the reduced energy in the stiff coordinates, by central differences of its gradient.
+fn hessian(
+    frame: &Frame,
+    system: &System,
+    center: &[f64],
+    stiff: &[Stiff],
+) -> Result<DMatrix<f64>, ArchitectureError> {
+    let (m, n) = (stiff.len(), center.len());
+    let moved = stiff.iter().flat_map(|stiff| {
+        [STEP, -STEP].map(|step| {
+            let mut internal = center.to_vec();
+            internal[stiff.coordinate] += step;
+            internal
+        })
+    });
+    let moved: Vec<f64> = moved.flatten().collect();
+    let leaf = double(&moved, [n, 1]).autodiff().require_grad();
+    let (positions, _) = frame.forward(&leaf)?;
+    let x = host(positions.clone());
+    let size = 3 * frame.points();
+    let mut gradients = vec![0.0; x.len()];
+    let outcomes = system
+        .energy
+        .evaluator()?
+        .evaluate_batch(&x, &mut gradients, size);
+    outcomes
+        .into_iter()
+        .collect::<Result<Vec<f64>, EnergyError>>()?;
+    let work = (positions * double(&gradients, [frame.points(), 3])).sum() / system.kt();
+    let slopes = leaf
+        .grad(&work.backward())
+        .map_or_else(|| vec![0.0; moved.len()], host);
+    let second = |i: usize, j: usize| {
+        let at = |row: usize| slopes[row * n + stiff[j].coordinate];
+        (at(2 * i) - at(2 * i + 1)) / (2.0 * STEP)
+    };
+    Ok(DMatrix::from_fn(m, m, |i, j| {
+        0.5 * (second(i, j) + second(j, i))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn an_arc_is_the_shortest_that_holds_all_angles() {
+        let arc = Arc::around(&[3.0, -3.0, 2.5]);
+        assert!((arc.start - 2.5).abs() < 1e-12);
+        assert!((arc.length - (TAU - 5.5)).abs() < 1e-12);
+        let mean = arc.mean(&[3.0, -3.0, 2.5]);
+        assert!(
+            (mean - (2.5 + 3.0 + TAU - 3.0) / 3.0).abs() < 1e-12,
+            "{mean}"
+        );
+        // The cut is in the middle of the gap, or where angles are fewest.
+        let cut = arc.cut(&[3.0, -3.0, 2.5]).rem_euclid(TAU);
+        assert!((cut - (TAU - 3.0 + 5.5 / 2.0).rem_euclid(TAU)).abs() < 1e-12);
+        let mut all: Vec<f64> = (0..720).map(|k| f64::from(k) / 720.0 * TAU).collect();
+        all.retain(|angle| !(1.0..1.2).contains(angle));
+        let cut = Arc::around(&all).cut(&all);
+        assert!((1.0..1.2).contains(&cut), "{cut}");
+    }
+}
