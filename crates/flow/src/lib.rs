@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::float_cmp))]
 
 pub mod activation;
+mod actnorm;
 mod affine;
 mod autoregressive;
 mod bijection;
@@ -30,6 +31,7 @@ mod frame;
 mod laws;
 mod layer;
 mod linear;
+mod lower_upper;
 mod mixing;
 pub mod ode;
 pub mod parameters;
@@ -43,6 +45,7 @@ mod spline;
 #[cfg(test)]
 pub mod testing;
 
+pub use actnorm::Actnorm;
 pub use affine::Affine;
 pub use autoregressive::{Autoregressive, Given};
 pub use bijection::{Bijection, FlowError, PerSample, Points, host};
@@ -60,6 +63,7 @@ pub use field::{Field, VectorField};
 pub use frame::{Direction, Frame, Placed};
 pub use layer::Layer;
 pub use linear::{Initializer, Linear};
+pub use lower_upper::LowerUpper;
 pub use mixing::Mixing;
 pub use prior::{MeanFreeGaussian, Prior};
 pub use schedule::Schedule;
