@@ -13,6 +13,7 @@ mod actnorm;
 mod affine;
 mod autoregressive;
 mod bijection;
+mod bump;
 mod chain;
 mod conditioner;
 mod context;
