@@ -195,31 +195,34 @@ impl<M: Bijection + Module> Family<M> {
     }
 }
 
-fn spline_coupling(criterion: &mut Criterion) {
+fn couplings(criterion: &mut Criterion) {
     let space = Space::Product {
         lines: 0,
         intervals: 40,
         circles: 20,
     };
-    let active = (0..space.points()).step_by(2).collect();
-    let family = Family::new(space, |make| {
-        Coupling::new(space, active, SPLINE, 0, SIZE, make)
-    });
-    let family = family.expect("splines are for intervals and circles");
-    let mut group = criterion.benchmark_group("spline coupling, 256 of 60 coordinates");
-    group.bench_function("forward", |bench| {
-        bench.iter(|| {
-            let (x, context) = (family.x.clone(), &family.context);
-            family.map.forward(x, context)
+    for (name, map) in [("spline", SPLINE), ("bump", Elementwise::Bump { ramps: 8 })] {
+        let active = (0..space.points()).step_by(2).collect();
+        let family = Family::new(space, |make| {
+            Coupling::new(space, active, map, 0, SIZE, make)
         });
-    });
-    group.bench_function("inverse", |bench| {
-        bench.iter(|| family.inverse(&family.map));
-    });
-    group.bench_function("inverse with gradients", |bench| {
-        bench.iter(|| family.gradients());
-    });
-    group.finish();
+        let family = family.expect("the map is for intervals and circles");
+        let name = format!("{name} coupling, 256 of 60 coordinates");
+        let mut group = criterion.benchmark_group(name);
+        group.bench_function("forward", |bench| {
+            bench.iter(|| {
+                let (x, context) = (family.x.clone(), &family.context);
+                family.map.forward(x, context)
+            });
+        });
+        group.bench_function("inverse", |bench| {
+            bench.iter(|| family.inverse(&family.map));
+        });
+        group.bench_function("inverse with gradients", |bench| {
+            bench.iter(|| family.gradients());
+        });
+        group.finish();
+    }
 }
 
 /// The log-density of data costs as much for each coordinate however many there are: the log-determinant is a sum.
@@ -257,5 +260,5 @@ fn growth(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = settings::short(); targets = egnn, spline_coupling, growth }
+criterion_group! { name = benches; config = settings::short(); targets = egnn, couplings, growth }
 criterion_main!(benches);

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::bijection::FlowError;
+use crate::bump::Bumps;
 use crate::space::Space;
 use crate::spline::{self, Domain, Spline, Splines, Way, wrapped};
 
@@ -23,6 +24,12 @@ pub enum Elementwise {
         /// Bins of each.
         bins: usize,
     },
+    /// Mixtures of smooth ramps (Köhler, Krämer, Noé 2021): infinitely differentiable, so that forces are smooth too; their inverse takes
+    /// five to ten evaluations. For intervals and circles.
+    Bump {
+        /// Ramps of each.
+        ramps: usize,
+    },
 }
 
 impl Elementwise {
@@ -35,6 +42,11 @@ impl Elementwise {
             Self::Spline { bins } => Spline {
                 bins,
                 domain: Domain::Interval,
+            }
+            .parameters(),
+            Self::Bump { ramps } => Bumps {
+                ramps,
+                intervals: 0,
             }
             .parameters(),
         }
@@ -55,6 +67,9 @@ impl Elementwise {
             ) => ("an affine", intervals + circles == 0),
             (Self::Spline { bins }, Space::Product { lines, .. }) => {
                 ("a spline", lines == 0 && bins > 0)
+            }
+            (Self::Bump { ramps }, Space::Product { lines, .. }) => {
+                ("a bump", lines == 0 && ramps > 0)
             }
             _ => ("an elementwise", false),
         };
@@ -82,8 +97,18 @@ impl Elementwise {
                 let s = log_scale(numbers);
                 (x * s.clone().exp() + part(numbers, 1), s)
             }
-            Self::Spline { bins } => {
-                spline::map(splines(space, bins), Way::Forward, x, numbers.clone())
+            Self::Spline { bins } => spline::map(
+                Splines {
+                    bins,
+                    intervals: intervals(space),
+                },
+                Way::Forward,
+                x,
+                numbers.clone(),
+            ),
+            Self::Bump { ramps } => {
+                let intervals = intervals(space);
+                Bumps { ramps, intervals }.map(Way::Forward, x, numbers)
             }
         }
     }
@@ -101,8 +126,18 @@ impl Elementwise {
                 let s = log_scale(numbers).neg();
                 ((y - part(numbers, 1)) * s.clone().exp(), s)
             }
-            Self::Spline { bins } => {
-                spline::map(splines(space, bins), Way::Inverse, y, numbers.clone())
+            Self::Spline { bins } => spline::map(
+                Splines {
+                    bins,
+                    intervals: intervals(space),
+                },
+                Way::Inverse,
+                y,
+                numbers.clone(),
+            ),
+            Self::Bump { ramps } => {
+                let intervals = intervals(space);
+                Bumps { ramps, intervals }.map(Way::Inverse, y, numbers)
             }
         }
     }
@@ -137,10 +172,10 @@ fn turned(space: Space, x: Tensor<2>) -> Tensor<2> {
     }
 }
 
-/// Splines of the intervals and circles of a space that has nothing else.
-fn splines(space: Space, bins: usize) -> Splines {
+/// How many of the coordinates are intervals, in a space of these and circles.
+fn intervals(space: Space) -> usize {
     let Space::Product { intervals, .. } = space else {
-        panic!("splines were to be checked for the {space}");
+        panic!("maps of bounded coordinates were to be checked for the {space}");
     };
-    Splines { bins, intervals }
+    intervals
 }

@@ -32,6 +32,7 @@ const SIZE: Size = Size {
 };
 /// Few bins: differences across a knot, where the second derivative jumps, are of first order.
 const SPLINE: Elementwise = Elementwise::Spline { bins: 3 };
+const BUMP: Elementwise = Elementwise::Bump { ramps: 3 };
 const GLOBALS: usize = 2;
 
 /// The same network with its parameters moved by normal noise, away from the identity.
@@ -164,6 +165,15 @@ fn rows() -> Vec<Row> {
         autoregressive("affine IAF", LINES, Elementwise::Affine, Given::Latent),
         autoregressive("spline MAF", BOUNDED, SPLINE, Given::Data),
         autoregressive("spline IAF", BOUNDED, SPLINE, Given::Latent),
+        coupling("bump coupling", BOUNDED, &[1, 2, 3, 5], BUMP),
+        autoregressive("bump MAF", BOUNDED, BUMP, Given::Data),
+        autoregressive("bump IAF", BOUNDED, BUMP, Given::Latent),
+        row("actnorm", TURNS, |make| Actnorm::new(TURNS, make)),
+        row("actnorm of lines", LINES, |make| Actnorm::new(LINES, make)),
+        row("LU", TURNS, |make| LowerUpper::new(TURNS, vec![0, 1], make)),
+        row("LU of lines", LINES, |make| {
+            LowerUpper::new(LINES, vec![0, 1, 2, 3, 4], make)
+        }),
     ]
 }
 
@@ -240,7 +250,9 @@ fn they_differ_from_the_identity_and_from_sample_to_sample() {
         let x = points(space, 4, 3);
         let (y, log_det) = map.forward(x.clone(), &context(space, 4)).unwrap();
         assert!(largest(y - x) > 1e-2, "{name}");
-        if name != "NICE" {
+        // Linear maps stretch all samples alike.
+        let linear = ["NICE", "actnorm", "actnorm of lines", "LU", "LU of lines"];
+        if !linear.contains(&name) {
             let spread = log_det.clone() - log_det.mean_dim(0);
             assert!(largest(spread) > 1e-3, "{name}");
         }
@@ -307,6 +319,7 @@ fn what_a_map_cannot_act_on_is_refused() {
         ),
         (TURNS, &[2], Elementwise::Affine, "an affine map cannot act"),
         (LINES, &[1, 2], SPLINE, "a spline map cannot act"),
+        (LINES, &[1, 2], BUMP, "a bump map cannot act"),
         (LINES, &[], Elementwise::Affine, "no coordinates"),
         (LINES, &[5], Elementwise::Affine, "[5] are no coordinates"),
     ] {

@@ -9,9 +9,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::float_cmp))]
 
 pub mod activation;
+mod actnorm;
 mod affine;
 mod autoregressive;
 mod bijection;
+mod bump;
 mod chain;
 mod chart;
 mod conditioner;
@@ -31,6 +33,7 @@ mod frame;
 mod laws;
 mod layer;
 mod linear;
+mod lower_upper;
 mod mixing;
 pub mod ode;
 pub mod parameters;
@@ -44,6 +47,7 @@ mod spline;
 #[cfg(test)]
 pub mod testing;
 
+pub use actnorm::Actnorm;
 pub use affine::Affine;
 pub use autoregressive::{Autoregressive, Given};
 pub use bijection::{Bijection, FlowError, PerSample, Points, host};
@@ -62,6 +66,7 @@ pub use field::{Field, VectorField};
 pub use frame::{Direction, Frame, Placed};
 pub use layer::Layer;
 pub use linear::{Initializer, Linear};
+pub use lower_upper::LowerUpper;
 pub use mixing::Mixing;
 pub use prior::{MeanFreeGaussian, Prior, ProductPrior};
 pub use schedule::Schedule;
