@@ -74,6 +74,8 @@ pub struct InternalConfig {
     pub map: Elementwise,
     /// Which coordinates its numbers are made of.
     pub scheme: Scheme,
+    /// What is between couplings.
+    pub between: Between,
     /// Maps one after another.
     pub layers: usize,
     /// The network of each.
@@ -82,6 +84,16 @@ pub struct InternalConfig {
     pub stiff: Stiffness,
     /// Splines act between bounds: the least and greatest value in the data, moved apart by this part of their distance on each side.
     pub margin: f64,
+}
+
+/// What is between the couplings of a flow, whose halves are fixed shuffles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Between {
+    /// Nothing more.
+    Nothing,
+    /// Glow's actnorm and invertible linear map of all lines (Kingma and Dhariwal 2018), before each pair of couplings.
+    Linear,
 }
 
 /// Which coordinates the numbers of an elementwise map are made of.
@@ -170,6 +182,9 @@ pub enum Objective {
         /// Reduced energies `u` more than this above that of the minimum next to the start count as `t + ln (1 + u − t)`: in training only, so
         /// that clashes do not drown all else. They are counted.
         threshold: f64,
+        /// The slope of one sample's divergence in its standard coordinates is cut to this length, so that one bad geometry does not lead a step;
+        /// those cut are counted.
+        steepest: f64,
         /// The temperature at the start as a multiple of the system's, to which it falls by the same factor in each step.
         hottest: f64,
         /// Steps of this cooling.
@@ -218,6 +233,11 @@ pub enum ConfigError {
         /// What may be.
         range: &'static str,
     },
+    /// Linear maps where they cannot be.
+    #[error(
+        "model.internal.between = \"linear\" mixes lines between couplings: it goes with map = \"affine\" or \"additive\" and scheme = \"coupling\""
+    )]
+    Linear,
     /// An objective that this flow is not trained by.
     #[error("a flow of model.{model} is trained by training.objective = {objective}")]
     Objective {
@@ -266,10 +286,18 @@ impl Config {
                 Objective::Energy {
                     likelihood,
                     threshold,
+                    steepest,
                     hottest,
                     cooling: _,
                 },
             ) => {
+                within(
+                    "training.objective.energy.steepest",
+                    steepest,
+                    1e-3,
+                    1e12,
+                    "above 0; a hundred is usual",
+                )?;
                 within(
                     "training.objective.energy.hottest",
                     hottest,
@@ -301,7 +329,7 @@ impl Config {
             (ModelConfig::Internal(_), Objective::FlowMatching { .. }) => {
                 return Err(ConfigError::Objective {
                     model: "internal",
-                    objective: "\"likelihood\" or { energy = { likelihood = 1.0, threshold = 100.0, hottest = 1.0, cooling = 0 } }",
+                    objective: "\"likelihood\" or { energy = { likelihood = 1.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } }",
                 });
             }
         }
@@ -415,6 +443,19 @@ impl InternalConfig {
             16.0,
             "a whole number of at most 16",
         )?;
+        let has_lines = matches!(self.map, Elementwise::Additive | Elementwise::Affine);
+        if self.between == Between::Linear && !(has_lines && self.scheme == Scheme::Coupling) {
+            return Err(ConfigError::Linear);
+        }
+        if let Elementwise::Bump { ramps } = self.map {
+            within(
+                "model.internal.map.bump.ramps",
+                ramps as f64,
+                1.0,
+                64.0,
+                WHOLE,
+            )?;
+        }
         if let Elementwise::Spline { bins } = self.map {
             within(
                 "model.internal.map.spline.bins",

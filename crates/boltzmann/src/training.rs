@@ -18,7 +18,7 @@ use crate::config::{Objective, TrainingConfig};
 use crate::model::{Flow, FlowArchitecture, Model};
 use crate::optimizer::AdamW;
 use crate::system::System;
-use energy::{Boltzmann, Cooling};
+use energy::{Boltzmann, Cooling, Limits};
 use likelihood::Likelihood;
 use matching::Matching;
 
@@ -61,6 +61,8 @@ pub struct Effort {
     pub energy_calls: usize,
     /// How many of them counted by their logarithm.
     pub softened: usize,
+    /// How many samples had their slope cut.
+    pub cut: usize,
     /// How many samples had no finite energy or density.
     pub lost: usize,
 }
@@ -70,6 +72,7 @@ impl Effort {
         Self {
             energy_calls: self.energy_calls + other.energy_calls,
             softened: self.softened + other.softened,
+            cut: self.cut + other.cut,
             lost: self.lost + other.lost,
         }
     }
@@ -170,10 +173,15 @@ impl<'a> Training<'a> {
                 Objective::Energy {
                     likelihood,
                     threshold,
+                    steepest,
                     hottest,
                     cooling,
                 },
             ) => {
+                let limits = Limits {
+                    threshold,
+                    steepest,
+                };
                 let cooling = Cooling {
                     hottest,
                     steps: cooling,
@@ -184,7 +192,7 @@ impl<'a> Training<'a> {
                 } else {
                     None
                 };
-                let boltzmann = Boltzmann::new(system, threshold, cooling)?;
+                let boltzmann = Boltzmann::new(system, limits, cooling)?;
                 Source::Energy { boltzmann, data }
             }
             _ => panic!("a checked config has the objective of its model"),

@@ -356,8 +356,12 @@ pub struct Generate {
 pub enum Family {
     /// Coupled splines of internal coordinates.
     Spline,
+    /// Coupled smooth bump maps of internal coordinates, slower than splines.
+    Bump,
     /// Coupled affine maps of internal coordinates.
     Realnvp,
+    /// The same with invertible linear maps between.
+    Glow,
     /// Coupled shifts of internal coordinates.
     Nice,
     /// A masked autoregressive flow of splines: fast densities.

@@ -257,6 +257,19 @@ impl Chart {
         Ok((y, log_det))
     }
 
+    /// By how much a standard coordinate, or a torsion, moves where a coordinate of the product moves by one.
+    pub fn widths(&self) -> Vec<f64> {
+        let mut widths = vec![1.0; self.stiff.len()];
+        let bounds = widths.iter_mut().zip(&self.bounds);
+        bounds.for_each(|(width, [a, b])| *width = b - a);
+        let turn = match self.rounds {
+            Rounds::Circles => TAU,
+            Rounds::Lines => 1.0,
+        };
+        widths.resize(self.len(), turn);
+        widths
+    }
+
     /// The part of `log_det` that is the same everywhere.
     fn constant(&self) -> f64 {
         let widths: f64 = self.bounds.iter().map(|[a, b]| (b - a).ln()).sum();

@@ -2,18 +2,19 @@
 
 use burn::module::Module;
 
+use crate::actnorm::Actnorm;
 use crate::affine::Affine;
 use crate::autoregressive::Autoregressive;
 use crate::bijection::{Bijection, FlowError};
 use crate::context::Context;
 use crate::continuous::Continuous;
 use crate::coupling::Coupling;
+use crate::lower_upper::LowerUpper;
 use crate::mixing::Mixing;
 use crate::space::Space;
 use crate::{PerSample, Points};
 
 /// A link of a [`crate::Chain`].
-#[expect(clippy::large_enum_variant, reason = "a flow has a handful of them")]
 #[derive(Module, Debug)]
 pub enum Layer {
     /// See [`Affine`].
@@ -26,6 +27,10 @@ pub enum Layer {
     Coupling(Coupling),
     /// See [`Autoregressive`].
     Autoregressive(Autoregressive),
+    /// See [`Actnorm`].
+    Actnorm(Actnorm),
+    /// See [`LowerUpper`].
+    LowerUpper(LowerUpper),
 }
 
 /// Calls a method of the variant's map.
@@ -37,6 +42,8 @@ macro_rules! each {
             Layer::Continuous($map) => $call,
             Layer::Coupling($map) => $call,
             Layer::Autoregressive($map) => $call,
+            Layer::Actnorm($map) => $call,
+            Layer::LowerUpper($map) => $call,
         }
     };
 }

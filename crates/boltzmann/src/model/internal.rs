@@ -7,9 +7,9 @@ mod tests;
 use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Autoregressive, Bijection, Chain, Chart, Context, Coupling, Direction, Elementwise, FlowError,
-    Frame, Given, Initializer, Layer, Placed, Points, Prior, ProductPrior, Rounds, Samples, Space,
-    host,
+    Actnorm, Autoregressive, Bijection, Chain, Chart, Context, Coupling, Direction, Elementwise,
+    FlowError, Frame, Given, Initializer, Layer, LowerUpper, Placed, Points, Prior, ProductPrior,
+    Rounds, Samples, Space, host,
 };
 use boltzflow_molecule::{self as molecule, Conformers, ZMatrix};
 use burn::module::Module;
@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{ArchitectureError, Drawn, batch};
-use crate::config::{InternalConfig, Scheme};
+use crate::config::{Between, InternalConfig, Scheme};
 use crate::system::{Reference, System};
 
 /// Configurations that are turned into internal coordinates at a time.
@@ -84,7 +84,7 @@ fn shape(map: Elementwise) -> (bool, Rounds) {
     match map {
         Elementwise::Additive => (false, Rounds::Circles),
         Elementwise::Affine => (false, Rounds::Lines),
-        Elementwise::Spline { .. } => (true, Rounds::Circles),
+        Elementwise::Spline { .. } | Elementwise::Bump { .. } => (true, Rounds::Circles),
     }
 }
 
@@ -166,6 +166,8 @@ pub struct Reverse {
     pub surrogate: Tensor<1>,
     /// `Σ ln q − ln p`.
     pub value: f64,
+    /// Samples whose slope was cut.
+    pub cut: usize,
     /// Samples without a finite energy or density, which count neither here nor there.
     pub lost: usize,
 }
@@ -257,11 +259,13 @@ impl InternalFlow {
 
     /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, from `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that
     /// `energies` answers; under maps as in [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples:
-    /// `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`.
+    /// `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`. The slope of a sample
+    /// in its standard coordinates is cut to the length `steepest`.
     pub fn reverse(
         &self,
         maps: &Chain<Layer>,
         latents: &[f64],
+        steepest: f64,
         energies: impl FnOnce(&[f64]) -> Potential,
     ) -> Result<Reverse, FlowError> {
         let size = self.coordinates();
@@ -288,13 +292,25 @@ impl InternalFlow {
         let slope_p = leaf
             .grad(&work.backward())
             .map_or_else(|| vec![0.0; points.len()], host);
-        let (mut value, mut lost) = (0.0, 0);
+        let (mut value, mut cut, mut lost) = (0.0, 0, 0);
+        let widths = self.chart.widths();
         let mut slopes: Vec<f64> = slope_q.iter().zip(&slope_p).map(|(a, b)| a + b).collect();
         let rows = slopes.chunks_mut(size).zip(energies);
         for ((slope, u), (log_q, log_det)) in rows.zip(log_q_values.iter().zip(log_det_values)) {
             let divergence = log_q + u - log_det;
             if divergence.is_finite() && slope.iter().all(|slope| slope.is_finite()) {
                 value += divergence;
+                let standard = slope
+                    .iter()
+                    .zip(&widths)
+                    .map(|(slope, width)| slope / width);
+                let length = standard.map(|slope| slope * slope).sum::<f64>().sqrt();
+                if length > steepest {
+                    cut += 1;
+                    slope
+                        .iter_mut()
+                        .for_each(|slope| *slope *= steepest / length);
+                }
             } else {
                 lost += 1;
                 slope.fill(0.0);
@@ -304,6 +320,7 @@ impl InternalFlow {
         Ok(Reverse {
             surrogate: (y * slopes).sum(),
             value,
+            cut,
             lost,
         })
     }
@@ -395,6 +412,16 @@ fn couplings(
     let all: Vec<usize> = (0..space.points()).collect();
     let mut layers = Vec::new();
     for layer in 0..model.layers {
+        if model.between == Between::Linear && layer % 2 == 0 {
+            // Data are standard already: actnorm starts as the identity, the linear map near it.
+            let lines = match space {
+                Space::Product { lines, .. } => lines,
+                Space::MeanFree { .. } | Space::Free { .. } => 0,
+            };
+            let mixed = LowerUpper::new(space, (0..lines).collect(), make)?;
+            layers.push(Layer::LowerUpper(mixed));
+            layers.push(Layer::Actnorm(Actnorm::new(space, make)?));
+        }
         let mut order = all.clone();
         order.shuffle(&mut stream(HALVES, Purpose::Parameters, layer as u64 / 2));
         let (left, right) = order.split_at(order.len().div_ceil(2));
@@ -412,7 +439,10 @@ fn couplings(
             make,
         )?));
     }
-    if matches!(model.map, Elementwise::Spline { .. }) {
+    if matches!(
+        model.map,
+        Elementwise::Spline { .. } | Elementwise::Bump { .. }
+    ) {
         let size = boltzflow_flow::Size {
             width: 1,
             layers: 0,

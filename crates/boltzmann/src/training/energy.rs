@@ -19,9 +19,17 @@ pub struct Boltzmann<'a> {
     system: &'a System,
     /// The energy of the minimum next to the start.
     minimum: f64,
-    /// Reduced energies more than this above it count by their logarithm.
-    threshold: f64,
+    limits: Limits,
     cooling: Cooling,
+}
+
+/// What keeps bad geometries from drowning all else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Reduced energies more than this above the minimum count by their logarithm.
+    pub threshold: f64,
+    /// The longest slope of one sample's divergence in standard coordinates.
+    pub steepest: f64,
 }
 
 /// How the temperature falls.
@@ -44,15 +52,15 @@ impl Cooling {
 }
 
 impl<'a> Boltzmann<'a> {
-    /// The threshold is above the minimum next to the system's start, in kT.
-    pub fn new(system: &'a System, threshold: f64, cooling: Cooling) -> Result<Self, EnergyError> {
+    /// The threshold is above the minimum next to the system's start.
+    pub fn new(system: &'a System, limits: Limits, cooling: Cooling) -> Result<Self, EnergyError> {
         let mut x = system.start.get(0).to_vec();
         let mut evaluator = system.energy.evaluator()?;
         let minimum = minimise(&mut *evaluator, &mut x, &Minimisation::default())?;
         Ok(Self {
             system,
             minimum: minimum.energy,
-            threshold,
+            limits,
             cooling,
         })
     }
@@ -72,6 +80,7 @@ impl<'a> Boltzmann<'a> {
             let effort = Effort {
                 energy_calls: samples.numbers.len(),
                 softened,
+                cut: found.cut,
                 lost: found.lost,
             };
             ((found.value, gradients), effort)
@@ -111,11 +120,13 @@ impl<'a> Boltzmann<'a> {
     ) -> (Reverse, usize) {
         let mut softened = 0;
         let latents = flow.latents(samples);
-        let found: Result<Reverse, FlowError> = flow.reverse(maps, &latents, |positions| {
-            let (potential, above) = self.potential(positions, kt);
-            softened = above;
-            potential
-        });
+        let steepest = self.limits.steepest;
+        let found: Result<Reverse, FlowError> =
+            flow.reverse(maps, &latents, steepest, |positions| {
+                let (potential, above) = self.potential(positions, kt);
+                softened = above;
+                potential
+            });
         (found.expect("latents are of the flow's space"), softened)
     }
 
@@ -123,7 +134,7 @@ impl<'a> Boltzmann<'a> {
     fn potential(&self, positions: &[f64], kt: f64) -> (Potential, usize) {
         let energy = &self.system.energy;
         let size = energy.points() * energy.dims();
-        let ceiling = self.minimum / kt + self.threshold;
+        let ceiling = self.minimum / kt + self.limits.threshold;
         let mut forces = vec![0.0; positions.len()];
         let outcomes = match energy.evaluator() {
             Ok(mut evaluator) => evaluator.evaluate_batch(positions, &mut forces, size),
@@ -183,7 +194,11 @@ mod tests {
             [0, 50, 100, 200].map(|step| cooling.factor(step)),
             [4.0, 2.0, 1.0, 1.0]
         );
-        let boltzmann = Boltzmann::new(&system, 5.0, cooling).unwrap();
+        let limits = Limits {
+            threshold: 5.0,
+            steepest: 100.0,
+        };
+        let boltzmann = Boltzmann::new(&system, limits, cooling).unwrap();
         let kt = system.kt();
         // Stretched as a whole: first below, then far above.
         for factor in [1.0, 1.2] {

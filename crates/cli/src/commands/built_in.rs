@@ -1,8 +1,8 @@
 //! What `generate` trains where no config is given: small enough for ten minutes on two cores.
 
 use boltzflow_boltzmann::{
-    Alike, CartesianConfig, Config, InternalConfig, ModelConfig, Objective, Pairing, Scheme,
-    Stiffness, TrainingConfig,
+    Alike, Between, CartesianConfig, Config, InternalConfig, ModelConfig, Objective, Pairing,
+    Scheme, Stiffness, TrainingConfig,
 };
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Schedule, Size, Solver};
@@ -15,10 +15,15 @@ pub fn config(family: Family, seed: u64) -> Config {
     let (map, scheme) = match family {
         Family::Egnn => return egnn(seed),
         Family::Spline => (spline, Scheme::Coupling),
-        Family::Realnvp => (Elementwise::Affine, Scheme::Coupling),
+        Family::Bump => (Elementwise::Bump { ramps: 8 }, Scheme::Coupling),
+        Family::Realnvp | Family::Glow => (Elementwise::Affine, Scheme::Coupling),
         Family::Nice => (Elementwise::Additive, Scheme::Coupling),
         Family::Maf => (spline, Scheme::Maf),
         Family::Iaf => (spline, Scheme::Iaf),
+    };
+    let between = match family {
+        Family::Glow => Between::Linear,
+        _ => Between::Nothing,
     };
     let layers = match scheme {
         Scheme::Coupling => 8,
@@ -28,6 +33,7 @@ pub fn config(family: Family, seed: u64) -> Config {
         model: ModelConfig::Internal(InternalConfig {
             map,
             scheme,
+            between,
             layers,
             network: Size {
                 width: 96,
