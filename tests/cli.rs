@@ -107,6 +107,8 @@ weight_decay = 1e-4
 clip = 1.0
 average = 0.9
 objective = { flow_matching = { pairing = "aligned" } }
+dequantize = false
+rarest = 0.0
 validation = 0.1
 validate_every = 20
 patience = 0

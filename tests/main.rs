@@ -13,6 +13,7 @@ mod cli;
 mod data;
 mod dynamics;
 mod files;
+mod internal;
 mod molecule;
 mod reference;
 mod refusals;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         data::trials(),
         dynamics::trials(),
         files::trials(),
+        internal::trials(),
         molecule::trials(),
         reference::trials(),
         refusals::trials(),

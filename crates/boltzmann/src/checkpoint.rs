@@ -1,5 +1,5 @@
-//! Checkpoints: one safetensors file with parameters, their average and the optimiser's moments; the resolved config and all else that
-//! an identical resumption needs stand in its metadata as TOML.
+//! Checkpoints: one safetensors file with the averaged parameters and, until the training is finished, the parameters and the optimiser's
+//! moments; the resolved config and all else that an identical resumption needs stand in its metadata as TOML.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,9 @@ pub struct Description {
     pub device: String,
     /// What was learnt from: SHA-256 of the configurations.
     pub data: String,
+    /// The fingerprint of the flow whose parameters and architecture the training started from, if it was not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Energy and temperature that the data were drawn for, in words.
     pub target: String,
     /// Atom names in order, or empty.
@@ -95,7 +98,10 @@ pub enum CheckpointError {
 
 /// Where the text stands in the metadata.
 const ENTRY: &str = "boltzflow";
-const NAMES: [&str; 4] = ["parameters", "average", "adam_first", "adam_second"];
+/// The averaged parameters, which samples are drawn with.
+const AVERAGE: &str = "average";
+/// What else a training needs that is to go on.
+const OTHERS: [&str; 3] = ["parameters", "adam_first", "adam_second"];
 
 /// All text of the file, in one entry of its metadata: the order of several would not be fixed.
 #[derive(Serialize, Deserialize)]
@@ -154,13 +160,25 @@ impl Checkpoint {
         if let Some(flaw) = description.architecture.flaw() {
             return Err(damaged(flaw.to_owned()));
         }
-        let [parameters, average, first, second] = NAMES.map(|name| vector(&tensors, name));
-        let optimizer = AdamW {
-            step: counters.step,
-            parameters: parameters.map_err(&damaged)?,
-            average: average.map_err(&damaged)?,
-            first: first.map_err(&damaged)?,
-            second: second.map_err(&damaged)?,
+        let progress = Progress {
+            best: f64::from_bits(counters.best_bits),
+            waited: counters.waited,
+        };
+        let average = vector(&tensors, AVERAGE).map_err(&damaged)?;
+        let optimizer = if progress.is_finished(counters.step, &description.config.training) {
+            AdamW {
+                step: counters.step,
+                ..AdamW::new(average)
+            }
+        } else {
+            let [parameters, first, second] = OTHERS.map(|name| vector(&tensors, name));
+            AdamW {
+                step: counters.step,
+                parameters: parameters.map_err(&damaged)?,
+                average,
+                first: first.map_err(&damaged)?,
+                second: second.map_err(&damaged)?,
+            }
         };
         let expected = Model::new(description.architecture.clone(), 0, &Device::flex())?
             .parameters()
@@ -184,10 +202,6 @@ impl Checkpoint {
                 )));
             }
         }
-        let progress = Progress {
-            best: f64::from_bits(counters.best_bits),
-            waited: counters.waited,
-        };
         Ok(Self {
             description,
             optimizer,
@@ -201,22 +215,29 @@ impl Checkpoint {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let vectors = [
-            &self.optimizer.parameters,
-            &self.optimizer.average,
-            &self.optimizer.first,
-            &self.optimizer.second,
-        ];
-        let raw: Vec<Vec<u8>> = vectors
-            .iter()
-            .map(|values| {
-                values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect()
-            })
+        let AdamW {
+            step,
+            parameters,
+            average,
+            first,
+            second,
+        } = &self.optimizer;
+        let mut vectors = vec![(AVERAGE, average)];
+        if !self
+            .progress
+            .is_finished(*step, &self.description.config.training)
+        {
+            vectors.extend(OTHERS.into_iter().zip([parameters, first, second]));
+        }
+        let bytes = |values: &[f32]| -> Vec<u8> {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+            bytes.collect()
+        };
+        let raw: Vec<(&str, Vec<u8>)> = vectors
+            .into_iter()
+            .map(|(name, values)| (name, bytes(values)))
             .collect();
-        let views = NAMES.iter().zip(&raw).map(|(name, bytes)| {
+        let views = raw.iter().map(|(name, bytes)| {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)
                 .expect("four bytes a number");
             (*name, view)
@@ -244,6 +265,7 @@ impl Checkpoint {
             ("kind of processor", mine.processor != other.processor),
             ("device", mine.device != other.device),
             ("data", mine.data != other.data),
+            ("flow to start from (--from)", mine.from != other.from),
             ("target", mine.target != other.target),
             ("config", mine.config != other.config),
         ];

@@ -152,6 +152,12 @@ pub struct TrainingConfig {
     pub clip: f64,
     /// Decay of the exponential moving average of the parameters, which is what samples are drawn from.
     pub average: f64,
+    /// Whether even noise of one quantum is added to coordinates from files of few decimals (PDB, GRO, XTC).
+    pub dequantize: bool,
+    /// A torsion's well that holds less than this part of the data is drawn as if it held as much, up to ten times as often as it is there, if it
+    /// has a hundred configurations: for likelihoods, so that a flow proposes rare rotamers rather more than less often than they are. 0 for the
+    /// data as they are.
+    pub rarest: f64,
     /// Fraction of the data held out for validation.
     pub validation: f64,
     /// Steps between validations.
@@ -379,6 +385,13 @@ impl Config {
             "at least 0 and below 1",
         )?;
         within(
+            "training.rarest",
+            training.rarest,
+            0.0,
+            0.5,
+            "between 0 and 0.5",
+        )?;
+        within(
             "training.validation",
             training.validation,
             0.0,
@@ -579,6 +592,8 @@ weight_decay = 1e-4
 clip = 1.0
 average = 0.9
 objective = { flow_matching = { pairing = "aligned" } }
+dequantize = false
+rarest = 0.0
 validation = 0.1
 validate_every = 5
 patience = 3
@@ -652,6 +667,7 @@ checkpoint_every = 5
             ("weight_decay = 1e-4", "training.weight_decay"),
             ("clip = 1.0", "training.clip"),
             ("average = 0.9", "training.average"),
+            ("rarest = 0.0", "training.rarest"),
             ("validation = 0.1", "training.validation"),
         ] {
             let key = from.split_once(' ').unwrap().0;

@@ -136,12 +136,14 @@ pub struct Evaluation {
     pub comparison: Option<Comparison>,
     /// Configurations of the reference.
     pub reference: usize,
-    /// Their negative log-likelihood.
+    /// How many of them the flow cannot make, because they are outside its bounds: their log-density is −∞.
+    pub outside: usize,
+    /// The negative log-likelihood of the others.
     pub nll: Likelihood,
     /// How many relabellings of the atoms the density counts; absent where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
-    /// The effective sample size over `n` as the target sees it.
+    /// The effective sample size over `n` as the target sees it, of what is not outside.
     pub forward_efficiency: Estimate,
     /// The flow and the reference's method at equal cost.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,18 +153,24 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// From the flow's (folded) log-densities of the target's samples.
+    /// From the flow's (folded) log-densities of the target's samples; −∞ for those that it cannot make.
     ///
     /// # Errors
-    /// If there is not one finite log-density for each.
+    /// If there is not one for each, one is no number, or all are −∞.
     pub fn new(
         target: &TargetSamples,
         log_q: &[f64],
         bootstrap: Bootstrap,
     ) -> Result<Self, StatisticsError> {
-        let equal = Weights::equal(target.reduced.len())?;
-        equal.check_values("log-densities", log_q)?;
-        let log_weights = target.log_weights(log_q);
+        Weights::equal(target.reduced.len())?.check_count("log-densities", log_q.len())?;
+        let is_inside = |log_q: &f64| *log_q != f64::NEG_INFINITY;
+        let log_weights = target.log_weights(log_q).into_iter().zip(log_q);
+        let log_weights = log_weights.filter(|(_, log_q)| is_inside(log_q));
+        let log_weights: Vec<f64> = log_weights.map(|(weight, _)| weight).collect();
+        let reference = log_q.len();
+        let log_q: Vec<f64> = log_q.iter().copied().filter(is_inside).collect();
+        let log_q = log_q.as_slice();
+        Weights::equal(log_q.len())?.check_values("log-densities", log_q)?;
         let (mean, blocked) = blocks::mean_and_error(log_q);
         let n = log_q.len() as f64;
         let squares: f64 = log_q.iter().map(|value| (value - mean).powi(2)).sum();
@@ -173,7 +181,8 @@ impl Evaluation {
         };
         Ok(Self {
             comparison: None,
-            reference: log_q.len(),
+            reference,
+            outside: reference - log_q.len(),
             nll: Likelihood {
                 value: -mean,
                 error,
@@ -389,7 +398,14 @@ impl fmt::Display for Evaluation {
             error,
             blocked,
         } = self.nll;
-        let n = self.reference;
+        if self.outside > 0 {
+            writeln!(
+                f,
+                "outside           {} of {} configurations of the reference are outside the flow's bounds, where its density is zero; what follows is of the others",
+                self.outside, self.reference
+            )?;
+        }
+        let n = self.reference - self.outside;
         writeln!(
             f,
             "NLL               {value:.4} ± {blocked:.4} by blocking (± {error:.4} if independent) over n = {n} of the reference (normalised, mean-free, {})",

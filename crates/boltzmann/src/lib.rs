@@ -58,7 +58,9 @@ pub use report::{
 pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, read_positions};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
-pub use training::{Effort, Progress, Step, Training, TrainingError, held_out};
+pub use training::{
+    Effort, Progress, Step, Training, TrainingError, dequantize, energy_calls, held_out,
+};
 pub use unreached::Unreached;
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 

@@ -107,6 +107,14 @@ pub struct Progress {
     pub waited: u64,
 }
 
+impl Progress {
+    /// Whether no step is left to take after this one.
+    pub fn is_finished(&self, step: u64, config: &TrainingConfig) -> bool {
+        let impatient = config.patience > 0 && self.waited >= config.patience;
+        step >= config.steps || impatient
+    }
+}
+
 /// Data for training and held out.
 struct Split<T> {
     train: T,
@@ -165,7 +173,9 @@ impl<'a> Training<'a> {
                 Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))
             }
             (Flow::Internal(flow), _, Objective::Likelihood) => {
-                Source::Likelihood(Likelihood::new(&flow.locate(data)?, first_held_out))
+                let weights = likelihood::weights(data, &system.torsions(), config.rarest);
+                let located = flow.locate(data)?;
+                Source::Likelihood(Likelihood::new(&located, &weights, first_held_out))
             }
             (
                 Flow::Internal(flow),
@@ -188,7 +198,9 @@ impl<'a> Training<'a> {
                 };
                 let data = if likelihood > 0.0 {
                     let located = flow.locate(data)?;
-                    Some((Likelihood::new(&located, first_held_out), likelihood))
+                    let weights = likelihood::weights(data, &system.torsions(), config.rarest);
+                    let data = Likelihood::new(&located, &weights, first_held_out);
+                    Some((data, likelihood))
                 } else {
                     None
                 };
@@ -227,8 +239,7 @@ impl<'a> Training<'a> {
 
     /// Whether no step is left to take.
     pub fn is_finished(&self) -> bool {
-        let impatient = self.config.patience > 0 && self.progress.waited >= self.config.patience;
-        self.optimizer.step >= self.config.steps || impatient
+        self.progress.is_finished(self.optimizer.step, self.config)
     }
 
     /// The model with the averaged parameters.
@@ -375,6 +386,32 @@ impl<T> Split<T> {
     }
 }
 
+/// Energies with their gradients that a training on `frames` configurations takes in its first `steps` steps, those of its validations among
+/// them.
+pub fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
+    let Objective::Energy { likelihood, .. } = config.objective else {
+        return 0;
+    };
+    let is_validated = likelihood == 0.0 || !held_out(frames, config).is_empty();
+    let last = u64::from(steps == config.steps && !steps.is_multiple_of(config.validate_every));
+    let validations = steps / config.validate_every + last;
+    let validated = if is_validated {
+        validations * VALIDATION_SAMPLES as u64
+    } else {
+        0
+    };
+    steps * config.batch as u64 + validated
+}
+
+/// Adds even noise of one quantum, in Å, to coordinates that are multiples of it: a function of the seed and of each configuration's number.
+pub fn dequantize(data: &mut Conformers, quantum: f64, seed: u64) {
+    for number in 0..data.len() {
+        let mut random = stream(seed, Purpose::Quantum, number as u64);
+        let x = data.get_mut(number).iter_mut();
+        x.for_each(|x| *x += quantum * (random.random::<f64>() - 0.5));
+    }
+}
+
 /// As many of `length` rows, each drawn at random.
 fn chosen(length: usize, count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
     (0..count).map(|_| random.random_range(0..length)).collect()
@@ -385,4 +422,29 @@ fn chosen(length: usize, count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
 pub fn held_out(count: usize, config: &TrainingConfig) -> Range<usize> {
     let held_out = (count as f64 * config.validation) as usize;
     count - held_out..count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_of_few_decimals_has_lost_is_filled_up_evenly() {
+        let rounded: Vec<f64> = (0..3000).map(|k| f64::from(k % 7) * 0.01).collect();
+        let mut data = Conformers::new(1, 3, rounded.clone());
+        dequantize(&mut data, 0.01, 3);
+        let noise: Vec<f64> = data
+            .positions()
+            .iter()
+            .zip(&rounded)
+            .map(|(x, rounded)| (x - rounded) / 0.01)
+            .collect();
+        assert!(noise.iter().all(|noise| noise.abs() <= 0.5 + 1e-9));
+        let variance = noise.iter().map(|noise| noise * noise).sum::<f64>() / 3000.0;
+        assert!((variance - 1.0 / 12.0).abs() < 0.01, "{variance}");
+        // Each configuration's is its own.
+        let mut last = Conformers::new(1, 3, rounded.clone()).select(&[0, 1]);
+        dequantize(&mut last, 0.01, 3);
+        assert_eq!(last.get(1), data.get(1));
+    }
 }

@@ -45,7 +45,7 @@ pub use error::{Error, Fault};
 pub use format::Format;
 pub use frame::{Frame, Record};
 pub use npz::{Array, Npz, Numbers, read_npy};
-pub use source::{ReadOptions, Source, read, read_records};
+pub use source::{ReadOptions, Source, quantum, read, read_records};
 pub use tags::{Tags, Value};
 pub use trajectory::read_trajectory;
 pub use write::{SdfVersion, Structure, write_extxyz, write_sdf};

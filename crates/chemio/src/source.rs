@@ -82,6 +82,16 @@ impl<'a> Source<'a> {
     }
 }
 
+/// The step, in Å, of the coordinates that a kind of file keeps by few decimals: PDB .001, GRO and XTC (as usually written) .01. None for others.
+pub fn quantum(path: &Path) -> Option<f64> {
+    let extension = path.extension()?.to_ascii_lowercase();
+    match extension.to_str()? {
+        "pdb" | "ent" => Some(1e-3),
+        "gro" | "xtc" => Some(1e-2),
+        _ => None,
+    }
+}
+
 /// Reads a file of one molecule: its frames are its conformers.
 ///
 /// # Errors

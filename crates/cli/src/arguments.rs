@@ -176,7 +176,7 @@ pub struct Simulate {
 pub struct Train {
     #[command(flatten)]
     pub system: SystemArguments,
-    /// Configurations to learn from (NPZ, as `simulate` writes); none where the experiment learns from the energy alone.
+    /// Configurations to learn from (NPZ, as `simulate` writes; of a molecule also structures and trajectories); none where the experiment learns from the energy alone.
     #[arg(long)]
     pub data: Option<PathBuf>,
     /// The experiment (TOML).
@@ -185,6 +185,9 @@ pub struct Train {
     /// The checkpoint to write, and to go on from.
     #[arg(short, long)]
     pub output: PathBuf,
+    /// A trained flow of the same molecule and the same model to start from, in place of random parameters.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
     /// Start afresh where a checkpoint of another run stands.
     #[arg(long)]
     pub overwrite: bool,
@@ -245,9 +248,13 @@ pub struct Density {
     /// The NPZ file to write.
     #[arg(short, long)]
     pub output: PathBuf,
-    /// Seed of Hutchinson's probes, where the divergence is estimated.
+    /// Seed of the flow's own samples, and of Hutchinson's probes where the divergence is estimated.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
+    /// Samples of the flow itself that log-densities are compared with: `percentile` is the part of these that is lower, so that what is below
+    /// 1 is unlike them [default: 2000; 0, for none, where a sample takes an ODE].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub own_samples: Option<u64>,
     /// Replace an existing output.
     #[arg(long)]
     pub overwrite: bool,

@@ -1,6 +1,7 @@
 //! What each verb does.
 
 mod built_in;
+mod configurations;
 mod data;
 mod energy;
 mod estimate;
@@ -19,6 +20,7 @@ use anyhow::{Result, bail};
 use boltzflow_boltzmann::{Checkpoint, System};
 use boltzflow_chemio::AtomicFile;
 
+use configurations::{configurations, to_learn_from};
 use data::{check_fit, has_extension};
 pub use data::{density, info};
 pub use energy::energy;

@@ -16,6 +16,8 @@ pub enum Purpose {
     Parameters,
     /// What a training step draws: its data, times and noise.
     Training,
+    /// What fills up the coordinates of a configuration that were rounded.
+    Quantum,
 }
 
 impl Purpose {
@@ -27,6 +29,7 @@ impl Purpose {
             Self::Augmentation => b"flow/augment    ",
             Self::Parameters => b"flow/parameters ",
             Self::Training => b"flow/training   ",
+            Self::Quantum => b"flow/quantum    ",
         }
     }
 }
@@ -61,6 +64,7 @@ mod tests {
             first(0, Purpose::Augmentation, 0),
             first(0, Purpose::Parameters, 0),
             first(0, Purpose::Training, 0),
+            first(0, Purpose::Quantum, 0),
         ];
         for (place, one) in all.iter().enumerate() {
             assert!(

@@ -2,28 +2,45 @@
 
 use boltzflow_flow::host;
 use boltzflow_flow::parameters::gradients;
+use boltzflow_molecule::Conformers;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Losses, Split, chosen};
+use super::{Losses, Split};
 use crate::model::{InternalFlow, Located};
+use crate::torsion::Torsion;
 
 /// Configurations that one thread differentiates at a time.
 const PIECE: usize = 64;
 
+/// The most often that a configuration is drawn, as a multiple of its share.
+const MOST: f64 = 10.0;
+/// Configurations that a well has to have to be drawn more often.
+const LEAST: usize = 100;
+
 /// What is learnt from.
 pub struct Likelihood {
     data: Split<Located>,
+    /// What each configuration's weight and those before it add up to, for training.
+    cumulative: Vec<f64>,
     /// Configurations that the flow cannot make, because they are outside its bounds.
     pub outside: usize,
 }
 
 impl Likelihood {
-    /// `data` where the maps of the flow end; what is outside its bounds has no likelihood and is left out, counted.
-    pub fn new(data: &Located, held_out: usize) -> Self {
+    /// `data` where the maps of the flow end, drawn in proportion to their weights; what is outside the flow's bounds has no likelihood and is
+    /// left out, counted.
+    pub fn new(data: &Located, weights: &[f64], held_out: usize) -> Self {
         let is_inside = |row: &usize| data.log_det[*row].is_finite();
         let count = data.log_det.len();
+        let train = (0..held_out).filter(is_inside).map(|row| weights[row]);
+        let cumulative = train.scan(0.0, |sum, weight| {
+            *sum += weight;
+            Some(*sum)
+        });
         Self {
+            cumulative: cumulative.collect(),
             data: Split::new(count, held_out, |rows| {
                 let inside: Vec<usize> = rows.iter().copied().filter(is_inside).collect();
                 data.select(&inside)
@@ -43,7 +60,15 @@ impl Likelihood {
     /// The loss of new configurations, with its gradient.
     pub fn losses(&self, flow: &InternalFlow, count: usize, random: &mut ChaCha8Rng) -> Losses {
         let train = &self.data.train;
-        let batch = train.select(&chosen(train.log_det.len(), count, random));
+        let total = self.cumulative.last().copied().unwrap_or_default();
+        let chosen: Vec<usize> = (0..count)
+            .map(|_| {
+                let place = random.random::<f64>() * total;
+                let row = self.cumulative.partition_point(|sum| *sum <= place);
+                row.min(self.cumulative.len() - 1)
+            })
+            .collect();
+        let batch = train.select(&chosen);
         let points = batch.points.par_chunks(PIECE * batch.size);
         let pieces = points.zip(batch.log_det.par_chunks(PIECE));
         let pieces = pieces.map(|(points, log_det)| {
@@ -73,5 +98,80 @@ impl Likelihood {
         let constant: f64 = held_out.log_det.iter().sum();
         let count = held_out.log_det.len() as f64;
         (losses.iter().sum::<f64>() - constant, count)
+    }
+}
+
+/// How often configurations are to be drawn: those in a torsion's well that holds less than the part `rarest` of all, as if it held as much, see
+/// [`crate::TrainingConfig::rarest`].
+pub fn weights(data: &Conformers, torsions: &[Torsion], rarest: f64) -> Vec<f64> {
+    let mut weights = vec![1.0; data.len()];
+    if rarest == 0.0 {
+        return weights;
+    }
+    for torsion in torsions {
+        let angles: Vec<f64> = data.iter().map(|x| torsion.angle(x)).collect();
+        for well in torsion.kind.wells() {
+            let inside: Vec<bool> = angles.iter().map(|angle| well.contains(*angle)).collect();
+            let count = inside.iter().filter(|inside| **inside).count();
+            if count < LEAST {
+                continue;
+            }
+            let share = count as f64 / data.len() as f64;
+            let factor = (rarest / share).clamp(1.0, MOST);
+            let here = weights.iter_mut().zip(inside).filter(|(_, inside)| *inside);
+            here.for_each(|(weight, _)| *weight = weight.max(factor));
+        }
+    }
+    weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torsion::Kind;
+
+    /// Four points with the dihedral of each angle.
+    fn turned(angles: &[f64]) -> Conformers {
+        let mut all = Conformers::empty(4, 3);
+        for angle in angles {
+            let (sine, cosine) = angle.sin_cos();
+            all.push(&[
+                1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, cosine, sine, 1.0,
+            ]);
+        }
+        all
+    }
+
+    #[test]
+    fn rare_wells_are_drawn_more_often_if_enough_is_known_of_them() {
+        let torsion = Torsion {
+            name: "a torsion".to_owned(),
+            atoms: [0, 1, 2, 3],
+            kind: Kind::Phi { alpha: 1 },
+        };
+        for (rare, rarest, expected) in [
+            (200, 0.05, 2.5),
+            (200, 0.01, 1.0),
+            (200, 0.4, 10.0),
+            (50, 0.05, 1.0),
+            (200, 0.0, 1.0),
+        ] {
+            let angle = |k: usize| {
+                if k.is_multiple_of(10_000 / rare) {
+                    1.0
+                } else {
+                    -1.0
+                }
+            };
+            let angles: Vec<f64> = (0..10_000).map(angle).collect();
+            let found = weights(&turned(&angles), std::slice::from_ref(&torsion), rarest);
+            for (weight, angle) in found.iter().zip(angles) {
+                let expected = if angle > 0.0 { expected } else { 1.0 };
+                assert!(
+                    (weight - expected).abs() < 1e-12,
+                    "{rare} {rarest}: {weight}"
+                );
+            }
+        }
     }
 }

@@ -15,6 +15,11 @@ use crate::memory::Need;
 use crate::progress::Progress;
 use crate::{device, report};
 
+/// Samples of a flow that log-densities are compared with, where they cost little.
+const OWN_SAMPLES: u64 = 2000;
+/// A configuration in a lower percentile is unlike the flow's samples.
+const UNUSUAL: f64 = 1.0;
+
 pub fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension()
         .is_some_and(|found| found.eq_ignore_ascii_case(extension))
@@ -150,6 +155,11 @@ struct Densities {
     other_stereoisomers: usize,
     /// Configurations outside the flow's bounds, whose log-density is −∞.
     outside: usize,
+    /// Configurations whose log-density is below that of all but a hundredth of the flow's own samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unusual: Option<usize>,
+    /// How many of these there are.
+    own_samples: usize,
     /// Configurations whose solve ended in no finite number.
     not_finite: usize,
 }
@@ -170,6 +180,13 @@ impl fmt::Display for Densities {
                 f,
                 "{} of them are −∞: configurations outside the bounds of the flow",
                 self.outside
+            )?;
+        }
+        if let Some(unusual) = self.unusual {
+            writeln!(
+                f,
+                "{unusual} of them are less likely than 99 % of {} samples of the flow: `percentile` below {UNUSUAL}",
+                self.own_samples
             )?;
         }
         if self.not_finite > 0 {
@@ -213,10 +230,22 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         |done| bar.inc(done as u64),
     )?;
     bar.finish_and_clear();
+    let usual = if model.solver().is_some() {
+        0
+    } else {
+        OWN_SAMPLES
+    };
+    let own = arguments.own_samples.unwrap_or(usual) as usize;
+    let own = sampling::own_log_densities(&model, arguments.seed, own)?;
     let n = conformers.len();
     let [points, dims] = model.latent_shape();
     let latent = [n, points, dims];
     let mut log_q = drawn.log_q();
+    let percentiles = sampling::percentiles(&log_q, &own);
+    let unusual = percentiles
+        .iter()
+        .filter(|percentile| **percentile < UNUSUAL);
+    let unusual = (!own.is_empty()).then(|| unusual.count());
     let outside = log_q.iter().filter(|log_q| **log_q == f64::NEG_INFINITY);
     let outside = outside.count();
     let not_finite = log_q.iter().filter(|log_q| log_q.is_nan()).count();
@@ -224,22 +253,32 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         let mirror = model.architecture().mirror();
         fold((&system, mirror), &conformers, &mut log_q)
     });
-    Npz::write(
-        output,
-        &[
-            ("latents", &Array::new(&latent, drawn.latents)),
-            ("log_prior", &Array::new(&[n], drawn.log_prior)),
-            ("log_det", &Array::new(&[n], drawn.log_det)),
-            ("log_q", &Array::new(&[n], log_q)),
-            ("flow", &Array::text(&checkpoint.fingerprint())),
-        ],
-    )?;
+    let (latents, log_prior) = (
+        Array::new(&latent, drawn.latents),
+        Array::new(&[n], drawn.log_prior),
+    );
+    let (log_det, log_q) = (Array::new(&[n], drawn.log_det), Array::new(&[n], log_q));
+    let flow = Array::text(&checkpoint.fingerprint());
+    let percentiles = Array::new(&[n], percentiles);
+    let mut arrays = vec![
+        ("latents", &latents),
+        ("log_prior", &log_prior),
+        ("log_det", &log_det),
+        ("log_q", &log_q),
+        ("flow", &flow),
+    ];
+    if unusual.is_some() {
+        arrays.push(("percentile", &percentiles));
+    }
+    Npz::write(output, &arrays)?;
     report::print(
         &Densities {
             output: output.clone(),
             configurations: n,
             other_stereoisomers,
             outside,
+            unusual,
+            own_samples: own.len(),
             not_finite,
         },
         json,

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::{System, read_positions};
+use boltzflow_boltzmann::System;
 use boltzflow_chemio::{ReadOptions, read_records};
 use boltzflow_energy::{EnergyError, Evaluator, Units};
 use boltzflow_molecule::Conformers;
 use serde::{Serialize, Serializer};
 
-use super::has_extension;
+use super::{configurations, has_extension};
 use crate::arguments::Energy;
 use crate::report;
 
@@ -43,21 +43,9 @@ pub fn energy(arguments: &Energy, json: bool) -> Result<()> {
 fn systems(arguments: &Energy) -> Result<Vec<(System, Conformers)>> {
     let (path, named) = (&arguments.input, &arguments.system);
     let is_npz = has_extension(path, "npz");
-    if named.target.is_some() || (named.molecule.is_some() && is_npz) {
+    if named.target.is_some() || named.molecule.is_some() {
         let system = named.system(None)?;
-        let conformers = read_positions(path, &system.points())?;
-        let shape = [system.energy.points(), system.energy.dims()];
-        if [conformers.points(), conformers.dims()] != shape {
-            bail!(
-                "{} holds {} points in {} dimensions, but {} has {} in {}",
-                path.display(),
-                conformers.points(),
-                conformers.dims(),
-                system.name,
-                shape[0],
-                shape[1]
-            );
-        }
+        let conformers = configurations(path, &system)?;
         return Ok(vec![(system, conformers)]);
     }
     if is_npz {
@@ -66,44 +54,20 @@ fn systems(arguments: &Energy) -> Result<Vec<(System, Conformers)>> {
             path.display()
         );
     }
-    if named.molecule.is_none() {
-        let topology = named.molecule_of_topology()?;
-        let options = ReadOptions {
-            molecule: topology.as_ref(),
-            ..ReadOptions::default()
-        };
-        let records = read_records(path, &options)?.into_iter();
-        let system = |(index, record)| -> Result<_> {
-            let system = named.molecular(record).with_context(|| {
-                format!("cannot set up molecule {} of {}", index + 1, path.display())
-            })?;
-            let conformers = system.start.clone();
-            Ok((system, conformers))
-        };
-        return records.enumerate().map(system).collect();
-    }
-    let system = named.system(None)?;
-    let molecule = system
-        .molecule
-        .as_ref()
-        .map(|reference| &reference.molecule);
+    let topology = named.molecule_of_topology()?;
     let options = ReadOptions {
-        molecule,
+        molecule: topology.as_ref(),
         ..ReadOptions::default()
     };
-    let mut conformers = Conformers::empty(system.energy.points(), system.energy.dims());
-    for record in read_records(path, &options)? {
-        if molecule.is_some_and(|molecule| !molecule.elements().eq(record.molecule.elements())) {
-            bail!(
-                "{} holds {}, but {} needs the same elements in the same order",
-                path.display(),
-                record.molecule.formula(),
-                system.name
-            );
-        }
-        record.conformers.iter().for_each(|x| conformers.push(x));
-    }
-    Ok(vec![(system, conformers)])
+    let records = read_records(path, &options)?.into_iter();
+    let system = |(index, record)| -> Result<_> {
+        let system = named.molecular(record).with_context(|| {
+            format!("cannot set up molecule {} of {}", index + 1, path.display())
+        })?;
+        let conformers = system.start.clone();
+        Ok((system, conformers))
+    };
+    records.enumerate().map(system).collect()
 }
 
 /// All structures.

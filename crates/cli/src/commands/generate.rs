@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Checkpoint, Config, Cost, Part, Spent, System, Unreached, sampling::CHUNK,
+    Checkpoint, Config, Cost, Part, Spent, System, Unreached, energy_calls, sampling::CHUNK,
 };
 use boltzflow_energy::{Settings, geometric_ladder};
 use boltzflow_flow::Divergence;
@@ -252,7 +252,14 @@ fn learn(
         let checkpoint = Checkpoint::read(&files.checkpoint)?;
         let flow = checkpoint.fingerprint();
         if let Some(held_out) = HeldOut::read(&files.held_out, system, &flow)? {
+            let training = &checkpoint.description.config.training;
+            let frames = learning.frames as usize;
             spent(Part::Simulation, learning.energy_calls()?, started);
+            spent(
+                Part::Training,
+                energy_calls(training, checkpoint.optimizer.step, frames),
+                started,
+            );
             spent(Part::Checking, held_out.len() as u64, started);
             return Ok((checkpoint, held_out));
         }
@@ -269,11 +276,14 @@ fn learn(
         system,
         config: &learning.experiment,
         data: &frames,
+        from: None,
         path: &files.checkpoint,
         existing,
     }
     .run()?;
-    spent(Part::Training, 0, started);
+    let training = &checkpoint.description.config.training;
+    let calls = energy_calls(training, checkpoint.optimizer.step, frames.len());
+    spent(Part::Training, calls, started);
     let started = Instant::now();
     let held_out = HeldOut::new(system, &checkpoint, &frames)?;
     let held_out = held_out.write(&files.held_out, system, &checkpoint.fingerprint())?;

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
     Architecture, Checkpoint, Config, Description, FORMAT, Model, System, Training, digest,
-    read_positions,
+    energy_calls,
 };
 use boltzflow_chemio::AtomicFile;
 use boltzflow_flow::simd::Level;
 use boltzflow_molecule::Conformers;
 use serde::Serialize;
 
-use super::{Existing, prepare};
+use super::{Existing, flow_of, prepare, to_learn_from};
 use crate::arguments::Train;
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -36,6 +36,8 @@ pub struct Job<'a> {
     pub config: &'a Config,
     /// What to learn from.
     pub data: &'a Conformers,
+    /// The flow to start from, if not a new one.
+    pub from: Option<&'a Checkpoint>,
     /// The checkpoint.
     pub path: &'a Path,
     /// If there is one of another run.
@@ -48,17 +50,23 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
     let config = Config::read(&arguments.config)?;
     prepare(&arguments.output)?;
     let data = match (&arguments.data, config.training.objective.needs_data()) {
-        (Some(path), true) => configurations(path, &system, &config)?,
+        (Some(path), true) => to_learn_from(path, &system, &config.training)?,
         (None, false) => Conformers::empty(system.energy.points(), system.energy.dims()),
         (None, true) => bail!("the experiment learns from configurations; give --data FILE.npz"),
         (Some(_), false) => bail!(
             "training.objective.energy.likelihood is 0, so nothing is learnt from --data; leave it out"
         ),
     };
+    let from = arguments
+        .from
+        .as_ref()
+        .map(|path| start_of(path, &system, &config))
+        .transpose()?;
     let checkpoint = Job {
         system: &system,
         config: &config,
         data: &data,
+        from: from.as_ref(),
         path: &arguments.output,
         existing: Existing::from_flag(arguments.overwrite),
     }
@@ -67,27 +75,23 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
         &Trained {
             output: arguments.output.clone(),
             steps: checkpoint.optimizer.step,
+            energy_calls: energy_calls(&config.training, checkpoint.optimizer.step, data.len()),
             best_validation_loss: Some(checkpoint.progress.best).filter(|loss| loss.is_finite()),
         },
         json,
     )
 }
 
-/// What a file has to learn from.
-fn configurations(path: &Path, system: &System, config: &Config) -> Result<Conformers> {
-    let data = read_positions(path, &system.features(config.model.alike()))?;
-    if data.points() != system.energy.points() || data.dims() != system.energy.dims() {
+/// A flow to start from, if it is one of this molecule and config.
+fn start_of(path: &Path, system: &System, config: &Config) -> Result<Checkpoint> {
+    let from = flow_of(path, system)?;
+    if from.description.config.model != config.model {
         bail!(
-            "{} holds configurations of {} points in {} dimensions, but {} has {} in {}",
-            path.display(),
-            data.points(),
-            data.dims(),
-            system.name,
-            system.energy.points(),
-            system.energy.dims()
+            "the [model] of {} is not that of the config, so its parameters do not fit",
+            path.display()
         );
     }
-    Ok(data)
+    Ok(from)
 }
 
 /// A training that is done.
@@ -95,6 +99,8 @@ fn configurations(path: &Path, system: &System, config: &Config) -> Result<Confo
 struct Trained {
     output: PathBuf,
     steps: u64,
+    /// Energies with their gradients.
+    energy_calls: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     best_validation_loss: Option<f64>,
 }
@@ -104,6 +110,9 @@ impl fmt::Display for Trained {
         write!(f, "{} steps done", self.steps)?;
         if let Some(loss) = self.best_validation_loss {
             write!(f, ", best validation loss {loss:.5}")?;
+        }
+        if self.energy_calls > 0 {
+            write!(f, ", {} energy calls", self.energy_calls)?;
         }
         writeln!(f, "; checkpoint {}", self.output.display())
     }
@@ -119,11 +128,14 @@ impl Job<'_> {
         let features = self.system.features(config.model.alike());
         Need::training(config, &features, data.len() as u64).check()?;
         let description = self.description()?;
-        let model = Model::new(
-            description.architecture.clone(),
-            config.training.seed,
-            &device::current(),
-        )?;
+        let model = match self.from {
+            Some(from) => from.model(&device::current())?,
+            None => Model::new(
+                description.architecture.clone(),
+                config.training.seed,
+                &device::current(),
+            )?,
+        };
         let parameters = model.parameters().len();
         let mut training = Training::new(model, &config.training, data, self.system)?;
         if let Some(old) = self.earlier(&description)? {
@@ -199,7 +211,11 @@ impl Job<'_> {
             target: self.system.name.clone(),
             atoms: names.unwrap_or_default(),
             config: self.config.clone(),
-            architecture: Architecture::new(self.config, self.system, self.data)?,
+            from: self.from.map(Checkpoint::fingerprint),
+            architecture: match self.from {
+                Some(from) => from.description.architecture.clone(),
+                None => Architecture::new(self.config, self.system, self.data)?,
+            },
         })
     }
 

@@ -48,6 +48,8 @@ fn experiment(map: Elementwise, scheme: Scheme, stiff: Stiffness) -> Config {
             weight_decay: 0.0,
             clip: 10.0,
             average: 0.9,
+            dequantize: false,
+            rarest: 0.0,
             validation: 0.0,
             validate_every: 10,
             patience: 0,

@@ -1,0 +1,351 @@
+//! Flows of internal coordinates, from a file to weights.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use boltzflow_chemio::Npz;
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+use crate::cli::{bytes, output, succeed};
+use crate::support::{root, trial};
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "a_flow_of_internal_coordinates_goes_from_a_file_to_weights",
+            false,
+            a_flow_of_internal_coordinates_goes_from_a_file_to_weights,
+        ),
+        trial(
+            "every_family_is_trained_and_knows_the_density_of_its_samples",
+            false,
+            every_family_is_trained_and_knows_the_density_of_its_samples,
+        ),
+        trial(
+            "a_flow_learns_from_the_energy_alone_and_goes_on_from_another",
+            false,
+            a_flow_learns_from_the_energy_alone_and_goes_on_from_another,
+        ),
+        trial(
+            "generate_takes_the_family_that_is_asked_for",
+            false,
+            generate_takes_the_family_that_is_asked_for,
+        ),
+        trial(
+            "rounded_coordinates_are_filled_up_or_warned_of",
+            false,
+            rounded_coordinates_are_filled_up_or_warned_of,
+        ),
+        trial(
+            "what_internal_coordinates_cannot_do_is_refused",
+            false,
+            what_internal_coordinates_cannot_do_is_refused,
+        ),
+    ]
+}
+
+const MOLECULE: &str = "--molecule butane.xyz --smiles CCCC";
+const SPLINE: &str = "map = { spline = { bins = 4 } }\nscheme = \"coupling\"";
+const ENERGY: &str = "{ energy = { likelihood = 0.0, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
+
+const BOTH: &str = "{ energy = { likelihood = 1.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
+
+/// A small experiment.
+fn config(maps: &str, objective: &str, steps: usize) -> String {
+    let between = if maps.contains("between") {
+        ""
+    } else {
+        "between = \"nothing\"\n"
+    };
+    format!(
+        "[model.internal]\n{maps}\n{between}layers = 4\nnetwork = {{ width = 24, layers = 1 }}\nstiff = \"whitened\"\nmargin = 0.5\n\
+         [training]\nobjective = {objective}\nseed = 1\nsteps = {steps}\nbatch = 64\nlearning_rate = 3e-3\nwarm_up = 5\n\
+         weight_decay = 1e-4\nclip = 50.0\naverage = 0.9\ndequantize = false\nrarest = 0.02\nvalidation = 0.1\nvalidate_every = 50\npatience = 0\ncheckpoint_every = 7\n"
+    )
+}
+
+/// A folder with the molecule, configurations of it, and an experiment.
+fn folder(config: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::copy(root().join("data/butane.xyz"), at.join("butane.xyz")).unwrap();
+    std::fs::write(at.join("config.toml"), config).unwrap();
+    let simulate = format!(
+        "simulate {MOLECULE} -n 1200 --burn-in 100 --replicas 3 --ladders 2 --stride 2 --seed 3 -o data.npz"
+    );
+    succeed(at, &simulate);
+    folder
+}
+
+fn train(at: &Path, more: &str) -> String {
+    succeed(
+        at,
+        &format!("train {MOLECULE} --data data.npz --config config.toml {more}"),
+    )
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn a_flow_of_internal_coordinates_goes_from_a_file_to_weights() -> Result<(), Failed> {
+    let folder = folder(&config(SPLINE, BOTH, 150));
+    let at = folder.path();
+    train(at, "-o flow.safetensors");
+    succeed(at, "sample flow.safetensors -n 500 --seed 5 -o whole.npz");
+    for index in 0..2 {
+        succeed(
+            at,
+            &format!(
+                "sample flow.safetensors -n 500 --seed 5 --shard {index}/2 --threads 1 -o part-{index}.npz"
+            ),
+        );
+    }
+    succeed(at, "merge part-0.npz part-1.npz -o merged.npz");
+    assert_eq!(bytes(at, "merged.npz"), bytes(at, "whole.npz"));
+    let found = json(&succeed(
+        at,
+        &format!("reweight whole.npz {MOLECULE} --json -o out.sdf"),
+    ));
+    // A flow of positions of this size needs a hundred times the training for as much.
+    let efficiency = found["efficiency"]["value"].as_f64().unwrap();
+    assert!(efficiency > 0.1, "{found}");
+    assert_eq!(found["samples"], 500);
+    // Its own samples are usual.
+    let density = json(&succeed(
+        at,
+        "density flow.safetensors whole.npz --json -o density.npz",
+    ));
+    assert_eq!(
+        (&density["outside"], &density["not_finite"]),
+        (&0.into(), &0.into())
+    );
+    assert!(density["unusual"].as_u64().unwrap() < 20, "{density}");
+    let samples = Npz::read(&at.join("whole.npz"))?;
+    let numbers = |name: &str| samples.array(name).unwrap().as_f64().unwrap().to_vec();
+    let found = Npz::read(&at.join("density.npz"))?;
+    let again = found.array("log_q").unwrap().as_f64().unwrap();
+    for (a, b) in numbers("log_q").iter().zip(again) {
+        assert!((a - b).abs() < 1e-2, "{a} and {b}");
+    }
+    let evaluated = json(&succeed(
+        at,
+        &format!(
+            "evaluate flow.safetensors {MOLECULE} --reference data.npz --samples whole.npz --json"
+        ),
+    ));
+    assert_eq!(
+        (&evaluated["reference"], &evaluated["outside"]),
+        (&1200.into(), &0.into())
+    );
+    Ok(())
+}
+
+fn every_family_is_trained_and_knows_the_density_of_its_samples() -> Result<(), Failed> {
+    let folder = folder("");
+    let at = folder.path();
+    for maps in [
+        "map = \"additive\"\nscheme = \"coupling\"",
+        "map = \"affine\"\nscheme = \"coupling\"",
+        "map = \"affine\"\nscheme = \"coupling\"\nbetween = \"linear\"",
+        "map = \"affine\"\nscheme = \"maf\"",
+        "map = { spline = { bins = 4 } }\nscheme = \"maf\"",
+        "map = { spline = { bins = 4 } }\nscheme = \"iaf\"",
+        "map = { bump = { ramps = 3 } }\nscheme = \"coupling\"",
+    ] {
+        std::fs::write(at.join("config.toml"), config(maps, "\"likelihood\"", 12))?;
+        train(at, "-o flow.safetensors --overwrite");
+        succeed(
+            at,
+            "sample flow.safetensors -n 64 --seed 5 -o samples.npz --overwrite",
+        );
+        succeed(
+            at,
+            "density flow.safetensors samples.npz --own-samples 0 -o density.npz --overwrite",
+        );
+        let read = |name: &str| {
+            let npz = Npz::read(&at.join(name)).unwrap();
+            npz.array("log_q").unwrap().as_f64().unwrap().to_vec()
+        };
+        let (drawn, found) = (read("samples.npz"), read("density.npz"));
+        let pairs = drawn.iter().zip(&found).filter(|(a, _)| a.is_finite());
+        assert!(pairs.clone().count() > 55, "{maps}: {drawn:?}");
+        for (a, b) in pairs {
+            assert!((a - b).abs() < 0.05, "{maps}: {a} and {b}");
+        }
+    }
+    Ok(())
+}
+
+fn a_flow_learns_from_the_energy_alone_and_goes_on_from_another() -> Result<(), Failed> {
+    let folder = folder(&config(SPLINE, ENERGY, 120));
+    let at = folder.path();
+    let train = format!("train {MOLECULE} --config config.toml");
+    succeed(at, &format!("{train} -o whole.safetensors"));
+    // The loss falls far: torsions know nothing at the start.
+    let log = std::fs::read_to_string(at.join("whole.log.jsonl"))?;
+    let steps: Vec<Value> = log.lines().map(json).collect();
+    let last = steps.last().unwrap();
+    assert_eq!(last["energy_calls"], 64);
+    let first = steps[0]["validation"].as_f64().unwrap();
+    assert!(last["validation"].as_f64().unwrap() < first, "{log}");
+    // In slices it is the same, to the byte.
+    let mut slices = 0;
+    loop {
+        let words = format!("{train} -o sliced.safetensors --time-limit 0.8s");
+        let done = output(at, &words);
+        match done.status.code() {
+            Some(0) => break,
+            Some(75) => slices += 1,
+            code => return Err(format!("exit code {code:?}").into()),
+        }
+        assert!(slices < 200, "no progress");
+    }
+    assert!(slices > 0);
+    assert_eq!(
+        bytes(at, "sliced.safetensors"),
+        bytes(at, "whole.safetensors")
+    );
+    // From there with data.
+    std::fs::write(at.join("both.toml"), config(SPLINE, BOTH, 5))?;
+    let from = format!(
+        "train {MOLECULE} --data data.npz --config both.toml --from whole.safetensors -o both.safetensors"
+    );
+    succeed(at, &from);
+    let log = std::fs::read_to_string(at.join("both.log.jsonl"))?;
+    assert!(json(log.lines().last().unwrap())["validation"].is_number());
+    let again = output(at, &from.replace("--from whole.safetensors ", ""));
+    let message = String::from_utf8_lossy(&again.stderr);
+    assert!(message.contains("other flow to start from"), "{message}");
+    Ok(())
+}
+
+fn generate_takes_the_family_that_is_asked_for() -> Result<(), Failed> {
+    let folder = folder("");
+    let at = folder.path();
+    let found = json(&succeed(
+        at,
+        "generate butane.xyz --smiles CCCC --flow realnvp --budget 12s -n 64 --seed 4 --json -o out.sdf",
+    ));
+    assert_eq!(found["samples"], 64);
+    let plan = std::fs::read_to_string(at.join("out.plan.toml"))?;
+    assert!(
+        plan.contains("flow = \"realnvp\"") && plan.contains("map = \"affine\""),
+        "{plan}"
+    );
+    Ok(())
+}
+
+fn rounded_coordinates_are_filled_up_or_warned_of() -> Result<(), Failed> {
+    let folder = folder(&config(SPLINE, "\"likelihood\"", 5));
+    let at = folder.path();
+    let frames = Npz::read(&at.join("data.npz"))?;
+    let positions = frames.array("positions").unwrap().as_f64().unwrap();
+    let mut pdb = String::new();
+    for (model, x) in positions.chunks(14 * 3).take(100).enumerate() {
+        writeln!(pdb, "MODEL     {:>4}", model + 1)?;
+        for (atom, x) in x.chunks(3).enumerate() {
+            let (element, serial) = (if atom < 4 { "C" } else { "H" }, atom + 1);
+            let name = format!("{element}{serial}");
+            writeln!(
+                pdb,
+                "HETATM{serial:>5} {name:<4} BUT A   1    {:>8.3}{:>8.3}{:>8.3}  1.00  0.00          {element:>2}",
+                x[0], x[1], x[2]
+            )?;
+        }
+        writeln!(pdb, "ENDMDL")?;
+    }
+    std::fs::write(at.join("rounded.pdb"), pdb + "END\n")?;
+    let train = format!("train {MOLECULE} --data rounded.pdb --config config.toml");
+    let found = output(at, &format!("{train} -o plain.safetensors"));
+    let message = String::from_utf8_lossy(&found.stderr);
+    assert!(found.status.success(), "{message}");
+    assert!(message.contains("multiples of 0.001 Å"), "{message}");
+    let text = config(SPLINE, "\"likelihood\"", 5);
+    std::fs::write(
+        at.join("config.toml"),
+        text.replace("dequantize = false", "dequantize = true"),
+    )?;
+    let found = output(at, &format!("{train} -o filled.safetensors"));
+    let message = String::from_utf8_lossy(&found.stderr);
+    assert!(found.status.success(), "{message}");
+    assert!(!message.contains("warning"), "{message}");
+    assert_ne!(
+        bytes(at, "filled.safetensors"),
+        bytes(at, "plain.safetensors")
+    );
+    Ok(())
+}
+
+fn what_internal_coordinates_cannot_do_is_refused() -> Result<(), Failed> {
+    let folder = folder(&config(SPLINE, "\"likelihood\"", 5));
+    let at = folder.path();
+    train(at, "-o flow.safetensors");
+    let refused = |words: &str, message: &str| {
+        let output = output(at, words);
+        let found = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{words}: {found}");
+        assert!(found.contains(message), "{words}: {found}");
+    };
+    refused(
+        "sample flow.safetensors -n 64 --steps 8 -o x.npz",
+        "--steps is for flows with an ODE",
+    );
+    let simulate = "simulate --target dw4 -n 100 --burn-in 10 --replicas 2 -o toy.npz";
+    succeed(at, simulate);
+    refused(
+        "train --target dw4 --data toy.npz --config config.toml -o x.safetensors",
+        "use model.cartesian",
+    );
+    refused(
+        &format!("train {MOLECULE} --config config.toml -o x.safetensors"),
+        "give --data",
+    );
+    let cases = [
+        (config(SPLINE, ENERGY, 5), "leave it out"),
+        (
+            config(SPLINE, "\"likelihood\"", 5).replace("margin = 0.5", "margin = nan"),
+            "model.internal.margin is NaN",
+        ),
+        (
+            config(SPLINE, "{ flow_matching = { pairing = \"aligned\" } }", 5),
+            "is trained by training.objective = \"likelihood\"",
+        ),
+        (
+            config(
+                &format!("{SPLINE}\nbetween = \"linear\""),
+                "\"likelihood\"",
+                5,
+            ),
+            "mixes lines between couplings",
+        ),
+        (
+            config(&SPLINE.replace('4', "0"), "\"likelihood\"", 5),
+            "model.internal.map.spline.bins is 0",
+        ),
+        (
+            config(SPLINE, &ENERGY.replace("3.0", "0.5"), 5),
+            "training.objective.energy.hottest is 0.5",
+        ),
+    ];
+    for (text, message) in cases {
+        std::fs::write(at.join("bad.toml"), text)?;
+        refused(
+            &format!("train {MOLECULE} --data data.npz --config bad.toml -o x.safetensors"),
+            message,
+        );
+    }
+    // A narrower network than that of the flow to start from.
+    let other = config(SPLINE, "\"likelihood\"", 5).replace("width = 24", "width = 16");
+    std::fs::write(at.join("bad.toml"), other)?;
+    refused(
+        &format!(
+            "train {MOLECULE} --data data.npz --config bad.toml --from flow.safetensors -o x.safetensors"
+        ),
+        "is not that of the config",
+    );
+    assert!(!at.join("x.safetensors").exists());
+    Ok(())
+}
