@@ -48,9 +48,9 @@ pub fn trials() -> Vec<Trial> {
 
 const MOLECULE: &str = "--molecule butane.xyz --smiles CCCC";
 const SPLINE: &str = "map = { spline = { bins = 4 } }\nscheme = \"coupling\"";
-const ENERGY: &str = "{ energy = { likelihood = 0.0, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
+const ENERGY: &str = "{ energy = { likelihood = 0.0, own = 0.5, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
 
-const BOTH: &str = "{ energy = { likelihood = 1.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
+const BOTH: &str = "{ energy = { likelihood = 1.0, own = 0.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
 
 /// A small experiment.
 fn config(maps: &str, objective: &str, steps: usize) -> String {

@@ -185,6 +185,9 @@ pub enum Objective {
     Energy {
         /// What the negative log-likelihood of the data is multiplied with; 0 for the energy alone.
         likelihood: f64,
+        /// What the negative log-likelihood of the flow's own samples is multiplied with, each weighted by `e^{−u}/q` among the 64 that are drawn
+        /// together: what a flow proposes too rarely has few samples, but these count. 0 for none.
+        own: f64,
         /// Reduced energies `u` more than this above that of the minimum next to the start count as `t + ln (1 + u − t)`: in training only, so
         /// that clashes do not drown all else. They are counted.
         threshold: f64,
@@ -291,6 +294,7 @@ impl Config {
                 ModelConfig::Internal(_),
                 Objective::Energy {
                     likelihood,
+                    own,
                     threshold,
                     steepest,
                     hottest,
@@ -319,6 +323,13 @@ impl Config {
                     "at least 0 and finite",
                 )?;
                 within(
+                    "training.objective.energy.own",
+                    own,
+                    0.0,
+                    1e6,
+                    "at least 0 and finite",
+                )?;
+                within(
                     "training.objective.energy.threshold",
                     threshold,
                     1.0,
@@ -335,7 +346,7 @@ impl Config {
             (ModelConfig::Internal(_), Objective::FlowMatching { .. }) => {
                 return Err(ConfigError::Objective {
                     model: "internal",
-                    objective: "\"likelihood\" or { energy = { likelihood = 1.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } }",
+                    objective: "\"likelihood\" or { energy = { likelihood = 0.1, own = 0.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } }",
                 });
             }
         }

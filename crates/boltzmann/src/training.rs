@@ -132,7 +132,7 @@ struct Losses {
 pub struct Step {
     /// Steps done.
     pub step: u64,
-    /// Mean squared error a coordinate; or the mean negative log-likelihood of a configuration; or `E[ln q + u]`, with the former times its
+    /// Mean squared error a coordinate; or the mean negative log-likelihood of a configuration; or `E[ln q + u]`, and the former times its
     /// factor.
     pub loss: f64,
     /// The gradient's norm before clipping.
@@ -182,6 +182,7 @@ impl<'a> Training<'a> {
                 _,
                 Objective::Energy {
                     likelihood,
+                    own,
                     threshold,
                     steepest,
                     hottest,
@@ -204,7 +205,7 @@ impl<'a> Training<'a> {
                 } else {
                     None
                 };
-                let boltzmann = Boltzmann::new(system, limits, cooling)?;
+                let boltzmann = Boltzmann::new(system, own, limits, cooling)?;
                 Source::Energy { boltzmann, data }
             }
             _ => panic!("a checked config has the objective of its model"),

@@ -159,6 +159,15 @@ pub struct Potential {
     pub forces: Vec<f64>,
 }
 
+/// What counts in [`InternalFlow::reverse`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// The longest slope of a sample.
+    pub steepest: f64,
+    /// What the likelihood of the weighted samples is multiplied with.
+    pub own: f64,
+}
+
 /// See [`InternalFlow::reverse`].
 #[derive(Clone, Debug)]
 pub struct Reverse {
@@ -260,12 +269,13 @@ impl InternalFlow {
     /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, from `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that
     /// `energies` answers; under maps as in [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples:
     /// `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`. The slope of a sample
-    /// in its standard coordinates is cut to the length `steepest`.
+    /// in its standard coordinates is cut to the length [`Terms::steepest`]; and the negative log-likelihood of the points as they are, weighted among
+    /// themselves, is added with the factor [`Terms::own`].
     pub fn reverse(
         &self,
         maps: &Chain<Layer>,
         latents: &[f64],
-        steepest: f64,
+        terms: Terms,
         energies: impl FnOnce(&[f64]) -> Potential,
     ) -> Result<Reverse, FlowError> {
         let size = self.coordinates();
@@ -292,7 +302,9 @@ impl InternalFlow {
         let slope_p = leaf
             .grad(&work.backward())
             .map_or_else(|| vec![0.0; points.len()], host);
+        let Terms { steepest, own } = terms;
         let (mut value, mut cut, mut lost) = (0.0, 0, 0);
+        let mut log_weights = Vec::with_capacity(log_q_values.len());
         let widths = self.chart.widths();
         let mut slopes: Vec<f64> = slope_q.iter().zip(&slope_p).map(|(a, b)| a + b).collect();
         let rows = slopes.chunks_mut(size).zip(energies);
@@ -300,6 +312,7 @@ impl InternalFlow {
             let divergence = log_q + u - log_det;
             if divergence.is_finite() && slope.iter().all(|slope| slope.is_finite()) {
                 value += divergence;
+                log_weights.push(-divergence);
                 let standard = slope
                     .iter()
                     .zip(&widths)
@@ -313,12 +326,31 @@ impl InternalFlow {
                 }
             } else {
                 lost += 1;
+                log_weights.push(f64::NEG_INFINITY);
                 slope.fill(0.0);
             }
         }
         let slopes = batch(&slopes, [size, 1], &self.device);
+        let mut surrogate = (y * slopes).sum();
+        let highest = log_weights
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        if own > 0.0 && highest.is_finite() {
+            let weights: Vec<f64> = log_weights
+                .iter()
+                .map(|log| (log - highest).exp())
+                .collect();
+            let scale = own * weights.len() as f64 / weights.iter().sum::<f64>();
+            let scaled: Vec<f32> = weights.iter().map(|w| (scale * w) as f32).collect();
+            let weights = Tensor::<1>::from_data(scaled.as_slice(), &self.device);
+            let (z, log_det) =
+                maps.inverse(batch(&points, [size, 1], &self.device), &self.context)?;
+            let log_q = self.prior.log_density_tensor(z) + log_det;
+            surrogate = surrogate - (log_q * weights).sum();
+        }
         Ok(Reverse {
-            surrogate: (y * slopes).sum(),
+            surrogate,
             value,
             cut,
             lost,

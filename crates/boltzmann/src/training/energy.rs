@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{Effort, Losses};
-use crate::model::{InternalFlow, Potential, Reverse};
+use crate::model::{InternalFlow, Potential, Reverse, Terms};
 use crate::system::System;
 
 /// Samples that one thread differentiates at a time.
@@ -17,6 +17,8 @@ const PIECE: usize = 64;
 /// The Boltzmann distribution that is learnt from.
 pub struct Boltzmann<'a> {
     system: &'a System,
+    /// What the likelihood of its own samples counts.
+    own: f64,
     /// The energy of the minimum next to the start.
     minimum: f64,
     limits: Limits,
@@ -52,13 +54,19 @@ impl Cooling {
 }
 
 impl<'a> Boltzmann<'a> {
-    /// The threshold is above the minimum next to the system's start.
-    pub fn new(system: &'a System, limits: Limits, cooling: Cooling) -> Result<Self, EnergyError> {
+    /// `own` is what the likelihood of the flow's own samples counts; the threshold is above the minimum next to the system's start.
+    pub fn new(
+        system: &'a System,
+        own: f64,
+        limits: Limits,
+        cooling: Cooling,
+    ) -> Result<Self, EnergyError> {
         let mut x = system.start.get(0).to_vec();
         let mut evaluator = system.energy.evaluator()?;
         let minimum = minimise(&mut *evaluator, &mut x, &Minimisation::default())?;
         Ok(Self {
             system,
+            own,
             minimum: minimum.energy,
             limits,
             cooling,
@@ -120,13 +128,15 @@ impl<'a> Boltzmann<'a> {
     ) -> (Reverse, usize) {
         let mut softened = 0;
         let latents = flow.latents(samples);
-        let steepest = self.limits.steepest;
-        let found: Result<Reverse, FlowError> =
-            flow.reverse(maps, &latents, steepest, |positions| {
-                let (potential, above) = self.potential(positions, kt);
-                softened = above;
-                potential
-            });
+        let terms = Terms {
+            steepest: self.limits.steepest,
+            own: self.own,
+        };
+        let found: Result<Reverse, FlowError> = flow.reverse(maps, &latents, terms, |positions| {
+            let (potential, above) = self.potential(positions, kt);
+            softened = above;
+            potential
+        });
         (found.expect("latents are of the flow's space"), softened)
     }
 
@@ -198,7 +208,7 @@ mod tests {
             threshold: 5.0,
             steepest: 100.0,
         };
-        let boltzmann = Boltzmann::new(&system, limits, cooling).unwrap();
+        let boltzmann = Boltzmann::new(&system, 0.0, limits, cooling).unwrap();
         let kt = system.kt();
         // Stretched as a whole: first below, then far above.
         for factor in [1.0, 1.2] {

@@ -79,6 +79,12 @@ fn internal(model: &Model) -> &InternalFlow {
     flow
 }
 
+/// Nothing is cut, and nothing added.
+const ALL: Terms = Terms {
+    steepest: 1e9,
+    own: 0.0,
+};
+
 const SPLINE: Elementwise = Elementwise::Spline { bins: 4 };
 
 #[test]
@@ -252,7 +258,7 @@ fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that
     };
     let maps = internal(&model).trainable();
     let found = internal(&model)
-        .reverse(&maps, &latents, 1e9, potential)
+        .reverse(&maps, &latents, ALL, potential)
         .unwrap();
     assert_eq!((found.cut, found.lost), (0, 0));
     let gradient = boltzflow_flow::parameters::gradients(&maps, &found.surrogate.backward());
@@ -272,7 +278,7 @@ fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that
         let model = model.clone().with_parameters(&moved);
         let flow = internal(&model);
         let value = flow
-            .reverse(flow.maps(), &latents, 1e9, potential)
+            .reverse(flow.maps(), &latents, ALL, potential)
             .unwrap()
             .value;
         let fixed = flow.negative_log_likelihood(flow.maps(), &here).unwrap();
