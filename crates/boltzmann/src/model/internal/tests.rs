@@ -321,3 +321,24 @@ fn without_data_the_chart_is_the_harmonic_one_about_the_minimum() {
         assert!((3.5..14.0).contains(&median), "{stiff:?}: {median}");
     }
 }
+
+#[test]
+fn molecules_of_few_atoms_are_flows_too_and_linear_ones_are_refused() {
+    for smiles in ["O", "N"] {
+        let (system, data) = vibrating(smiles, 60);
+        for map in [SPLINE, Elementwise::Affine, Elementwise::Additive] {
+            let config = experiment(map, Scheme::Coupling, Stiffness::Whitened);
+            let model = model(&config, &system, &data);
+            let samples = Samples::consecutive(7, 0..20);
+            let drawn = model.sample(&samples).unwrap();
+            let found = model.density(&drawn.positions, &samples).unwrap();
+            for (a, b) in drawn.log_q().iter().zip(found.log_q()) {
+                assert!((a - b).abs() < 1e-2, "{smiles} {map:?}: {a} and {b}");
+            }
+        }
+    }
+    let (system, data) = vibrating("O=C=O", 20);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
+    let found = Architecture::new(&config, &system, &data).unwrap_err();
+    assert!(found.to_string().contains("line"), "{found}");
+}
