@@ -274,7 +274,7 @@ impl Model {
         use boltzflow_flow::parameters::flatten;
         match &self.flow {
             Flow::Cartesian(flow) => flatten(flow.chain()),
-            Flow::Internal(flow) => flatten(flow.chain()),
+            Flow::Internal(flow) => flatten(flow.maps()),
         }
     }
 

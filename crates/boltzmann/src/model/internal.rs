@@ -225,10 +225,6 @@ impl InternalFlow {
         })
     }
 
-    pub(super) fn chain(&self) -> &Chain<Layer> {
-        &self.chain
-    }
-
     pub(super) fn with_parameters(mut self, parameters: &[f32]) -> Self {
         self.chain = unflatten(self.chain, parameters);
         self
@@ -261,9 +257,7 @@ impl InternalFlow {
         maps: &Chain<Layer>,
         points: &[f64],
     ) -> Result<Tensor<1>, FlowError> {
-        let y = batch(points, [self.coordinates(), 1], &self.device);
-        let (z, log_det) = maps.inverse(y, &self.context)?;
-        Ok((self.prior.log_density_tensor(z) + log_det).sum().neg())
+        Ok(self.log_likelihoods(maps, points)?.sum().neg())
     }
 
     /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, from `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that
@@ -282,72 +276,37 @@ impl InternalFlow {
         let z = batch(latents, [size, 1], &self.device);
         let (y, _) = maps.forward(z, &self.context)?;
         let points = host(y.clone());
-        // ln q as a function of the point, under the same maps as constants.
-        let leaf = batch(&points, [size, 1], &self.device);
-        let leaf = leaf.autodiff().require_grad();
-        let (z, log_det) = self.chain.inverse(leaf.clone(), &self.context)?;
-        let log_q = self.prior.log_density_tensor(z) + log_det;
-        let log_q_values = host(log_q.clone());
-        let slope_q = leaf
-            .grad(&log_q.sum().backward())
-            .map_or_else(|| vec![0.0; points.len()], host);
-        let leaf = double(&points, [size, 1]).autodiff().require_grad();
-        let (internal, chart) = self.chart.forward(&leaf)?;
-        let (positions, frame) = self.frame.forward(&internal)?;
-        let log_det = chart + frame;
-        let log_det_values = host(log_det.clone());
-        let Potential { energies, forces } = energies(&host(positions.clone()));
-        let shape = [self.frame.points(), 3];
-        let work = (positions * double(&forces, shape)).sum().neg() - log_det.sum();
-        let slope_p = leaf
-            .grad(&work.backward())
-            .map_or_else(|| vec![0.0; points.len()], host);
-        let Terms { steepest, own } = terms;
-        let (mut value, mut cut, mut lost) = (0.0, 0, 0);
-        let mut log_weights = Vec::with_capacity(log_q_values.len());
-        let widths = self.chart.widths();
+        let (log_q, slope_q) = self.log_density_and_slope(&points)?;
+        let (minus_log_p, slope_p) = self.target_and_slope(&points, energies)?;
         let mut slopes: Vec<f64> = slope_q.iter().zip(&slope_p).map(|(a, b)| a + b).collect();
-        let rows = slopes.chunks_mut(size).zip(energies);
-        for ((slope, u), (log_q, log_det)) in rows.zip(log_q_values.iter().zip(log_det_values)) {
-            let divergence = log_q + u - log_det;
-            if divergence.is_finite() && slope.iter().all(|slope| slope.is_finite()) {
-                value += divergence;
-                log_weights.push(-divergence);
-                let standard = slope
-                    .iter()
-                    .zip(&widths)
-                    .map(|(slope, width)| slope / width);
-                let length = standard.map(|slope| slope * slope).sum::<f64>().sqrt();
-                if length > steepest {
-                    cut += 1;
-                    slope
-                        .iter_mut()
-                        .for_each(|slope| *slope *= steepest / length);
-                }
-            } else {
+        let (mut value, mut cut, mut lost) = (0.0, 0, 0);
+        let mut log_weights = Vec::with_capacity(log_q.len());
+        let widths = self.chart.widths();
+        let divergences = log_q.iter().zip(minus_log_p).map(|(q, p)| q + p);
+        for (slope, divergence) in slopes.chunks_mut(size).zip(divergences) {
+            if !(divergence.is_finite() && slope.iter().all(|slope| slope.is_finite())) {
                 lost += 1;
                 log_weights.push(f64::NEG_INFINITY);
                 slope.fill(0.0);
+                continue;
+            }
+            value += divergence;
+            log_weights.push(-divergence);
+            let standard = slope
+                .iter()
+                .zip(&widths)
+                .map(|(slope, width)| slope / width);
+            let length = standard.map(|slope| slope * slope).sum::<f64>().sqrt();
+            if length > terms.steepest {
+                cut += 1;
+                let part = terms.steepest / length;
+                slope.iter_mut().for_each(|slope| *slope *= part);
             }
         }
         let slopes = batch(&slopes, [size, 1], &self.device);
         let mut surrogate = (y * slopes).sum();
-        let highest = log_weights
-            .iter()
-            .copied()
-            .fold(f64::NEG_INFINITY, f64::max);
-        if own > 0.0 && highest.is_finite() {
-            let weights: Vec<f64> = log_weights
-                .iter()
-                .map(|log| (log - highest).exp())
-                .collect();
-            let scale = own * weights.len() as f64 / weights.iter().sum::<f64>();
-            let scaled: Vec<f32> = weights.iter().map(|w| (scale * w) as f32).collect();
-            let weights = Tensor::<1>::from_data(scaled.as_slice(), &self.device);
-            let (z, log_det) =
-                maps.inverse(batch(&points, [size, 1], &self.device), &self.context)?;
-            let log_q = self.prior.log_density_tensor(z) + log_det;
-            surrogate = surrogate - (log_q * weights).sum();
+        if terms.own > 0.0 && lost < log_weights.len() {
+            surrogate = surrogate + self.own(maps, &points, &log_weights)? * terms.own;
         }
         Ok(Reverse {
             surrogate,
@@ -355,6 +314,73 @@ impl InternalFlow {
             cut,
             lost,
         })
+    }
+
+    /// `ln q` of points where the maps end, and its slope.
+    fn log_density_and_slope(&self, points: &[f64]) -> Result<(Vec<f64>, Vec<f64>), FlowError> {
+        let leaf = batch(points, [self.coordinates(), 1], &self.device);
+        let leaf = leaf.autodiff().require_grad();
+        let (z, log_det) = self.chain.inverse(leaf.clone(), &self.context)?;
+        let log_q = self.prior.log_density_tensor(z) + log_det;
+        let gradients = log_q.clone().sum().backward();
+        let slope = leaf.grad(&gradients);
+        let slope = slope.map_or_else(|| vec![0.0; points.len()], host);
+        Ok((host(log_q), slope))
+    }
+
+    /// `−ln p = u(x) − log |det ∂x/∂y|` of points where the maps end, and its slope.
+    fn target_and_slope(
+        &self,
+        points: &[f64],
+        energies: impl FnOnce(&[f64]) -> Potential,
+    ) -> Result<(Vec<f64>, Vec<f64>), FlowError> {
+        let leaf = double(points, [self.coordinates(), 1]);
+        let leaf = leaf.autodiff().require_grad();
+        let (internal, chart) = self.chart.forward(&leaf)?;
+        let (positions, frame) = self.frame.forward(&internal)?;
+        let log_det = chart + frame;
+        let log_dets = host(log_det.clone());
+        let Potential { energies, forces } = energies(&host(positions.clone()));
+        let forces = double(&forces, [self.frame.points(), 3]);
+        let gradients = ((positions * forces).sum().neg() - log_det.sum()).backward();
+        let slope = leaf.grad(&gradients);
+        let slope = slope.map_or_else(|| vec![0.0; points.len()], host);
+        let values = energies
+            .into_iter()
+            .zip(log_dets)
+            .map(|(u, log_det)| u - log_det);
+        Ok((values.collect(), slope))
+    }
+
+    /// `Σ −log q` of points where the maps end, each weighted among them, so that all weights are as many as there are points.
+    fn own(
+        &self,
+        maps: &Chain<Layer>,
+        points: &[f64],
+        log_weights: &[f64],
+    ) -> Result<Tensor<1>, FlowError> {
+        let highest = log_weights
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = log_weights
+            .iter()
+            .map(|log| (log - highest).exp())
+            .collect();
+        let scale = weights.len() as f64 / weights.iter().sum::<f64>();
+        let scaled: Vec<f32> = weights
+            .iter()
+            .map(|weight| (scale * weight) as f32)
+            .collect();
+        let weights = Tensor::<1>::from_data(scaled.as_slice(), &self.device);
+        Ok((self.log_likelihoods(maps, points)? * weights).sum().neg())
+    }
+
+    /// `log q` of points where the maps end.
+    fn log_likelihoods(&self, maps: &Chain<Layer>, points: &[f64]) -> Result<Tensor<1>, FlowError> {
+        let y = batch(points, [self.coordinates(), 1], &self.device);
+        let (z, log_det) = maps.inverse(y, &self.context)?;
+        Ok(self.prior.log_density_tensor(z) + log_det)
     }
 
     /// Latents of samples.
