@@ -70,7 +70,7 @@ pub struct CartesianConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InternalConfig {
-    /// What is done to a coordinate: `additive` (NICE), `affine` (RealNVP) or `spline`.
+    /// What is done to a coordinate: `additive` (NICE), `affine` (RealNVP; Glow with linear maps between), `spline` or `bump`.
     pub map: Elementwise,
     /// Which coordinates its numbers are made of.
     pub scheme: Scheme,

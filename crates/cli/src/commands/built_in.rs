@@ -45,7 +45,7 @@ pub fn config(family: Family, seed: u64) -> Config {
         training: TrainingConfig {
             objective: Objective::Energy {
                 likelihood: 0.1,
-                own: 0.0,
+                own: 1.0,
                 threshold: 100.0,
                 steepest: 100.0,
                 hottest: 1.0,

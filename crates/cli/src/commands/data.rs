@@ -9,7 +9,7 @@ use boltzflow_chemio::{Array, Npz, ReadOptions, read_records};
 use boltzflow_molecule::Conformers;
 use serde::Serialize;
 
-use super::{flow_of, prepare};
+use super::{configurations, flow_of, prepare};
 use crate::arguments::{Density, Info};
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -218,7 +218,10 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         None => Checkpoint::read(&arguments.checkpoint)?,
     };
     let model = checkpoint.model(&device::current())?;
-    let conformers = read_positions(&arguments.input, &model.architecture().features)?;
+    let conformers = match &system {
+        Some(system) => configurations(&arguments.input, system)?,
+        None => read_positions(&arguments.input, &model.architecture().features)?,
+    };
     check_fit(&model, &conformers, &arguments.input)?;
     Need::sampling(&model, conformers.len() as u64).check()?;
     let bar = Progress::new(conformers.len() as u64, 0, "log-densities");
