@@ -227,7 +227,7 @@ fn generate_takes_the_family_that_is_asked_for() -> Result<(), Failed> {
     let at = folder.path();
     let found = json(&succeed(
         at,
-        "generate butane.xyz --smiles CCCC --flow realnvp --budget 12s -n 64 --seed 4 --json -o out.sdf",
+        "generate butane.xyz --smiles CCCC --flow realnvp --budget 30s -n 64 --seed 4 --json -o out.sdf",
     ));
     assert_eq!(found["samples"], 64);
     let plan = std::fs::read_to_string(at.join("out.plan.toml"))?;
