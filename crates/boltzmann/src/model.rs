@@ -340,22 +340,12 @@ impl Model {
             Flow::Internal(flow) => flow.density(positions)?,
         };
         // A flow of positions reaches all, one of internal coordinates what is between its bounds: elsewhere its density is zero.
-        let outside: Vec<bool> = match &self.flow {
-            Flow::Cartesian(_) => vec![false; drawn.log_det.len()],
-            Flow::Internal(_) => drawn
-                .log_det
-                .iter()
-                .map(|log_det| *log_det == f64::INFINITY)
-                .collect(),
-        };
+        let has_bounds = matches!(self.flow, Flow::Internal(_));
+        let is_outside = |&row: &usize| has_bounds && drawn.log_det[row] == f64::INFINITY;
+        let outside: Vec<usize> = (0..drawn.log_det.len()).filter(is_outside).collect();
         let mut drawn = drawn.without_lost(self.sizes());
-        for (log_det, _) in drawn
-            .log_det
-            .iter_mut()
-            .zip(outside)
-            .filter(|(_, out)| *out)
-        {
-            *log_det = f64::INFINITY;
+        for row in outside {
+            drawn.log_det[row] = f64::INFINITY;
         }
         Ok(drawn)
     }

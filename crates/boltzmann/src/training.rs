@@ -413,11 +413,6 @@ pub fn dequantize(data: &mut Conformers, quantum: f64, seed: u64) {
     }
 }
 
-/// As many of `length` rows, each drawn at random.
-fn chosen(length: usize, count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
-    (0..count).map(|_| random.random_range(0..length)).collect()
-}
-
 /// Which of `count` configurations a training holds out: the last, since consecutive frames are correlated, so that a random choice would
 /// leak.
 pub fn held_out(count: usize, config: &TrainingConfig) -> Range<usize> {

@@ -13,7 +13,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Losses, Split, chosen};
+use super::{Losses, Split};
 use crate::config::Pairing;
 use crate::model::{CartesianFlow, Model};
 use crate::pairing::{Copies, Symmetry};
@@ -101,7 +101,9 @@ impl Matching {
         count: usize,
         random: &mut ChaCha8Rng,
     ) -> Batch {
-        let chosen = chosen(data.len(), count, random);
+        let chosen: Vec<usize> = (0..count)
+            .map(|_| random.random_range(0..data.len()))
+            .collect();
         let noise_seed: u64 = random.random();
         let offset: f64 = random.random();
         let noise = flow

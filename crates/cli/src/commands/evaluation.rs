@@ -4,13 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    Bootstrap, Comparison, EqualCost, Evaluation, Model, System, TargetSamples, read_positions,
-    sampling, spread,
+    Bootstrap, Comparison, EqualCost, Evaluation, Model, System, TargetSamples, sampling, spread,
 };
 use boltzflow_chemio::read_npy;
 use boltzflow_molecule::Conformers;
 
-use super::{check_fit, flow_of, has_extension, read_samples};
+use super::{check_fit, configurations, flow_of, has_extension, read_samples};
 use crate::arguments::Evaluate;
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -52,7 +51,7 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
 
 fn reference(arguments: &Evaluate, system: &System, model: &Model) -> Result<Conformers> {
     let path = &arguments.reference;
-    let mut reference = reference_positions(path, model)?;
+    let mut reference = reference_positions(path, system, model)?;
     if let Some(count) = arguments
         .reference_count
         .map(|count| count as usize)
@@ -94,10 +93,10 @@ fn folded_log_densities(
     Ok(log_q.map(|log_q| log_q + fold).collect())
 }
 
-/// Reference configurations from NPZ, or from NPY with one row a configuration.
-fn reference_positions(path: &Path, model: &Model) -> Result<Conformers> {
+/// Reference configurations from NPY with one row each, or from any other file of configurations.
+fn reference_positions(path: &Path, system: &System, model: &Model) -> Result<Conformers> {
     if !has_extension(path, "npy") {
-        return Ok(read_positions(path, &model.architecture().features)?);
+        return configurations(path, system);
     }
     let array = read_npy(path)?;
     let values = array

@@ -247,19 +247,21 @@ fn learn(
     spent: &mut impl FnMut(Part, u64, Instant),
 ) -> Result<(Checkpoint, HeldOut)> {
     let started = Instant::now();
+    let training_calls = |checkpoint: &Checkpoint| {
+        let training = &checkpoint.description.config.training;
+        energy_calls(
+            training,
+            checkpoint.optimizer.step,
+            learning.frames as usize,
+        )
+    };
     // It is written when all is learnt, and the state of the simulation may be gone by then.
     if files.held_out.exists() && files.checkpoint.exists() {
         let checkpoint = Checkpoint::read(&files.checkpoint)?;
         let flow = checkpoint.fingerprint();
         if let Some(held_out) = HeldOut::read(&files.held_out, system, &flow)? {
-            let training = &checkpoint.description.config.training;
-            let frames = learning.frames as usize;
             spent(Part::Simulation, learning.energy_calls()?, started);
-            spent(
-                Part::Training,
-                energy_calls(training, checkpoint.optimizer.step, frames),
-                started,
-            );
+            spent(Part::Training, training_calls(&checkpoint), started);
             spent(Part::Checking, held_out.len() as u64, started);
             return Ok((checkpoint, held_out));
         }
@@ -281,9 +283,7 @@ fn learn(
         existing,
     }
     .run()?;
-    let training = &checkpoint.description.config.training;
-    let calls = energy_calls(training, checkpoint.optimizer.step, frames.len());
-    spent(Part::Training, calls, started);
+    spent(Part::Training, training_calls(&checkpoint), started);
     let started = Instant::now();
     let held_out = HeldOut::new(system, &checkpoint, &frames)?;
     let held_out = held_out.write(&files.held_out, system, &checkpoint.fingerprint())?;

@@ -1,0 +1,119 @@
+use super::*;
+
+const SOUND: &str = r#"
+[model.cartesian]
+width = 8
+layers = 2
+channels = 1
+schedule = 1.0
+edges = "initial"
+alike = "attached"
+
+[model.cartesian.solver]
+method = "rk4"
+divergence = "exact"
+steps = { fixed = { count = 4 } }
+
+[training]
+seed = 1
+steps = 10
+batch = 16
+learning_rate = 1e-3
+warm_up = 2
+weight_decay = 1e-4
+clip = 1.0
+average = 0.9
+objective = { flow_matching = { pairing = "aligned" } }
+dequantize = false
+rarest = 0.0
+validation = 0.1
+validate_every = 5
+patience = 3
+checkpoint_every = 5
+"#;
+
+const FIXED: &str = "{ fixed = { count = 4 } }";
+
+fn checked(text: &str) -> Result<(), ConfigError> {
+    toml::from_str::<Config>(text).unwrap().check()
+}
+
+fn refusal(from: &str, to: &str) -> String {
+    assert_eq!(SOUND.matches(from).count(), 1, "{from}");
+    checked(&SOUND.replace(from, to)).unwrap_err().to_string()
+}
+
+fn adaptive(absolute: &str, relative: &str, limit: usize) -> String {
+    format!(
+        "{{ adaptive = {{ tolerance = {{ absolute = {absolute}, relative = {relative} }}, limit = {limit} }} }}"
+    )
+}
+
+#[test]
+fn a_solver_that_cannot_solve_is_refused() {
+    let found = refusal("count = 4", "count = 0");
+    assert!(
+        found.starts_with(
+            "model.cartesian.solver.steps.fixed.count is 0, but must be a whole number"
+        )
+    );
+    for (absolute, relative, name, value) in [
+        ("nan", "1e-5", "absolute", "NaN"),
+        ("0.0", "1e-5", "absolute", "0"),
+        ("-1e-3", "1e-5", "absolute", "-0.001"),
+        ("inf", "1e-5", "absolute", "inf"),
+        ("1e-5", "nan", "relative", "NaN"),
+        ("1e-5", "-1.0", "relative", "-1"),
+    ] {
+        let found = refusal(FIXED, &adaptive(absolute, relative, 100));
+        let expected = format!(
+            "model.cartesian.solver.steps.adaptive.tolerance.{name} is {value}, but must be"
+        );
+        assert!(found.starts_with(&expected), "{found}");
+    }
+    let found = refusal(FIXED, &adaptive("1e-5", "1e-5", 0));
+    assert!(found.starts_with("model.cartesian.solver.steps.adaptive.limit is 0"));
+    let hutchinson = r#"{ hutchinson = { probes = 0, noise = "rademacher" } }"#;
+    let found = refusal(r#""exact""#, hutchinson);
+    assert!(found.starts_with("model.cartesian.solver.divergence.hutchinson.probes is 0"));
+}
+
+#[test]
+fn adaptive_steps_need_a_method_that_estimates_its_error() {
+    let text = SOUND.replace(FIXED, &adaptive("1e-5", "0.0", 100));
+    for method in ["euler", "midpoint", "rk4"] {
+        let found = checked(&text.replace("rk4", method)).unwrap_err();
+        let expected =
+            format!("model.cartesian.solver.method is {method:?}, which does not estimate");
+        assert!(found.to_string().starts_with(&expected), "{found}");
+    }
+    for method in ["bosh3", "dopri5", "tsit5"] {
+        checked(&text.replace("rk4", method)).unwrap();
+    }
+}
+
+#[test]
+fn no_number_of_a_config_may_be_nan() {
+    checked(SOUND).unwrap();
+    for (from, name) in [
+        ("schedule = 1.0", "model.cartesian.schedule"),
+        ("learning_rate = 1e-3", "training.learning_rate"),
+        ("weight_decay = 1e-4", "training.weight_decay"),
+        ("clip = 1.0", "training.clip"),
+        ("average = 0.9", "training.average"),
+        ("rarest = 0.0", "training.rarest"),
+        ("validation = 0.1", "training.validation"),
+    ] {
+        let key = from.split_once(' ').unwrap().0;
+        let found = refusal(from, &format!("{key} = nan"));
+        assert!(found.starts_with(&format!("{name} is NaN")), "{found}");
+    }
+}
+
+#[test]
+fn patience_needs_data_held_out() {
+    let found = refusal("validation = 0.1", "validation = 0.0");
+    assert!(found.starts_with("training.patience is 3, but must be 0 where"));
+    let idle = SOUND.replace("patience = 3", "patience = 0");
+    checked(&idle.replace("validation = 0.1", "validation = 0.0")).unwrap();
+}
