@@ -150,7 +150,7 @@ const SIZE: Size = Size {
     layers: 2,
 };
 
-/// A family in single precision, with numbers in 0…1 to map.
+/// A family with networks in single precision, and numbers in 0…1 to map in double, as flows of internal coordinates have them on the CPU.
 struct Family<M> {
     map: M,
     x: Points,
@@ -170,13 +170,13 @@ impl<M: Bijection + Module> Family<M> {
             device: &device,
             dtype: DType::F32,
         })?;
-        let numbers: Vec<f32> = random.random_iter().take(BATCH * points).collect();
+        let numbers: Vec<f64> = random.random_iter().take(BATCH * points).collect();
         let samples = Samples::consecutive(1, 0..BATCH as u64);
         Ok(Self {
             map,
             x: Tensor::from_data(
                 TensorData::new(numbers, [BATCH, points, 1]),
-                (&device, DType::F32),
+                (&device, DType::F64),
             ),
             context: Context::alike(points, samples, &device, DType::F32),
         })

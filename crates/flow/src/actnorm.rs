@@ -84,7 +84,8 @@ impl Actnorm {
         let mut y = Vec::new();
         let mut log_det = Tensor::zeros([batch], (&x.device(), x.dtype()));
         if let Some(both) = &self.lines {
-            let row = |which| both.val().narrow(0, which, 1);
+            let both = both.val().cast(x.dtype());
+            let row = |which| both.clone().narrow(0, which, 1);
             let (x, s, shift) = (part(0, lines), row(0), row(1));
             let (there, s) = match way {
                 Way::Forward => (x * s.clone().exp() + shift, s),
@@ -97,7 +98,8 @@ impl Actnorm {
             y.push(part(lines, intervals));
         }
         if let Some(turn) = &self.turn {
-            let (x, turn) = (part(lines + intervals, circles), turn.val());
+            let turn = turn.val().cast(x.dtype());
+            let x = part(lines + intervals, circles);
             y.push(wrapped(match way {
                 Way::Forward => x + turn,
                 Way::Inverse => x - turn,

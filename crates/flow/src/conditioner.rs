@@ -147,9 +147,11 @@ impl Conditioner {
         }
     }
 
-    /// What the first layer sees.
+    /// What the first layer sees, in the digits of the network.
     fn features(&self, x: &Tensor<2>, global: Option<&Tensor<2>>) -> Tensor<2> {
         let batch = x.dims()[0];
+        let dtype = self.layers[0].weight.val().dtype();
+        let x = &x.clone().cast(dtype);
         let mut features = encode(self.inputs, x);
         let given = global.map_or(0, |global| global.dims()[1]);
         assert_eq!(given, self.globals, "features of the whole");
@@ -157,7 +159,7 @@ impl Conditioner {
             features.push(global.clone().expand([batch, self.globals]));
         }
         if features.is_empty() {
-            Tensor::zeros([batch, 1], (&x.device(), x.dtype()))
+            Tensor::zeros([batch, 1], (&x.device(), dtype))
         } else {
             Tensor::cat(features, 1)
         }

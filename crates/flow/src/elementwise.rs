@@ -84,33 +84,14 @@ impl Elementwise {
     /// `y` and `ln dy/dx` of `x`.
     ///
     /// # Shapes
-    /// `x` and the results `[batch, coordinates]`, `numbers` `[batch, coordinates, parameters]`.
+    /// `x` and the results `[batch, coordinates]`, `numbers` `[batch, coordinates, parameters]`, of no more digits than `x`.
     pub fn forward(
         self,
         space: Space,
         x: Tensor<2>,
         numbers: &Tensor<3>,
     ) -> (Tensor<2>, Tensor<2>) {
-        match self {
-            Self::Additive => (turned(space, x.clone() + part(numbers, 0)), x.zeros_like()),
-            Self::Affine => {
-                let s = log_scale(numbers);
-                (x * s.clone().exp() + part(numbers, 1), s)
-            }
-            Self::Spline { bins } => spline::map(
-                Splines {
-                    bins,
-                    intervals: intervals(space),
-                },
-                Way::Forward,
-                x,
-                numbers.clone(),
-            ),
-            Self::Bump { ramps } => {
-                let intervals = intervals(space);
-                Bumps { ramps, intervals }.map(Way::Forward, x, numbers)
-            }
-        }
+        self.map(Way::Forward, space, x, numbers)
     }
 
     /// `x` and `ln dx/dy` of `y`; shapes as in [`Elementwise::forward`].
@@ -120,24 +101,41 @@ impl Elementwise {
         y: Tensor<2>,
         numbers: &Tensor<3>,
     ) -> (Tensor<2>, Tensor<2>) {
+        self.map(Way::Inverse, space, y, numbers)
+    }
+
+    fn map(
+        self,
+        way: Way,
+        space: Space,
+        x: Tensor<2>,
+        numbers: &Tensor<3>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        let wide = || numbers.clone().cast(x.dtype());
         match self {
-            Self::Additive => (turned(space, y.clone() - part(numbers, 0)), y.zeros_like()),
-            Self::Affine => {
-                let s = log_scale(numbers).neg();
-                ((y - part(numbers, 1)) * s.clone().exp(), s)
+            Self::Additive => {
+                let shift = part(&wide(), 0);
+                let y = match way {
+                    Way::Forward => x.clone() + shift,
+                    Way::Inverse => x.clone() - shift,
+                };
+                (turned(space, y), x.zeros_like())
             }
-            Self::Spline { bins } => spline::map(
-                Splines {
-                    bins,
-                    intervals: intervals(space),
-                },
-                Way::Inverse,
-                y,
-                numbers.clone(),
-            ),
+            Self::Affine => {
+                let numbers = wide();
+                let (s, shift) = (log_scale(&numbers), part(&numbers, 1));
+                match way {
+                    Way::Forward => (x * s.clone().exp() + shift, s),
+                    Way::Inverse => ((x - shift) * s.clone().neg().exp(), s.neg()),
+                }
+            }
+            Self::Spline { bins } => {
+                let intervals = intervals(space);
+                spline::map(Splines { bins, intervals }, way, x, numbers.clone())
+            }
             Self::Bump { ramps } => {
                 let intervals = intervals(space);
-                Bumps { ramps, intervals }.map(Way::Inverse, y, numbers)
+                Bumps { ramps, intervals }.map(way, x.clone(), &wide())
             }
         }
     }

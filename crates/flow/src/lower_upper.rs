@@ -1,7 +1,7 @@
 //! Learnt invertible linear maps.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use crate::bijection::{Bijection, FlowError, host};
 use crate::context::Context;
@@ -125,8 +125,10 @@ impl LowerUpper {
         })
     }
 
-    fn factors(&self) -> Factors {
-        let (triangles, signs) = (self.triangles.val(), self.signs.clone());
+    /// In the digits of what is mapped.
+    fn factors(&self, dtype: DType) -> Factors {
+        let triangles = self.triangles.val().cast(dtype);
+        let signs = self.signs.clone().cast(dtype);
         let identity = signs.clone().square();
         let log_scale = (triangles.clone() * identity.clone()).sum_dim(0);
         let upper = triangles.clone().triu(1) + signs * log_scale.clone().exp();
@@ -174,7 +176,7 @@ impl LowerUpper {
         self.space.check(x)?;
         let ([batch, count, _], lines) = (x.dims(), self.order.len());
         let x = x.clone().reshape([batch, count]);
-        let (y, log_det) = map(&self.factors(), x.clone().narrow(1, 0, lines));
+        let (y, log_det) = map(&self.factors(x.dtype()), x.clone().narrow(1, 0, lines));
         let y = if lines < count {
             Tensor::cat(vec![y, x.narrow(1, lines, count - lines)], 1)
         } else {

@@ -178,6 +178,8 @@ pub(crate) trait Real:
 {
     /// The nearest number of this type.
     fn of(x: f64) -> Self;
+    /// The same number in double precision.
+    fn wide(self) -> f64;
     /// `eˣ`.
     fn exp<const FMA: bool>(self) -> Self;
     /// `ln x` of a positive number.
@@ -194,6 +196,10 @@ macro_rules! inherent {
         #[inline(always)]
         fn of(x: f64) -> Self {
             x as $type
+        }
+        #[inline(always)]
+        fn wide(self) -> f64 {
+            self.into()
         }
         #[inline(always)]
         fn sqrt(self) -> Self {

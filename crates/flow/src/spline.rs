@@ -71,7 +71,7 @@ pub(crate) enum Way {
 /// What coordinates in 0…1 are mapped to, and the logarithm of the slope; see [`Knots`] for the formula.
 ///
 /// # Shapes
-/// `x` and the results `[batch, coordinates]`, `numbers` `[batch, coordinates, parameters]`.
+/// `x` and the results `[batch, coordinates]`, `numbers` `[batch, coordinates, parameters]`, of no more digits than `x`.
 ///
 /// # Panics
 /// If there are not [`Spline::parameters`] numbers for each coordinate.
@@ -87,7 +87,8 @@ pub(crate) fn map(
         "numbers of a spline of {} bins",
         splines.bins
     );
-    if x.device() == Device::flex() && matches!(x.dtype(), DType::F32 | DType::F64) {
+    let is_known = |dtype| matches!(dtype, DType::F32 | DType::F64);
+    if x.device() == Device::flex() && is_known(x.dtype()) && is_known(numbers.dtype()) {
         operation::map(splines, way, x, numbers)
     } else {
         composed(splines, way, &x, &numbers)
@@ -109,7 +110,8 @@ fn composed(
     ];
     let (mut y, mut log_slope) = (Vec::new(), Vec::new());
     for (domain, from, count) in parts.into_iter().filter(|part| part.2 > 0) {
-        let knots = Spline { bins, domain }.knots(&numbers.clone().narrow(1, from, count));
+        let numbers = numbers.clone().narrow(1, from, count).cast(x.dtype());
+        let knots = Spline { bins, domain }.knots(&numbers);
         let x = x.clone().narrow(1, from, count);
         let (part, slope) = match way {
             Way::Forward => knots.forward(x),

@@ -273,7 +273,7 @@ impl InternalFlow {
         energies: impl FnOnce(&[f64]) -> Potential,
     ) -> Result<Reverse, FlowError> {
         let size = self.coordinates();
-        let z = batch(latents, [size, 1], &self.device);
+        let z = self.batch(latents);
         let (y, _) = maps.forward(z, &self.context)?;
         let points = host(y.clone());
         let (log_q, slope_q) = self.log_density_and_slope(&points)?;
@@ -303,7 +303,7 @@ impl InternalFlow {
                 slope.iter_mut().for_each(|slope| *slope *= part);
             }
         }
-        let slopes = batch(&slopes, [size, 1], &self.device);
+        let slopes = self.batch(&slopes);
         let mut surrogate = (y * slopes).sum();
         if terms.own > 0.0 && lost < log_weights.len() {
             surrogate = surrogate + self.own(maps, &points, &log_weights)? * terms.own;
@@ -318,7 +318,7 @@ impl InternalFlow {
 
     /// `ln q` of points where the maps end, and its slope.
     fn log_density_and_slope(&self, points: &[f64]) -> Result<(Vec<f64>, Vec<f64>), FlowError> {
-        let leaf = batch(points, [self.coordinates(), 1], &self.device);
+        let leaf = self.batch(points);
         let leaf = leaf.autodiff().require_grad();
         let (z, log_det) = self.chain.inverse(leaf.clone(), &self.context)?;
         let log_q = self.prior.log_density_tensor(z) + log_det;
@@ -368,17 +368,26 @@ impl InternalFlow {
             .map(|log| (log - highest).exp())
             .collect();
         let scale = weights.len() as f64 / weights.iter().sum::<f64>();
-        let scaled: Vec<f32> = weights
-            .iter()
-            .map(|weight| (scale * weight) as f32)
-            .collect();
-        let weights = Tensor::<1>::from_data(scaled.as_slice(), &self.device);
-        Ok((self.log_likelihoods(maps, points)? * weights).sum().neg())
+        let scaled: Vec<f64> = weights.iter().map(|weight| scale * weight).collect();
+        let log_q = self.log_likelihoods(maps, points)?;
+        let data = TensorData::new(scaled, [weights.len()]);
+        let weights = Tensor::<1>::from_data(data, (&self.device, log_q.dtype()));
+        Ok((log_q * weights).sum().neg())
+    }
+
+    /// Points of the maps' space: on the CPU in double precision, which their networks do not have, so that the two ways along a map agree however
+    /// steep it is.
+    fn batch(&self, values: &[f64]) -> Points {
+        if self.device == Device::flex() {
+            double(values, [self.coordinates(), 1])
+        } else {
+            batch(values, [self.coordinates(), 1], &self.device)
+        }
     }
 
     /// `log q` of points where the maps end.
     fn log_likelihoods(&self, maps: &Chain<Layer>, points: &[f64]) -> Result<Tensor<1>, FlowError> {
-        let y = batch(points, [self.coordinates(), 1], &self.device);
+        let y = self.batch(points);
         let (z, log_det) = maps.inverse(y, &self.context)?;
         Ok(self.prior.log_density_tensor(z) + log_det)
     }
@@ -404,7 +413,7 @@ impl InternalFlow {
     pub(super) fn sample(&self, samples: &Samples) -> Result<Drawn, FlowError> {
         let size = self.coordinates();
         let latents = self.prior.sample(samples);
-        let z = batch(&latents, [size, 1], &self.device);
+        let z = self.batch(&latents);
         let (y, maps) = self.chain.forward(z, &self.context)?;
         let (internal, chart) = self.chart.forward(&double(&host(y), [size, 1]))?;
         let (positions, frame) = self.frame.forward(&internal)?;
@@ -421,7 +430,7 @@ impl InternalFlow {
         let points = self.frame.points();
         let data = Conformers::new(points, 3, positions.to_vec());
         let located = self.locate(&data)?;
-        let y = batch(&located.points, [located.size, 1], &self.device);
+        let y = self.batch(&located.points);
         let (z, maps) = self.chain.inverse(y, &self.context)?;
         let latents = host(z);
         let log_det = host(maps).into_iter().zip(&located.log_det);

@@ -1,4 +1,7 @@
 //! Splines in one pass: some coordinates at once, each in a lane of its own, without branches.
+//!
+//! Numbers, of type `N`, are what a network gives; coordinates, of type `T`, may be of more digits. Exponentials are taken of the former, all else of
+//! the latter, so that both ways along a spline agree to the digits of the coordinates.
 
 use super::{AT_ONE, LEAST, Splines, Way};
 use crate::simd::{Kernel, Real};
@@ -18,22 +21,28 @@ fn lanes<T: Copy + Default>(value: impl Fn(usize) -> T) -> Lanes<T> {
     all
 }
 
+/// The same numbers of another type.
+#[inline(always)]
+fn cast<A: Real, B: Real>(values: &Lanes<A>) -> Lanes<B> {
+    lanes(|lane| B::of(values[lane].wide()))
+}
+
 /// Some splines, each with a coordinate of its own.
 #[derive(Clone, Copy)]
-pub(super) struct Batch<'a, T> {
+pub(super) struct Batch<'a, N, T> {
     pub(super) splines: Splines,
     /// Coordinates of a sample.
     pub(super) coordinates: usize,
     /// `[batch, coordinates, parameters]`.
-    pub(super) numbers: &'a [T],
+    pub(super) numbers: &'a [N],
     /// `[batch, coordinates]`: what is mapped; in the inverse's gradient what it is mapped to.
     pub(super) x: &'a [T],
     pub(super) way: Way,
 }
 
 /// Maps `x`.
-pub(super) struct Map<'a, T> {
-    pub(super) batch: Batch<'a, T>,
+pub(super) struct Map<'a, N, T> {
+    pub(super) batch: Batch<'a, N, T>,
     /// `[batch, coordinates]`.
     pub(super) y: &'a mut [T],
     /// `[batch, coordinates]`.
@@ -41,15 +50,15 @@ pub(super) struct Map<'a, T> {
 }
 
 /// Takes gradients back through [`Map`].
-pub(super) struct Pull<'a, T> {
+pub(super) struct Pull<'a, N, T> {
     /// With `x` on the side of the spline's argument, whichever way.
-    pub(super) batch: Batch<'a, T>,
+    pub(super) batch: Batch<'a, N, T>,
     /// Of `y`, `[batch, coordinates]`.
     pub(super) y: &'a [T],
     /// Of the log-slope, `[batch, coordinates]`.
     pub(super) log_slope: &'a [T],
     /// Result: of the numbers; zeros before.
-    pub(super) numbers: &'a mut [T],
+    pub(super) numbers: &'a mut [N],
     /// Result: of what was mapped.
     pub(super) x: &'a mut [T],
 }
@@ -125,7 +134,7 @@ impl<T: Real> Bins<T> {
     }
 }
 
-impl<T: Real> Batch<'_, T> {
+impl<N: Real, T: Real> Batch<'_, N, T> {
     /// The coordinates from `first` on; lanes past the last repeat it.
     #[inline(always)]
     fn block(&self, first: usize) -> Block<T> {
@@ -136,7 +145,8 @@ impl<T: Real> Batch<'_, T> {
             let coordinate = (first + lane).min(last) % self.coordinates;
             T::of(f64::from(u8::from(coordinate >= self.splines.intervals)))
         });
-        let turn = lanes(|lane| is_circle[lane] * self.numbers[start[lane] + count - 1]);
+        let turn =
+            lanes(|lane| is_circle[lane] * T::of(self.numbers[start[lane] + count - 1].wide()));
         Block {
             start,
             is_circle,
@@ -153,7 +163,7 @@ impl<T: Real> Batch<'_, T> {
 
     /// The numbers at these places.
     #[inline(always)]
-    fn at(&self, places: &Lanes<usize>) -> Lanes<T> {
+    fn at(&self, places: &Lanes<usize>) -> Lanes<N> {
         lanes(|lane| self.numbers[places[lane]])
     }
 
@@ -161,19 +171,16 @@ impl<T: Real> Batch<'_, T> {
     #[inline(always)]
     fn parts<const FMA: bool>(&self, block: &Block<T>, from: usize, parts: &mut [Lanes<T>]) {
         let bins = parts.len();
-        for lane in 0..LANES {
-            let numbers = &self.numbers[block.start[lane] + from..][..bins];
-            for (part, &number) in parts.iter_mut().zip(numbers) {
-                part[lane] = number;
-            }
-        }
-        let mut largest = parts[0];
-        for part in &*parts {
-            largest = lanes(|lane| larger(largest[lane], part[lane]));
+        let row = |k: usize| lanes(|lane| self.numbers[block.start[lane] + from + k]);
+        let mut largest = row(0);
+        for k in 1..bins {
+            let row = row(k);
+            largest = lanes(|lane| larger(largest[lane], row[lane]));
         }
         let mut total = [T::default(); LANES];
-        for part in &mut *parts {
-            *part = lanes(|lane| (part[lane] - largest[lane]).exp::<FMA>());
+        for (k, part) in parts.iter_mut().enumerate() {
+            let row = row(k);
+            *part = cast(&lanes(|lane| (row[lane] - largest[lane]).exp::<FMA>()));
             total = lanes(|lane| total[lane] + part[lane]);
         }
         let factor = lanes(|lane| T::of(1.0 - LEAST) / total[lane]);
@@ -376,7 +383,7 @@ impl<T: Real> Bin<T> {
     }
 }
 
-impl<T: Real> Kernel for Map<'_, T> {
+impl<N: Real, T: Real> Kernel for Map<'_, N, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let way = self.batch.way;
@@ -384,7 +391,7 @@ impl<T: Real> Kernel for Map<'_, T> {
         for first in (0..self.y.len()).step_by(LANES) {
             let block = self.batch.block(first);
             self.batch.bins::<FMA>(&block, &mut bins);
-            let mut x = Batch::of(first, self.batch.x);
+            let mut x = Batch::<N, T>::of(first, self.batch.x);
             if way == Way::Inverse {
                 x = lanes(|lane| {
                     let back = x[lane] - block.turn[lane];
@@ -393,15 +400,13 @@ impl<T: Real> Kernel for Map<'_, T> {
             }
             let found = find(&bins, &x, way);
             let places = self.batch.slopes(&block, &found);
-            let left = self.batch.at(&places[0]);
-            let right = self.batch.at(&places[1]);
+            let [left, right] = places.map(|places| {
+                let numbers = self.batch.at(&places);
+                cast::<N, T>(&lanes(|lane| slope::<N, FMA>(numbers[lane])[0]))
+            });
             let (mut y, mut log_slope) = (x, x);
             for lane in 0..LANES {
-                let bin = found.bin(
-                    lane,
-                    slope::<T, FMA>(left[lane])[0],
-                    slope::<T, FMA>(right[lane])[0],
-                );
+                let bin = found.bin(lane, left[lane], right[lane]);
                 let values = match way {
                     Way::Forward => bin.forward::<FMA>(x[lane]),
                     Way::Inverse => bin.inverse::<FMA>(x[lane]),
@@ -421,7 +426,7 @@ impl<T: Real> Kernel for Map<'_, T> {
     }
 }
 
-impl<T: Real> Kernel for Pull<'_, T> {
+impl<N: Real, T: Real> Kernel for Pull<'_, N, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let Batch { way, splines, .. } = self.batch;
@@ -430,17 +435,17 @@ impl<T: Real> Kernel for Pull<'_, T> {
         for first in (0..total).step_by(LANES) {
             let block = self.batch.block(first);
             self.batch.bins::<FMA>(&block, &mut bins);
-            let x = Batch::of(first, self.batch.x);
+            let x = Batch::<N, T>::of(first, self.batch.x);
             let found = find(&bins, &x, Way::Forward);
             let places = self.batch.slopes(&block, &found);
             let left = self.batch.at(&places[0]);
             let right = self.batch.at(&places[1]);
-            let of_y = Batch::of(first, self.y);
-            let of_log_slope = Batch::of(first, self.log_slope);
+            let of_y = Batch::<N, T>::of(first, self.y);
+            let of_log_slope = Batch::<N, T>::of(first, self.log_slope);
             let mut gradient = Gradient::<Lanes<T>>::default();
             for lane in 0..LANES {
-                let left = slope::<T, FMA>(left[lane]);
-                let right = slope::<T, FMA>(right[lane]);
+                let [left, right] = [left, right]
+                    .map(|numbers| slope::<N, FMA>(numbers[lane]).map(|x| T::of(x.wide())));
                 let bin = found.bin(lane, left[0], right[0]);
                 let mut one = bin.pull(x[lane], way, [of_y[lane], of_log_slope[lane]]);
                 one.slope = one.slope * left[1];
@@ -451,10 +456,11 @@ impl<T: Real> Kernel for Pull<'_, T> {
             self.x[first..][..here].copy_from_slice(&gradient.x[..here]);
             for lane in 0..here {
                 if block.is_circle[lane] > T::default() {
-                    self.numbers[block.start[lane] + count - 1] = gradient.bottom[lane];
+                    self.numbers[block.start[lane] + count - 1] =
+                        N::of(gradient.bottom[lane].wide());
                 }
-                self.numbers[places[0][lane]] += gradient.slope[lane];
-                self.numbers[places[1][lane]] += gradient.next_slope[lane];
+                self.numbers[places[0][lane]] += N::of(gradient.slope[lane].wide());
+                self.numbers[places[1][lane]] += N::of(gradient.next_slope[lane].wide());
             }
             // Ends are sums of what is before them.
             let mut rows = Rows {
@@ -473,18 +479,18 @@ impl<T: Real> Kernel for Pull<'_, T> {
 }
 
 /// Where the gradients of the lanes' numbers go.
-struct Rows<'a, T> {
-    numbers: &'a mut [T],
+struct Rows<'a, N> {
+    numbers: &'a mut [N],
     start: &'a Lanes<usize>,
     /// Lanes that are not repeated.
     here: usize,
 }
 
-impl<T: Real> Rows<'_, T> {
+impl<N: Real> Rows<'_, N> {
     /// Takes the gradient of all parts before a bin, and that of the bin's own, back through [`Batch::parts`]: `p_k (g_k − Σ p g)`.
     /// Leaves it in `parts`.
     #[inline(always)]
-    fn pull(
+    fn pull<T: Real>(
         &mut self,
         from: usize,
         parts: &mut [Lanes<T>],
@@ -515,7 +521,7 @@ impl<T: Real> Rows<'_, T> {
         for lane in 0..self.here {
             let numbers = &mut self.numbers[self.start[lane] + from..][..parts.len()];
             for (number, part) in numbers.iter_mut().zip(&*parts) {
-                *number = part[lane];
+                *number = N::of(part[lane].wide());
             }
         }
     }

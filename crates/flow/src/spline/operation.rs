@@ -17,7 +17,7 @@ use super::kernel::{Batch, Map, Pull};
 use super::{Splines, Way};
 use crate::simd::{Real, run};
 
-/// See [`super::map`]; in `F32` or `F64`, on the CPU.
+/// See [`super::map`]; in `F32` or `F64`, or with numbers in the former for coordinates in the latter, on the CPU.
 pub(super) fn map(
     splines: Splines,
     way: Way,
@@ -59,9 +59,10 @@ pub(crate) trait SplineOps: Backend {
 
 impl SplineOps for Flex {
     fn spline(numbers: FlexTensor, x: FlexTensor, splines: Splines, way: Way) -> FlexTensor {
-        match x.dtype() {
-            DType::F32 => forward::<f32>(&numbers, &x, splines, way),
-            _ => forward::<f64>(&numbers, &x, splines, way),
+        match (numbers.dtype(), x.dtype()) {
+            (DType::F32, DType::F32) => forward::<f32, f32>(&numbers, &x, splines, way),
+            (DType::F32, _) => forward::<f32, f64>(&numbers, &x, splines, way),
+            _ => forward::<f64, f64>(&numbers, &x, splines, way),
         }
     }
 
@@ -74,14 +75,15 @@ impl SplineOps for Flex {
         way: Way,
     ) -> (FlexTensor, FlexTensor) {
         let tensors = [&numbers, &x, &result, &gradient];
-        match x.dtype() {
-            DType::F32 => backward::<f32>(tensors, splines, way),
-            _ => backward::<f64>(tensors, splines, way),
+        match (tensors[0].dtype(), tensors[1].dtype()) {
+            (DType::F32, DType::F32) => backward::<f32, f32>(tensors, splines, way),
+            (DType::F32, _) => backward::<f32, f64>(tensors, splines, way),
+            _ => backward::<f64, f64>(tensors, splines, way),
         }
     }
 }
 
-fn forward<T: Real>(
+fn forward<N: Real, T: Real>(
     numbers: &FlexTensor,
     x: &FlexTensor,
     splines: Splines,
@@ -95,7 +97,7 @@ fn forward<T: Real>(
         batch: Batch {
             splines,
             coordinates: shape[1],
-            numbers: slice(&numbers),
+            numbers: slice::<N>(&numbers),
             x: slice(&x),
             way,
         },
@@ -105,7 +107,7 @@ fn forward<T: Real>(
     tensor(values, Shape::from([2, shape[0], shape[1]]))
 }
 
-fn backward<T: Real>(
+fn backward<N: Real, T: Real>(
     tensors: [&FlexTensor; 4],
     splines: Splines,
     way: Way,
@@ -116,14 +118,14 @@ fn backward<T: Real>(
     let batch = Batch {
         splines,
         coordinates: shape[1],
-        numbers: slice(&numbers),
+        numbers: slice::<N>(&numbers),
         x: match way {
-            Way::Forward => slice(&x),
+            Way::Forward => slice::<T>(&x),
             Way::Inverse => &slice(&result)[..count],
         },
         way,
     };
-    let mut of_numbers = vec![T::default(); batch.numbers.len()];
+    let mut of_numbers = vec![N::default(); batch.numbers.len()];
     let mut of_x = vec![T::default(); count];
     let (y, log_slope) = slice(&gradient).split_at(count);
     run(Pull {

@@ -226,6 +226,24 @@ fn single_precision_agrees_with_double() {
 }
 
 #[test]
+fn numbers_in_single_precision_make_the_same_map_in_double_both_ways() {
+    for (splines, _, x, raw) in mixed() {
+        let raw = (raw * 3.0).cast(DType::F32);
+        let (y, log_slope) = map(splines, Way::Forward, x.clone(), raw.clone());
+        let (back, inverse) = map(splines, Way::Inverse, y.clone(), raw.clone());
+        assert!(largest(back - x.clone()) < 1e-8, "{splines:?}");
+        assert!(largest(log_slope + inverse) < 1e-6, "{splines:?}");
+        let (close, _) = map(splines, Way::Forward, x, raw.cast(DType::F64));
+        assert!(largest(close - y) < 1e-4, "{splines:?}");
+    }
+    for (splines, way, x, raw) in mixed() {
+        let double = found(map, splines, way, &x, &raw);
+        let some = found(map, splines, way, &x, &raw.cast(DType::F32));
+        assert_alike(&some, &double, 1e-4);
+    }
+}
+
+#[test]
 fn views_are_mapped_as_what_they_show() {
     let (splines, way, x, raw) = mixed().last().unwrap();
     let (y, log_slope) = map(splines, way, x.clone(), raw.clone());
