@@ -10,6 +10,7 @@
 
 mod broken;
 mod cli;
+mod compare;
 mod data;
 mod dynamics;
 mod files;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let trials = [
         broken::trials(),
         cli::trials(),
+        compare::trials(),
         data::trials(),
         dynamics::trials(),
         files::trials(),

@@ -198,6 +198,22 @@ impl Drawn {
         self.log_det.extend(other.log_det);
     }
 
+    /// Some of them.
+    pub fn select(&self, which: &[usize]) -> Self {
+        let count = self.log_prior.len().max(1);
+        let rows = |values: &[f64]| {
+            let size = values.len() / count;
+            let row = |&k: &usize| values[k * size..(k + 1) * size].iter().copied();
+            which.iter().flat_map(row).collect()
+        };
+        Self {
+            positions: rows(&self.positions),
+            latents: rows(&self.latents),
+            log_prior: rows(&self.log_prior),
+            log_det: rows(&self.log_det),
+        }
+    }
+
     /// Takes the density of samples of which any other number is not finite, so that nobody uses it.
     fn without_lost(mut self, [size, latent]: [usize; 2]) -> Self {
         let clouds = self.positions.chunks(size).zip(self.latents.chunks(latent));

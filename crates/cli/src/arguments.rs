@@ -102,6 +102,9 @@ pub enum Command {
         after_help = "Example:\n  boltzflow evaluate dw4.safetensors --target dw4 --reference dw4.npz --samples samples.npz"
     )]
     Evaluate(Evaluate),
+    /// Trains the flows of a list, each on every target, and prints what they are worth beside each other; goes on where it stood, row by row.
+    #[command(after_help = "Example:\n  boltzflow compare configs/families.toml -o families")]
+    Compare(Compare),
     /// Does the whole job for one molecule: simulates, trains, samples, reweights, writes.
     #[command(
         after_help = "Example:\n  boltzflow generate data/butane.xyz --smiles CCCC -n 1000 -o butane.sdf --seed 1"
@@ -114,7 +117,11 @@ impl Command {
     pub fn saves_its_work(&self) -> bool {
         matches!(
             self,
-            Self::Simulate(_) | Self::Train(_) | Self::Sample(_) | Self::Generate(_)
+            Self::Simulate(_)
+                | Self::Train(_)
+                | Self::Sample(_)
+                | Self::Compare(_)
+                | Self::Generate(_)
         )
     }
 }
@@ -312,6 +319,21 @@ pub struct Evaluate {
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// See [`Command::Compare`].
+#[derive(Args, Debug)]
+pub struct Compare {
+    /// The list (TOML): targets, flows and their experiments.
+    pub list: PathBuf,
+    /// The folder of results: checkpoints, logs, and what was found, a TOML file for each row.
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Make again what is of another comparison.
+    #[arg(long)]
+    pub overwrite: bool,
+    #[command(flatten)]
+    pub limit: TimeLimit,
 }
 
 /// See [`Command::Generate`].

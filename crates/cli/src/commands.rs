@@ -1,6 +1,7 @@
 //! What each verb does.
 
 mod built_in;
+mod compare;
 mod configurations;
 mod data;
 mod energy;
@@ -20,6 +21,7 @@ use anyhow::{Result, bail};
 use boltzflow_boltzmann::{Checkpoint, System};
 use boltzflow_chemio::AtomicFile;
 
+pub use compare::compare;
 use configurations::{configurations, to_learn_from};
 use data::{check_fit, has_extension};
 pub use data::{density, info};

@@ -1,6 +1,7 @@
 //! The program `boltzflow`.
 
 mod arguments;
+mod clock;
 mod commands;
 mod device;
 mod interrupt;
@@ -71,6 +72,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Density(arguments) => commands::density(arguments, cli.json),
         Command::Reweight(arguments) => commands::reweight(arguments, cli.json),
         Command::Evaluate(arguments) => commands::evaluate(arguments, cli.json),
+        Command::Compare(arguments) => commands::compare(arguments, cli.json),
         Command::Generate(arguments) => commands::generate(arguments, cli.json),
     }
 }

@@ -73,7 +73,7 @@ fn reference(arguments: &Evaluate, system: &System, model: &Model) -> Result<Con
 }
 
 /// The log-densities of the flow, mirror images folded.
-fn folded_log_densities(
+pub(super) fn folded_log_densities(
     system: &System,
     model: &Model,
     reference: &Conformers,

@@ -80,6 +80,11 @@ fn fingerprint(system: &System, settings: &Settings) -> Result<String> {
 
 pub fn simulate(arguments: &Simulate, json: bool) -> Result<()> {
     interrupt::stop_within(arguments.limit.get());
+    report::print(&simulated(arguments)?, json)
+}
+
+/// Simulates, unless the output is there already, and says what there is.
+pub fn simulated(arguments: &Simulate) -> Result<Simulated> {
     if arguments.count == 0 {
         bail!("-n 0 asks for no frames; give at least 1");
     }
@@ -111,7 +116,7 @@ pub fn simulate(arguments: &Simulate, json: bool) -> Result<()> {
             remove(&state_path)?;
             eprintln!("{} is complete already", output.display());
             let frames = read_frames(output, &system)?;
-            return report::print(&Simulated::new(output, &system, &settings, &frames)?, json);
+            return Simulated::new(output, &system, &settings, &frames);
         }
         if existing == Existing::Refuse {
             bail!(
@@ -146,7 +151,7 @@ pub fn simulate(arguments: &Simulate, json: bool) -> Result<()> {
         ],
     )?;
     remove(&state_path)?;
-    report::print(&simulated, json)
+    Ok(simulated)
 }
 
 /// The frames of a file that is complete.
@@ -164,12 +169,12 @@ fn read_frames(path: &Path, system: &System) -> Result<Frames> {
 
 /// Averages over the frames of a simulation, with errors by blocking.
 #[derive(Serialize)]
-struct Simulated {
+pub struct Simulated {
     output: PathBuf,
     system: String,
     frames: usize,
     /// Evaluations of the energy.
-    energy_calls: u64,
+    pub energy_calls: u64,
     /// The mean potential energy.
     mean_energy: Average,
     /// Its unit.

@@ -1,0 +1,242 @@
+//! `compare`: trains the flows of a list and prints what each is worth.
+
+mod list;
+mod row;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use boltzflow_boltzmann::System;
+use boltzflow_chemio::AtomicFile;
+use clap::Parser;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::simulation::{self, Simulated};
+use super::{Existing, configurations, prepare};
+use crate::arguments::{Compare, Simulate, SystemArguments};
+use crate::{clock, interrupt, report};
+use list::{Entry, List, Target};
+use row::{Frames, Row};
+use table::{Exchange, Section, Table};
+
+/// The folder of what is needed on the way, in that of the results; it may be removed afterwards.
+const SCRATCH: &str = "scratch";
+
+pub fn compare(arguments: &Compare, json: bool) -> Result<()> {
+    interrupt::stop_within(arguments.limit.get());
+    let list = List::read(&arguments.list)?;
+    let folder = Folder::new(&arguments.output, Existing::from_flag(arguments.overwrite))?;
+    // All that can be wrong with the list is found before hours are spent on its first rows.
+    let systems: Vec<System> = list.targets.iter().map(system_of).collect::<Result<_>>()?;
+    for entry in &list.flows {
+        entry.experiments()?;
+    }
+    let mut table = Table::default();
+    for (target, system) in list.targets.iter().zip(&systems) {
+        let frames = folder.frames(target, system)?;
+        let entries = list.flows.iter().filter(|flow| flow.is_of(target));
+        let mut rows = Vec::new();
+        for entry in entries {
+            eprintln!("{}, {}", target.name, entry.name);
+            rows.push(folder.row(&list, (target, entry), system, &frames)?);
+        }
+        table.sections.push(Section {
+            target: target.name.clone(),
+            exchange: frames.exchange(),
+            rows,
+            published: target.published.clone(),
+        });
+    }
+    report::print(&table, json)
+}
+
+/// The system of a target, whose other arguments are looked at too.
+fn system_of(target: &Target) -> Result<System> {
+    for words in [&target.frames, &target.reference] {
+        simulation_of(target, words, Path::new("frames.npz"))?;
+    }
+    let arguments = arguments_of::<SystemOf>(&target.system, &target.name)?;
+    arguments
+        .system
+        .system(None)
+        .with_context(|| format!("the target {:?}", target.name))
+}
+
+/// The simulation of a target's frames.
+fn simulation_of(target: &Target, words: &[String], output: &Path) -> Result<Simulate> {
+    let mut all = target.system.clone();
+    all.extend_from_slice(words);
+    all.extend(["-o".to_owned(), output.display().to_string()]);
+    Ok(arguments_of::<SimulationOf>(&all, &target.name)?.simulate)
+}
+
+/// Arguments that name a system.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+struct SystemOf {
+    #[command(flatten)]
+    system: SystemArguments,
+}
+
+/// Arguments of `simulate`.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+struct SimulationOf {
+    #[command(flatten)]
+    simulate: Simulate,
+}
+
+/// What the words of a list ask for.
+fn arguments_of<A: Parser>(words: &[String], target: &str) -> Result<A> {
+    A::try_parse_from(words).map_err(|error| {
+        anyhow::anyhow!(
+            "the arguments of the target {target:?}: {}",
+            error.to_string().trim_end()
+        )
+    })
+}
+
+/// Where results are kept.
+struct Folder {
+    path: PathBuf,
+    existing: Existing,
+}
+
+impl Folder {
+    fn new(path: &Path, existing: Existing) -> Result<Self> {
+        let scratch = path.join(SCRATCH);
+        std::fs::create_dir_all(&scratch)
+            .with_context(|| format!("cannot make the folder {}", scratch.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            existing,
+        })
+    }
+
+    /// The frames to learn from and the reference of a target, simulated if they are not there.
+    fn frames(&self, target: &Target, system: &System) -> Result<Frames> {
+        let [learnt, reference] = [("frames", &target.frames), ("reference", &target.reference)]
+            .map(|(part, words)| self.simulated(target, part, words));
+        let (learnt, reference) = (learnt?, reference?);
+        Ok(Frames {
+            data: configurations(&self.frames_path(target, "frames"), system)?,
+            reference: configurations(&self.frames_path(target, "reference"), system)?,
+            data_calls: learnt.energy_calls,
+            reference_calls: reference.energy_calls,
+            reference_core_seconds: reference.core_seconds,
+        })
+    }
+
+    fn frames_path(&self, target: &Target, part: &str) -> PathBuf {
+        let name = format!("{}.{part}.npz", target.name);
+        self.path.join(SCRATCH).join(name)
+    }
+
+    fn simulated(&self, target: &Target, part: &str, words: &[String]) -> Result<Simulation> {
+        let output = self.frames_path(target, part);
+        let record = output.with_extension("toml");
+        let mut arguments = simulation_of(target, words, &output)?;
+        arguments.overwrite = self.existing == Existing::Replace;
+        let is_new = !output.exists() && !output.with_extension("state.json").exists();
+        let started = clock::core_seconds();
+        let found: Simulated = simulation::simulated(&arguments)?;
+        let energy_calls = found.energy_calls;
+        if is_new {
+            let core_seconds = Some(clock::core_seconds() - started);
+            write(
+                &record,
+                &Simulation {
+                    energy_calls,
+                    core_seconds,
+                },
+            )?;
+        }
+        let known: Option<Simulation> = read(&record)?;
+        Ok(known
+            .filter(|known| known.energy_calls == energy_calls)
+            .unwrap_or(Simulation {
+                energy_calls,
+                core_seconds: None,
+            }))
+    }
+
+    /// The result of a flow, from its file or found now.
+    fn row(
+        &self,
+        list: &List,
+        (target, entry): (&Target, &Entry),
+        system: &System,
+        frames: &Frames,
+    ) -> Result<Row> {
+        let stem = self
+            .path
+            .join(format!("{}.{}", target.name, entry.file_name()));
+        let path = PathBuf::from(format!("{}.toml", stem.display()));
+        prepare(&path)?;
+        let job = row::Job {
+            list,
+            target,
+            entry,
+            system,
+            frames,
+            stem: &stem,
+            scratch: &self.path.join(SCRATCH),
+            existing: self.existing,
+        };
+        let identity = job.identity()?;
+        match read::<Row>(&path)? {
+            Some(row) if row.identity == identity => return Ok(row),
+            Some(_) if self.existing == Existing::Refuse => bail!(
+                "{} is the result of another comparison: other configs, counts, or another target; give --overwrite to replace it",
+                path.display()
+            ),
+            _ => {}
+        }
+        let row = job.run(identity)?;
+        write(&path, &row)?;
+        Ok(row)
+    }
+}
+
+/// What a simulation took.
+#[derive(Clone, Copy, Serialize, serde::Deserialize)]
+struct Simulation {
+    energy_calls: u64,
+    /// None where an interrupted part is not known.
+    core_seconds: Option<f64>,
+}
+
+impl Frames {
+    /// What the reference itself is worth.
+    fn exchange(&self) -> Exchange {
+        Exchange {
+            frames: self.reference.len(),
+            energy_calls: self.reference_calls,
+            core_seconds: self.reference_core_seconds,
+        }
+    }
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    Ok(AtomicFile::write_all_to(
+        path,
+        toml::to_string_pretty(value)?.as_bytes(),
+    )?)
+}
+
+/// A file of an earlier run, if it is there.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        outcome => outcome.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let value = toml::from_str(&text).with_context(|| {
+        format!(
+            "{} is no result of `compare`, or is damaged; remove it to have it made again",
+            path.display()
+        )
+    })?;
+    Ok(Some(value))
+}

@@ -1,0 +1,200 @@
+//! The list of what is compared.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use boltzflow_boltzmann::Config;
+use serde::{Deserialize, Serialize};
+
+/// Flows and targets, from a TOML file; paths in it are from where the program is started.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// Samples of each flow that are weighted.
+    pub samples: u64,
+    /// Samples, and frames of the reference, that log-densities and distances are taken of.
+    pub compared: usize,
+    /// What is sampled.
+    #[serde(rename = "target")]
+    pub targets: Vec<Target>,
+    /// What samples it.
+    #[serde(rename = "flow")]
+    pub flows: Vec<Entry>,
+}
+
+/// What is sampled.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Its name, in the table and in names of files.
+    pub name: String,
+    /// The arguments that name it to any verb: `["--molecule", "data/butane.xyz", …]`.
+    pub system: Vec<String>,
+    /// Those of `simulate` for what flows learn from: count, seed, ladder.
+    pub frames: Vec<String>,
+    /// Those for what they are compared with.
+    pub reference: Vec<String>,
+    /// What others have reached, to be printed beside.
+    #[serde(default)]
+    pub published: Vec<Published>,
+}
+
+/// A figure from elsewhere.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// What it is of.
+    pub name: String,
+    /// What was found.
+    pub found: String,
+    /// Where it is from.
+    pub source: String,
+}
+
+/// A flow.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its name, in the table and in names of files.
+    pub name: String,
+    /// Its experiments; each goes on from the one before.
+    pub configs: Vec<PathBuf>,
+    /// The targets that it is for; all if not given.
+    #[serde(default)]
+    pub targets: Option<Vec<String>>,
+    /// Samples that are weighted, if not as many as of the others.
+    #[serde(default)]
+    pub samples: Option<u64>,
+}
+
+impl List {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the list {}", path.display()))?;
+        let list: Self = toml::from_str(&text)
+            .with_context(|| format!("the list {} is not valid", path.display()))?;
+        list.check()
+            .with_context(|| format!("the list {} is not valid", path.display()))?;
+        Ok(list)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.samples == 0 || self.compared < 2 {
+            bail!(
+                "samples = {} and compared = {}; at least 1 and 2 are needed",
+                self.samples,
+                self.compared
+            );
+        }
+        let targets = distinct("target", self.targets.iter().map(|target| &target.name))?;
+        distinct("flow", self.flows.iter().map(|flow| &flow.name))?;
+        for flow in &self.flows {
+            if flow.configs.is_empty() {
+                bail!("the flow {:?} has no configs", flow.name);
+            }
+            if flow.samples == Some(0) {
+                bail!("the flow {:?} has samples = 0; give at least 1", flow.name);
+            }
+            let named = flow.targets.iter().flatten();
+            if let Some(other) = named.into_iter().find(|name| !targets.contains(name)) {
+                bail!(
+                    "the flow {:?} is for {other:?}, which is no target of the list",
+                    flow.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Samples of a flow that are weighted.
+    pub fn samples_of(&self, flow: &Entry) -> u64 {
+        flow.samples.unwrap_or(self.samples)
+    }
+}
+
+/// The names, if each is there once and fit for a file's.
+fn distinct<'a>(
+    what: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<BTreeSet<&'a String>> {
+    let mut found = BTreeSet::new();
+    for name in names {
+        if name.is_empty() || name.contains(['/', '\\', '.']) {
+            bail!("{name:?} is no name of a {what}: it goes into names of files, without . and /");
+        }
+        if !found.insert(name) {
+            bail!("two of the list are the {what} {name:?}");
+        }
+    }
+    if found.is_empty() {
+        bail!("there is no {what} in it");
+    }
+    Ok(found)
+}
+
+impl Entry {
+    /// Whether it is for this target.
+    pub fn is_of(&self, target: &Target) -> bool {
+        let named = self.targets.as_ref();
+        named.is_none_or(|targets| targets.contains(&target.name))
+    }
+
+    /// Its experiments.
+    pub fn experiments(&self) -> Result<Vec<Config>> {
+        let configs = self.configs.iter();
+        Ok(configs
+            .map(|path| Config::read(path))
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Its name without spaces.
+    pub fn file_name(&self) -> String {
+        self.name.to_lowercase().replace(' ', "-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"
+        samples = 10
+        compared = 5
+        [[target]]
+        name = "a"
+        system = []
+        frames = []
+        reference = []
+        [[flow]]
+        name = "f"
+        configs = ["f.toml"]
+    "#;
+
+    #[test]
+    fn lists_that_cannot_be_compared_are_refused_by_what_is_wrong() {
+        for (from, to, message) in [
+            ("samples = 10", "samples = 0", "at least 1"),
+            ("name = \"a\"", "name = \"a/b\"", "names of files"),
+            ("configs = [\"f.toml\"]", "configs = []", "no configs"),
+            (
+                "configs = [\"f.toml\"]",
+                "configs = [\"f.toml\"]\ntargets = [\"b\"]",
+                "no target of the list",
+            ),
+            (
+                "[[flow]]",
+                "[[flow]]\nname = \"f\"\nconfigs = [\"g.toml\"]\n[[flow]]",
+                "two of the list",
+            ),
+        ] {
+            let list: List = toml::from_str(&LIST.replace(from, to)).expect("a list");
+            let found = list.check().expect_err(message).to_string();
+            assert!(found.contains(message), "{found}");
+        }
+        let list: List = toml::from_str(LIST).expect("a list");
+        list.check().expect("it can be compared");
+        assert!(toml::from_str::<List>(&format!("{LIST}\nmore = 1")).is_err());
+    }
+}

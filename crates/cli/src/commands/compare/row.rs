@@ -1,0 +1,274 @@
+//! One flow of a comparison: trained, sampled, weighted.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use boltzflow_boltzmann::{
+    Bootstrap, Checkpoint, Comparison, EqualCost, Estimate, Evaluation, Model, System, Tail,
+    TargetSamples, Unreached, Verdict, digest, efficiency, energy_calls, log_z, sampling, spread,
+};
+use boltzflow_molecule::Conformers;
+use serde::{Deserialize, Serialize};
+
+use super::list::{Entry, List, Target};
+use crate::arguments::Shard;
+use crate::commands::evaluation::folded_log_densities;
+use crate::commands::{Existing, remove, sampling as drawing, simulation, training};
+use crate::{clock, device, interrupt};
+
+/// Seed of the samples.
+const SEED: u64 = 1;
+/// Samples that are timed in either direction, and fewer of flows with an ODE.
+const TIMED: [usize; 2] = [2048, 64];
+
+/// Configurations of a target from replica exchanges.
+pub struct Frames {
+    /// To learn from.
+    pub data: Conformers,
+    /// To be compared with.
+    pub reference: Conformers,
+    /// Energy calls of the former.
+    pub data_calls: u64,
+    /// And of the latter.
+    pub reference_calls: u64,
+    /// Core-seconds of the latter, where they are known.
+    pub reference_core_seconds: Option<f64>,
+}
+
+/// What a flow is worth.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// Hash of all that it follows from.
+    pub identity: String,
+    /// The flow.
+    pub flow: String,
+    /// Its parameters.
+    pub parameters: usize,
+    /// Configurations that it was given to learn from; 0 where it learns from the energy alone.
+    pub frames: usize,
+    /// Energy calls of the simulation of these, of the training, and of the samples.
+    pub energy_calls: [u64; 3],
+    /// Core-seconds of the training, where they are known.
+    pub training_core_seconds: Option<f64>,
+    /// Whether its weights may be trusted.
+    pub verdict: Verdict,
+    /// Samples that were weighted.
+    pub samples: usize,
+    /// Raw effective sample size over their number.
+    pub efficiency: Estimate,
+    /// Their weights' tail.
+    pub tail: Tail,
+    /// `ln Z`.
+    pub log_z: Estimate,
+    /// Configurations of the reference that weigh more than any sample.
+    pub unreached: Unreached,
+    /// Against the reference, with distances of as many samples as there are configurations in it.
+    pub evaluation: Evaluation,
+    /// The flow and the replica exchange of the reference at the same number of energy calls.
+    pub equal_cost: EqualCost,
+    /// Core-seconds of one sample with its density, of the density of one configuration, of one energy.
+    pub core_seconds: [f64; 3],
+}
+
+impl Row {
+    /// Effective samples per core-second, densities and energies included.
+    pub fn rate(&self) -> f64 {
+        let [sample, _, energy] = self.core_seconds;
+        self.efficiency.value / (sample + energy)
+    }
+}
+
+/// What is to be found.
+pub struct Job<'a> {
+    pub list: &'a List,
+    pub target: &'a Target,
+    pub entry: &'a Entry,
+    pub system: &'a System,
+    pub frames: &'a Frames,
+    /// What names of checkpoints start with.
+    pub stem: &'a Path,
+    /// The folder of samples.
+    pub scratch: &'a Path,
+    pub existing: Existing,
+}
+
+/// What a training took.
+struct Trained {
+    checkpoint: Checkpoint,
+    frames: usize,
+    energy_calls: u64,
+    core_seconds: Option<f64>,
+}
+
+impl Job<'_> {
+    /// A hash of the experiments, the target and the counts.
+    pub fn identity(&self) -> Result<String> {
+        let configs = self.entry.experiments()?;
+        let Target {
+            system,
+            frames,
+            reference,
+            ..
+        } = self.target;
+        let all = serde_json::to_string(&(
+            configs,
+            (system, frames, reference),
+            simulation::identity(self.system)?,
+            [self.list.samples_of(self.entry), self.list.compared as u64],
+            env!("CARGO_PKG_VERSION"),
+        ))?;
+        let numbers: Vec<f64> = all.bytes().map(f64::from).collect();
+        Ok(digest(&numbers))
+    }
+
+    /// Trains, samples, weighs and compares, from what an earlier run has left.
+    pub fn run(&self, identity: String) -> Result<Row> {
+        let trained = self.trained()?;
+        let model = trained.checkpoint.model(&device::current())?;
+        let samples = self.scratch.join(format!(
+            "{}.{}.npz",
+            self.target.name,
+            self.entry.file_name()
+        ));
+        let (file, _) = drawing::Job {
+            model: &model,
+            flow: &trained.checkpoint.fingerprint(),
+            seed: SEED,
+            count: self.list.samples_of(self.entry),
+            shard: Shard { index: 0, count: 1 },
+            output: &samples,
+            existing: Existing::Replace,
+        }
+        .run()?;
+        let started = clock::core_seconds();
+        let ensemble = self.system.reweight(&file.drawn, file.fingerprint.mirror)?;
+        let weights = &ensemble.weights;
+        let energy = (clock::core_seconds() - started) / weights.len() as f64;
+
+        let frames = &self.frames.reference;
+        let compared = frames.select(&spread(frames.len(), self.list.compared.min(frames.len())));
+        let log_q = folded_log_densities(self.system, &model, &compared)?;
+        let [sample, density] = [true, false].map(|forward| self.timed(&model, forward));
+        let target = TargetSamples::new(self.system, compared)?;
+        let bootstrap = Bootstrap::default();
+        let alike = trained.checkpoint.description.config.model.alike();
+        let mut evaluation =
+            Evaluation::new(&target, &log_q, bootstrap)?.with_labels(self.system.labels(alike));
+        let some = spread(weights.len(), self.list.compared.min(weights.len()));
+        evaluation.comparison = Some(Comparison::new(
+            self.system,
+            (&target, &log_q),
+            &self
+                .system
+                .reweight(&file.drawn.select(&some), file.fingerprint.mirror)?,
+            self.list.compared,
+            &bootstrap,
+        )?);
+        let unreached = Unreached::new(&target.log_weights(&log_q), weights);
+        let energy_calls = [
+            if trained.frames > 0 {
+                self.frames.data_calls
+            } else {
+                0
+            },
+            trained.energy_calls,
+            weights.len() as u64,
+        ];
+        let all = TargetSamples::new(self.system, frames.clone())?;
+        let row = Row {
+            identity,
+            flow: self.entry.name.clone(),
+            parameters: model.parameters().len(),
+            frames: trained.frames,
+            energy_calls,
+            training_core_seconds: trained.core_seconds,
+            verdict: unreached.upon(weights.verdict(), weights.effective()),
+            samples: weights.len(),
+            efficiency: efficiency(weights, &bootstrap),
+            tail: weights.tail(),
+            log_z: log_z(weights, &bootstrap),
+            unreached,
+            evaluation,
+            equal_cost: EqualCost::new(
+                self.system,
+                &all,
+                weights,
+                self.frames.reference_calls,
+                energy_calls.iter().sum(),
+            ),
+            core_seconds: [sample?, density?, energy],
+        };
+        remove(&samples)?;
+        Ok(row)
+    }
+
+    /// Each experiment goes on from the one before.
+    fn trained(&self) -> Result<Trained> {
+        let configs = self.entry.experiments()?;
+        let nothing = Conformers::empty(self.system.energy.points(), self.system.energy.dims());
+        let (mut before, mut frames, mut calls) = (None, 0, 0);
+        let mut core_seconds = Some(0.0);
+        for (stage, config) in configs.iter().enumerate() {
+            let data = if config.training.objective.needs_data() {
+                &self.frames.data
+            } else {
+                &nothing
+            };
+            frames = frames.max(data.len());
+            let path = self.checkpoint_path(stage, configs.len());
+            let earlier = Checkpoint::read(&path).map_or(0, |old| old.optimizer.step);
+            let started = clock::core_seconds();
+            let checkpoint = training::Job {
+                system: self.system,
+                config,
+                data,
+                from: before.as_ref(),
+                path: &path,
+                existing: self.existing,
+            }
+            .run()?;
+            let steps = checkpoint.optimizer.step;
+            // Steps of an earlier run are as long as those of this one.
+            let part = (clock::core_seconds() - started) / steps.saturating_sub(earlier) as f64;
+            core_seconds = core_seconds
+                .filter(|_| steps > earlier)
+                .map(|sum: f64| sum + part * steps as f64);
+            calls += energy_calls(&config.training, steps, data.len());
+            before = Some(checkpoint);
+        }
+        let checkpoint = before.expect("a list has experiments for each flow");
+        Ok(Trained {
+            checkpoint,
+            frames,
+            energy_calls: calls,
+            core_seconds,
+        })
+    }
+
+    /// The last stage's stays with the result.
+    fn checkpoint_path(&self, stage: usize, stages: usize) -> PathBuf {
+        let stem = self.stem.display();
+        if stage + 1 == stages {
+            PathBuf::from(format!("{stem}.safetensors"))
+        } else {
+            let name = self.stem.file_name().unwrap_or_default();
+            let name = format!("{}.{stage}.safetensors", name.display());
+            self.scratch.join(name)
+        }
+    }
+
+    /// Core-seconds of one sample with its density, or of the density of one configuration.
+    fn timed(&self, model: &Model, forward: bool) -> Result<f64> {
+        interrupt::check()?;
+        let count = TIMED[usize::from(model.solver().is_some())];
+        let started = clock::core_seconds();
+        if forward {
+            sampling::own_log_densities(model, SEED, count)?;
+        } else {
+            let frames = &self.frames.reference;
+            let some = frames.select(&spread(frames.len(), count.min(frames.len())));
+            sampling::density(model, &some, SEED, sampling::CHUNK, |_| ())?;
+        }
+        Ok((clock::core_seconds() - started) / count as f64)
+    }
+}
