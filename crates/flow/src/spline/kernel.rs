@@ -27,6 +27,11 @@ fn cast<A: Real, B: Real>(values: &Lanes<A>) -> Lanes<B> {
     lanes(|lane| B::of(values[lane].wide()))
 }
 
+#[inline(always)]
+fn pair<A: Real, B: Real>([a, b]: [A; 2]) -> [B; 2] {
+    [B::of(a.wide()), B::of(b.wide())]
+}
+
 /// Some splines, each with a coordinate of its own.
 #[derive(Clone, Copy)]
 pub(super) struct Batch<'a, N, T> {
@@ -188,6 +193,14 @@ impl<N: Real, T: Real> Batch<'_, N, T> {
         for part in parts {
             *part = lanes(|lane| part[lane] * factor[lane] + least);
         }
+    }
+
+    /// The slopes that the numbers at these places stand for. (The closures of an array's `map` are not compiled with the vector instructions of what
+    /// calls it, so these two have a name.)
+    #[inline(always)]
+    fn slope<const FMA: bool>(&self, places: &Lanes<usize>) -> Lanes<T> {
+        let numbers = self.at(places);
+        cast(&lanes(|lane| slope::<N, FMA>(numbers[lane])[0]))
     }
 
     /// All bins of a block.
@@ -400,10 +413,8 @@ impl<N: Real, T: Real> Kernel for Map<'_, N, T> {
             }
             let found = find(&bins, &x, way);
             let places = self.batch.slopes(&block, &found);
-            let [left, right] = places.map(|places| {
-                let numbers = self.batch.at(&places);
-                cast::<N, T>(&lanes(|lane| slope::<N, FMA>(numbers[lane])[0]))
-            });
+            let left = self.batch.slope::<FMA>(&places[0]);
+            let right = self.batch.slope::<FMA>(&places[1]);
             let (mut y, mut log_slope) = (x, x);
             for lane in 0..LANES {
                 let bin = found.bin(lane, left[lane], right[lane]);
@@ -444,8 +455,8 @@ impl<N: Real, T: Real> Kernel for Pull<'_, N, T> {
             let of_log_slope = Batch::<N, T>::of(first, self.log_slope);
             let mut gradient = Gradient::<Lanes<T>>::default();
             for lane in 0..LANES {
-                let [left, right] = [left, right]
-                    .map(|numbers| slope::<N, FMA>(numbers[lane]).map(|x| T::of(x.wide())));
+                let left = pair::<N, T>(slope::<N, FMA>(left[lane]));
+                let right = pair::<N, T>(slope::<N, FMA>(right[lane]));
                 let bin = found.bin(lane, left[0], right[0]);
                 let mut one = bin.pull(x[lane], way, [of_y[lane], of_log_slope[lane]]);
                 one.slope = one.slope * left[1];
