@@ -41,5 +41,5 @@ bench-peers: setup
 
 data:
 	@scripts/python.sh
-	.venv/bin/python scripts/make_butane.py
+	.venv/bin/python scripts/make_molecules.py
 	.venv/bin/python scripts/make_ala2.py

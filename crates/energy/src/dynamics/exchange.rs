@@ -95,32 +95,46 @@ impl<'a> ReplicaExchange<'a> {
         settings: Settings,
         start: &Conformers,
     ) -> Result<Self, DynamicsError> {
-        let mut simulation = Self::empty(energy, masses, settings)?;
-        let (size, dims) = (simulation.shared.size, simulation.dims);
-        if start.is_empty() {
-            return Err(DynamicsError::NoStart);
-        }
-        if start.size() != size {
-            return Err(EnergyError::Size {
-                expected: size,
-                found: start.size(),
-            }
-            .into());
-        }
-        let used = start.len().min(simulation.settings.replicas());
-        let starts = (0..used)
+        settings.validate()?;
+        fits(energy, start)?;
+        let used = start.len().min(settings.replicas());
+        let minima = (0..used)
             .into_par_iter()
             .map(|index| {
                 let mut x = start.get(index).to_vec();
                 minimise(&mut *energy.evaluator()?, &mut x, &Minimisation::default())?;
-                center(&mut x, dims);
                 Ok(x)
             })
             .collect::<Result<Vec<_>, EnergyError>>()?;
+        let minima = Conformers::new(start.points(), start.dims(), minima.concat());
+        Self::starting_at(energy, masses, settings, &minima)
+    }
+
+    /// The same from the configurations as they are.
+    ///
+    /// # Errors
+    /// As [`ReplicaExchange::new`].
+    pub fn starting_at(
+        energy: &'a dyn Energy,
+        masses: Masses,
+        settings: Settings,
+        start: &Conformers,
+    ) -> Result<Self, DynamicsError> {
+        let mut simulation = Self::empty(energy, masses, settings)?;
+        let (size, dims) = (simulation.shared.size, simulation.dims);
+        fits(energy, start)?;
+        let starts: Vec<Vec<f64>> = start
+            .iter()
+            .map(|x| {
+                let mut x = x.to_vec();
+                center(&mut x, dims);
+                x
+            })
+            .collect();
         for index in 0..simulation.settings.replicas() {
             let (group, lane) = (&mut simulation.groups[index / GROUP], index % GROUP);
             let range = lane * size..(lane + 1) * size;
-            group.x[range.clone()].copy_from_slice(&starts[index % used]);
+            group.x[range.clone()].copy_from_slice(&starts[index % starts.len()]);
             let replica = &mut group.replicas[lane];
             simulation.shared.masses.draw(
                 replica.kt,
@@ -317,4 +331,17 @@ impl<'a> ReplicaExchange<'a> {
             });
         }
     }
+}
+
+/// Refuses configurations that are none of this energy's.
+fn fits(energy: &dyn Energy, start: &Conformers) -> Result<(), DynamicsError> {
+    let expected = energy.points() * energy.dims();
+    if start.is_empty() {
+        return Err(DynamicsError::NoStart);
+    }
+    if start.size() != expected {
+        let found = start.size();
+        return Err(EnergyError::Size { expected, found }.into());
+    }
+    Ok(())
 }

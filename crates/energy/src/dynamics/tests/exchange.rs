@@ -1,6 +1,7 @@
 //! Exchanges between temperatures.
 
 use super::*;
+use crate::Stream;
 
 #[test]
 fn exchange_leaves_the_distribution_at_each_temperature_as_it_is() {
@@ -113,4 +114,40 @@ fn exchanges_there_and_back_are_equally_many_as_detailed_balance_wants() {
         (acceptance - expected).abs() < 5.0 * error,
         "{acceptance} ± {error} accepted, {expected} expected"
     );
+}
+
+#[test]
+fn a_round_from_exact_samples_leaves_them_exact() {
+    // U = 2 r² at kT = 1: r has the variance ¼, and the fourth moment 3/16.
+    let count = 4000;
+    let mut stream = Stream::new(3, 1);
+    let start: Vec<f64> = (0..count)
+        .flat_map(|_| {
+            let r = 0.5 * stream.normal();
+            [-0.5 * r, 0.5 * r]
+        })
+        .collect();
+    let start = Conformers::new(2, 1, start);
+    let propagator = Propagator::Hmc {
+        time_step: 0.3,
+        leapfrog: 3,
+        trajectories: 1,
+    };
+    let settings = Settings {
+        ladders: count,
+        burn_in: 0,
+        ..settings(&[1.0], propagator)
+    };
+    let mut simulation =
+        ReplicaExchange::starting_at(&HARMONIC, Masses::unit(2, 1), settings, &start).unwrap();
+    let mut moved = Vec::new();
+    let record = |frame: Frame<'_>| moved.push(frame.positions[1] - frame.positions[0]);
+    simulation.advance(1, record).unwrap();
+    let mean = |power: i32| moved.iter().map(|r| r.powi(power)).sum::<f64>() / count as f64;
+    // Five standard errors of each.
+    assert!((mean(2) - 0.25).abs() < 5.0 * 0.354 / (count as f64).sqrt());
+    assert!((mean(4) - 0.1875).abs() < 5.0 * 0.613 / (count as f64).sqrt());
+    let stayed = moved.iter().zip(start.iter());
+    let stayed = stayed.filter(|(r, x)| (**r - (x[1] - x[0])).abs() < 1e-12);
+    assert!(stayed.count() < count / 2, "most have moved");
 }
