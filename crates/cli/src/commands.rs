@@ -20,7 +20,7 @@ use anyhow::{Result, bail};
 use boltzflow_boltzmann::{Checkpoint, System};
 use boltzflow_chemio::AtomicFile;
 
-use configurations::{configurations, to_learn_from};
+use configurations::{Configurations, configurations, to_learn_from};
 use data::{check_fit, has_extension};
 pub use data::{density, info};
 pub use energy::energy;
