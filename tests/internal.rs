@@ -46,21 +46,24 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-const MOLECULE: &str = "--molecule butane.xyz --smiles CCCC";
-const SPLINE: &str = "map = { spline = { bins = 4 } }\nscheme = \"coupling\"";
+/// The molecule that most of them are of.
+pub const MOLECULE: &str = "--molecule butane.xyz --smiles CCCC";
+/// Coupled splines.
+pub const SPLINE: &str = "map = { spline = { bins = 4 } }\nscheme = \"coupling\"";
 const ENERGY: &str = "{ energy = { likelihood = 0.0, own = 0.5, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
 
-const BOTH: &str = "{ energy = { likelihood = 1.0, own = 0.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
+/// Along the energy and the data.
+pub const BOTH: &str = "{ energy = { likelihood = 1.0, own = 0.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
 
 /// A small experiment.
-fn config(maps: &str, objective: &str, steps: usize) -> String {
+pub fn config(maps: &str, objective: &str, steps: usize) -> String {
     let between = if maps.contains("between") {
         ""
     } else {
         "between = \"nothing\"\n"
     };
     format!(
-        "[model.internal]\n{maps}\n{between}layers = 4\nnetwork = {{ width = 24, layers = 1 }}\nstiff = \"whitened\"\nmargin = 0.5\n\
+        "[model.internal]\n{maps}\n{between}layers = 4\nnetwork = {{ width = 24, layers = 1 }}\nstiff = \"whitened\"\nmargin = 0.5\nhottest = 1.0\n\
          [training]\nobjective = {objective}\nseed = 1\nsteps = {steps}\nbatch = 64\nlearning_rate = 3e-3\nwarm_up = 5\n\
          weight_decay = 1e-4\nclip = 50.0\naverage = 0.9\ndequantize = false\nrarest = 0.02\nvalidation = 0.1\nvalidate_every = 50\npatience = 0\ncheckpoint_every = 7\n"
     )
@@ -86,7 +89,8 @@ fn train(at: &Path, more: &str) -> String {
     )
 }
 
-fn json(text: &str) -> Value {
+/// What the program has printed with `--json`.
+pub fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 

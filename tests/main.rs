@@ -21,6 +21,7 @@ mod refusals;
 mod report;
 mod resumption;
 mod support;
+mod temperatures;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         refusals::trials(),
         report::trials(),
         resumption::trials(),
+        temperatures::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     run(&Arguments::from_args(), trials).exit_code()

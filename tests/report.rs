@@ -180,6 +180,7 @@ fn sample_file(system: &System, conformers: &Conformers) -> SampleFile {
         shape: [conformers.points(), 3],
         latent_shape: [conformers.points(), 3],
         numbers: (0..n as u64).collect(),
+        temperature: None,
         drawn: Drawn {
             positions: conformers.positions().to_vec(),
             latents: conformers.positions().to_vec(),

@@ -59,10 +59,16 @@ struct Killed {
     outputs: &'static [&'static str],
 }
 
-const KILLED: [Killed; 4] = [
+const KILLED: [Killed; 5] = [
     Killed {
         name: "simulate",
         words: "simulate --target dw4 -n 20000 --burn-in 200 --replicas 2 --ladders 2 --stride 4 --seed 3 -o frames.npz",
+        inputs: &[],
+        outputs: &["frames.npz"],
+    },
+    Killed {
+        name: "simulate_at_all_temperatures",
+        words: "simulate --target dw4 -n 10000 --burn-in 200 --replicas 3 --ladders 2 --stride 4 --seed 3 --all-temperatures -o frames.npz",
         inputs: &[],
         outputs: &["frames.npz"],
     },

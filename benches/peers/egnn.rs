@@ -15,7 +15,7 @@ use boltzflow_boltzmann::pairing::Symmetry;
 use boltzflow_boltzmann::{
     Architecture, Cartesian, CartesianConfig, CartesianFlow, Config, Features, FlowArchitecture,
     Model, ModelConfig, Objective, PairStatistics, Pairing, System, Training, TrainingConfig,
-    keep_pages,
+    TrainingData, keep_pages,
 };
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
@@ -99,6 +99,7 @@ impl Peer {
         }));
         let target = format!("lj:{points},1,1").parse()?;
         let system: &'static System = Box::leak(Box::new(System::toy(target, 1.0)?));
+        let data = TrainingData::at(data, system.temperature);
         let training = Training::new(model.clone(), settings, &data, system)?;
         Ok(Self {
             model,

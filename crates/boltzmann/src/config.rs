@@ -9,6 +9,8 @@ use boltzflow_flow::ode::{Steps, Tolerance};
 use boltzflow_flow::{Divergence, Edges, Elementwise, Schedule, Size, Solver};
 use serde::{Deserialize, Serialize};
 
+use crate::temperatures::Temperatures;
+
 /// Everything that training a flow is told. Every field is written out: the file alone determines the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +45,14 @@ impl ModelConfig {
         match self {
             Self::Cartesian(cartesian) => Some(cartesian.solver),
             Self::Internal(_) => None,
+        }
+    }
+
+    /// The temperatures that it is for if the system's is this.
+    pub fn temperatures(&self, system: f64) -> Temperatures {
+        match self {
+            Self::Cartesian(_) => Temperatures::new(system, 1.0),
+            Self::Internal(internal) => Temperatures::new(system, internal.hottest),
         }
     }
 }
@@ -87,6 +97,10 @@ pub struct InternalConfig {
     pub stiff: Stiffness,
     /// Splines act between bounds: the least and greatest value in the data, moved apart by this part of their distance on each side.
     pub margin: f64,
+    /// The hottest temperature that the flow is for, as a multiple of the system's. Above 1 its networks see where in the range of `ln T` a
+    /// sample is, so that samples can be drawn at any temperature of it; 1 for a flow of one temperature. Data count at their own temperatures,
+    /// and the energy, in training as in validation, at temperatures drawn evenly from the range of `ln T`, one for each 64 samples.
+    pub hottest: f64,
 }
 
 /// What is between the couplings of a flow, whose halves are fixed shuffles.
@@ -189,7 +203,7 @@ pub enum Objective {
         /// What the negative log-likelihood of the data is multiplied with; 0 for the energy alone.
         likelihood: f64,
         /// What the negative log-likelihood of the flow's own samples is multiplied with, each weighted by `e^{−u}/q` among the 64 that are drawn
-        /// together: what a flow proposes too rarely has few samples, but these count. 0 for none.
+        /// together, at one temperature: what a flow proposes too rarely has few samples, but these count. 0 for none.
         own: f64,
         /// Reduced energies `u` more than this above that of the minimum next to the start count as `t + ln (1 + u − t)`: in training only, so
         /// that clashes do not drown all else. They are counted.
@@ -197,7 +211,8 @@ pub enum Objective {
         /// The slope of one sample's divergence in its standard coordinates is cut to this length, so that one bad geometry does not lead a step;
         /// those cut are counted.
         steepest: f64,
-        /// The temperature at the start as a multiple of the system's, to which it falls by the same factor in each step.
+        /// The temperature at the start as a multiple of the system's, to which it falls by the same factor in each step; 1 for a flow of a
+        /// range of temperatures, every one of which counts from the start.
         hottest: f64,
         /// Steps of this cooling.
         cooling: u64,
@@ -250,6 +265,16 @@ pub enum ConfigError {
         "model.internal.between = \"linear\" mixes lines between couplings: it goes with map = \"affine\" or \"additive\" and scheme = \"coupling\""
     )]
     Linear,
+    /// Cooling of what is learnt at all temperatures.
+    #[error(
+        "training.objective.energy.hottest is {found}, but a flow of a range of temperatures (model.internal.hottest = {range}) learns all of them from the start; set training.objective.energy.hottest = 1.0"
+    )]
+    Cooling {
+        /// That of the objective.
+        found: f64,
+        /// That of the flow.
+        range: f64,
+    },
     /// An objective that this flow is not trained by.
     #[error("a flow of model.{model} is trained by training.objective = {objective}")]
     Objective {
@@ -294,7 +319,7 @@ impl Config {
             (ModelConfig::Cartesian(_), Objective::FlowMatching { .. })
             | (ModelConfig::Internal(_), Objective::Likelihood) => {}
             (
-                ModelConfig::Internal(_),
+                ModelConfig::Internal(internal),
                 Objective::Energy {
                     likelihood,
                     own,
@@ -339,6 +364,12 @@ impl Config {
                     1e6,
                     "at least 1 kT; a hundred is usual",
                 )?;
+                if internal.hottest > 1.0 && hottest > 1.0 {
+                    return Err(ConfigError::Cooling {
+                        found: hottest,
+                        range: internal.hottest,
+                    });
+                }
             }
             (ModelConfig::Cartesian(_), Objective::Likelihood | Objective::Energy { .. }) => {
                 return Err(ConfigError::Objective {
@@ -498,6 +529,13 @@ impl InternalConfig {
             0.0,
             10.0,
             "between 0 and 10; half a range on each side is .5",
+        )?;
+        within(
+            "model.internal.hottest",
+            self.hottest,
+            1.0,
+            1000.0,
+            "between 1, for one temperature, and 1000",
         )
     }
 }

@@ -20,6 +20,7 @@ mod report;
 pub mod sampling;
 mod store;
 mod system;
+mod temperatures;
 #[cfg(test)]
 mod testing;
 mod torsion;
@@ -55,8 +56,9 @@ pub use report::{
     Cost, Counts, Part, Spent, Summary, TorsionSummary, WellSummary, write_mean_energy,
     write_torsion,
 };
-pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, read_positions};
+pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, temperatures_of};
 pub use system::{Ensemble, Reference, System, SystemError};
+pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_same};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
 pub use training::{
     Effort, Progress, Step, Training, TrainingError, dequantize, energy_calls, held_out,

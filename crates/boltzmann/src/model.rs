@@ -15,6 +15,7 @@ pub use internal::{Internal, InternalFlow, Located, Potential, Reverse, Terms};
 use crate::config::{Config, ModelConfig};
 use crate::features::Features;
 use crate::system::System;
+use crate::temperatures::{TemperatureError, Temperatures};
 
 /// What a model is made from: with the parameters, all of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +124,14 @@ impl Architecture {
     /// Whether it is of this system, atom by atom.
     pub fn is_of(&self, system: &System) -> bool {
         self.features == system.features(self.model().alike())
+    }
+
+    /// The same for the system at another temperature, where it knows its own: what a training that goes on from another flow is of.
+    pub fn for_temperature(mut self, temperature: f64) -> Self {
+        if let FlowArchitecture::Internal(flow) = &mut self.flow {
+            flow.temperature = temperature;
+        }
+        self
     }
 
     /// Which mirror images of a molecule its flow makes.
@@ -320,10 +329,64 @@ impl Model {
     /// The same model, solved otherwise; one without an ODE as it is.
     pub fn with_solver(mut self, solver: Solver) -> Result<Self, FlowError> {
         let parameters = self.parameters();
-        if let FlowArchitecture::Cartesian(flow) = &mut self.architecture.flow {
-            flow.model.solver = solver;
-        }
+        let FlowArchitecture::Cartesian(flow) = &mut self.architecture.flow else {
+            return Ok(self);
+        };
+        flow.model.solver = solver;
         Ok(Self::new(self.architecture, 0, &self.device)?.with_parameters(&parameters))
+    }
+
+    /// The temperatures that it is for, where it knows them.
+    pub fn temperatures(&self) -> Option<Temperatures> {
+        match &self.flow {
+            Flow::Cartesian(_) => None,
+            Flow::Internal(flow) => Some(flow.temperatures()),
+        }
+    }
+
+    /// The temperature that it is at, in K, where it knows it: the system's in training, until it is asked for [`Model::at`] another.
+    pub fn temperature(&self) -> Option<f64> {
+        match &self.flow {
+            Flow::Cartesian(_) => None,
+            Flow::Internal(flow) => Some(flow.temperature()),
+        }
+    }
+
+    /// The same where it is for others too.
+    pub fn temperature_of_many(&self) -> Option<f64> {
+        let are_many = self.temperatures().is_some_and(Temperatures::are_many);
+        self.temperature().filter(|_| are_many)
+    }
+
+    /// The same model at one of its temperatures, in K.
+    ///
+    /// # Errors
+    /// If it is not one of those that the flow is for.
+    pub fn at(self, temperature: f64) -> Result<Self, TemperatureError> {
+        let Flow::Internal(flow) = self.flow else {
+            return Err(TemperatureError::Unknown);
+        };
+        let range = flow.temperatures();
+        if !range.contain(temperature) {
+            return Err(TemperatureError::Outside {
+                found: temperature,
+                range,
+            });
+        }
+        let flow = Flow::Internal(flow.at(temperature));
+        Ok(Self { flow, ..self })
+    }
+
+    /// The same model as a proposal for this temperature: at it if it is of a range, as it is if it is of one temperature.
+    ///
+    /// # Errors
+    /// If it is none of a range.
+    pub fn proposing_at(self, temperature: f64) -> Result<Self, TemperatureError> {
+        if self.temperature_of_many().is_some() {
+            self.at(temperature)
+        } else {
+            Ok(self)
+        }
     }
 
     /// Floating-point operations of the matrix products that one sample with its exact log-density takes, two a multiply-add; none where that

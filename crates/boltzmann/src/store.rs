@@ -12,6 +12,11 @@ use crate::checkpoint::hex;
 use crate::features::Features;
 use crate::model::{Drawn, Mirror};
 
+/// The array of the temperature of all samples of a file.
+const TEMPERATURE: &str = "temperature";
+/// The array of the temperature of each configuration.
+const TEMPERATURES: &str = "temperatures";
+
 /// What a file of samples was made from: two files with the same fingerprint belong to one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +52,8 @@ pub struct SampleFile {
     pub latent_shape: [usize; 2],
     /// Global numbers of the samples here.
     pub numbers: Vec<u64>,
+    /// The temperature that they were drawn for, in K, where the flow knows it.
+    pub temperature: Option<f64>,
     /// The samples.
     pub drawn: Drawn,
 }
@@ -70,6 +77,18 @@ pub enum StoreError {
     /// Its numbers are not finite.
     #[error("number {index} of {array:?} in {path:?} is {value}")]
     NotFinite {
+        /// Which file.
+        path: PathBuf,
+        /// Which array.
+        array: &'static str,
+        /// Which number.
+        index: usize,
+        /// What was found.
+        value: f64,
+    },
+    /// A temperature that is none.
+    #[error("number {index} of {array:?} in {path:?} is {value}, but must be above 0")]
+    NotPositive {
         /// Which file.
         path: PathBuf,
         /// Which array.
@@ -127,21 +146,23 @@ impl SampleFile {
         let cloud = [n, points, dims];
         let latent = [n, self.latent_shape[0], self.latent_shape[1]];
         let meta = serde_json::to_string(&self.fingerprint).expect("a fingerprint is valid JSON");
-        Ok(Npz::write(
-            path,
-            &[
-                (
-                    "positions",
-                    &Array::new(&cloud, self.drawn.positions.clone()),
-                ),
-                ("latents", &Array::new(&latent, self.drawn.latents.clone())),
-                ("log_prior", &Array::new(&[n], self.drawn.log_prior.clone())),
-                ("log_det", &Array::new(&[n], self.drawn.log_det.clone())),
-                ("log_q", &Array::new(&[n], self.drawn.log_q())),
-                ("sample", &Array::new(&[n], self.numbers.clone())),
-                ("fingerprint", &Array::text(&meta)),
-            ],
-        )?)
+        let mut arrays = vec![
+            (
+                "positions",
+                Array::new(&cloud, self.drawn.positions.clone()),
+            ),
+            ("latents", Array::new(&latent, self.drawn.latents.clone())),
+            ("log_prior", Array::new(&[n], self.drawn.log_prior.clone())),
+            ("log_det", Array::new(&[n], self.drawn.log_det.clone())),
+            ("log_q", Array::new(&[n], self.drawn.log_q())),
+            ("sample", Array::new(&[n], self.numbers.clone())),
+            ("fingerprint", Array::text(&meta)),
+        ];
+        if let Some(temperature) = self.temperature {
+            arrays.push((TEMPERATURE, Array::new(&[1], vec![temperature])));
+        }
+        let arrays: Vec<_> = arrays.iter().map(|(name, array)| (*name, array)).collect();
+        Ok(Npz::write(path, &arrays)?)
     }
 
     /// Reads and checks a file.
@@ -177,6 +198,13 @@ impl SampleFile {
             // A solve may end in no number; the sample keeps its place, and reweighting counts it.
             Ok(values.to_vec())
         };
+        let temperature = match npz.array(TEMPERATURE) {
+            None => None,
+            Some(_) => Some(reals(TEMPERATURE, 1)?[0]),
+        };
+        if let Some(temperature) = temperature {
+            positive(path, TEMPERATURE, &[temperature])?;
+        }
         let drawn = Drawn {
             positions: reals("positions", shape[0] * shape[1] * shape[2])?,
             latents: reals("latents", shape[0] * latent[1] * latent[2])?,
@@ -188,6 +216,7 @@ impl SampleFile {
             shape: [shape[1], shape[2]],
             latent_shape: [latent[1], latent[2]],
             numbers,
+            temperature,
             drawn,
         })
     }
@@ -255,6 +284,7 @@ impl SampleFile {
             shape: first.shape,
             latent_shape: first.latent_shape,
             numbers,
+            temperature: first.temperature,
             drawn,
         })
     }
@@ -266,6 +296,7 @@ impl SampleFile {
                 "shape",
                 self.shape != other.shape || self.latent_shape != other.latent_shape,
             ),
+            ("temperature", self.temperature != other.temperature),
             ("mirror images", a.mirror != b.mirror),
             ("model", a.model != b.model),
             ("molecule or atom order", a.molecule != b.molecule),
@@ -299,13 +330,8 @@ pub fn identity(features: &Features) -> String {
     hex(&Sha256::digest(text))
 }
 
-/// Configurations of an NPZ file, such as a simulation writes: the array `positions`, samples × points × dims. A file that says what its
-/// points are, in the text `molecule`, is refused where they are others than `expected`.
-pub fn read_positions(path: &Path, expected: &Features) -> Result<Conformers, StoreError> {
-    positions_of(&Npz::read(path)?, path, expected)
-}
-
-/// The same of a file that has been read from this path.
+/// Configurations of an NPZ file, such as a simulation writes, that has been read from this path: the array `positions`, samples × points ×
+/// dims. A file that says what its points are, in the text `molecule`, is refused where they are others than `expected`.
 pub fn positions_of(npz: &Npz, path: &Path, expected: &Features) -> Result<Conformers, StoreError> {
     let said = npz.array("molecule").and_then(Array::as_text);
     if said.is_some_and(|said| said != identity(expected)) {
@@ -331,6 +357,40 @@ pub fn positions_of(npz: &Npz, path: &Path, expected: &Features) -> Result<Confo
         array.shape[2],
         values.to_vec(),
     ))
+}
+
+/// The temperature of each of `count` configurations, in K (of a toy `kT`), from the array `temperatures`; none where the file has no such array,
+/// as of frames that all are at their system's.
+pub fn temperatures_of(
+    npz: &Npz,
+    path: &Path,
+    count: usize,
+) -> Result<Option<Vec<f64>>, StoreError> {
+    let Some(array) = npz.array(TEMPERATURES) else {
+        return Ok(None);
+    };
+    let Some(values) = array.as_f64().filter(|values| values.len() == count) else {
+        return Err(StoreError::Array {
+            path: path.into(),
+            array: TEMPERATURES,
+            expected: "one number a configuration",
+        });
+    };
+    positive(path, TEMPERATURES, values)?;
+    Ok(Some(values.to_vec()))
+}
+
+fn positive(path: &Path, array: &'static str, values: &[f64]) -> Result<(), StoreError> {
+    finite(path, array, values)?;
+    match values.iter().position(|value| *value <= 0.0) {
+        None => Ok(()),
+        Some(index) => Err(StoreError::NotPositive {
+            path: path.into(),
+            array,
+            index,
+            value: values[index],
+        }),
+    }
 }
 
 fn finite(path: &Path, array: &'static str, values: &[f64]) -> Result<(), StoreError> {

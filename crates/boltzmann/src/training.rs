@@ -18,6 +18,7 @@ use crate::config::{Objective, TrainingConfig};
 use crate::model::{Flow, FlowArchitecture, Model};
 use crate::optimizer::AdamW;
 use crate::system::System;
+use crate::temperatures::TrainingData;
 use energy::{Boltzmann, Cooling, Limits};
 use likelihood::Likelihood;
 use matching::Matching;
@@ -145,14 +146,15 @@ pub struct Step {
 }
 
 impl<'a> Training<'a> {
-    /// Starts from the model's parameters. `data` are configurations in the model's data units, any centroid.
+    /// Starts from the model's parameters; its temperature, where it knows it, is the system's. All data count as what the flow is to give at their temperature; [`TrainingData::within`] leaves out
+    /// those that it is not for.
     ///
     /// # Panics
     /// If the objective is none of the model's: [`crate::Config::check`] refuses that.
     pub fn new(
         model: Model,
         config: &'a TrainingConfig,
-        data: &Conformers,
+        data: &TrainingData,
         system: &'a System,
     ) -> Result<Self, TrainingError> {
         let optimizer = AdamW::new(model.parameters());
@@ -170,12 +172,13 @@ impl<'a> Training<'a> {
             ) => {
                 let alike = (system.symmetry(parts.model.alike), system.reflections());
                 let scale = parts.scale;
+                let data = &data.conformers;
                 Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))
             }
             (Flow::Internal(flow), _, Objective::Likelihood) => {
-                let weights = likelihood::weights(data, &system.torsions(), config.rarest);
-                let located = flow.locate(data)?;
-                Source::Likelihood(Likelihood::new(&located, &weights, first_held_out))
+                let weights =
+                    likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
+                Source::Likelihood(Likelihood::new(flow, data, &weights, first_held_out)?)
             }
             (
                 Flow::Internal(flow),
@@ -198,9 +201,9 @@ impl<'a> Training<'a> {
                     steps: cooling,
                 };
                 let data = if likelihood > 0.0 {
-                    let located = flow.locate(data)?;
-                    let weights = likelihood::weights(data, &system.torsions(), config.rarest);
-                    let data = Likelihood::new(&located, &weights, first_held_out);
+                    let weights =
+                        likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
+                    let data = Likelihood::new(flow, data, &weights, first_held_out)?;
                     Some((data, likelihood))
                 } else {
                     None

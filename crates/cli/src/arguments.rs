@@ -70,7 +70,7 @@ pub enum Command {
     /// Prints energies and gradient norms of the structures of a file.
     #[command(after_help = "Example:\n  boltzflow energy data/butane.xyz --smiles CCCC")]
     Energy(Energy),
-    /// Runs temperature replica exchange and writes the frames of the lowest temperature.
+    /// Runs temperature replica exchange and writes the frames of the lowest temperature, or of all.
     #[command(
         after_help = "Example:\n  boltzflow simulate --target dw4 -n 2000 -o dw4.npz --seed 1"
     )]
@@ -91,7 +91,8 @@ pub enum Command {
     )]
     Merge(Merge),
     /// Evaluates the log-densities of given configurations. With the molecule named, mirror images are folded: the right one of a chiral
-    /// molecule has twice the flow's density, another stereoisomer none.
+    /// molecule has twice the flow's density, another stereoisomer none. A flow of a range of temperatures has its densities at --temperature, or
+    /// else at that of its system in training.
     #[command(after_help = "Example:\n  boltzflow density dw4.safetensors dw4.npz -o density.npz")]
     Density(Density),
     /// Weights samples against energies: effective sample size, Pareto k̂, ln Z, populations.
@@ -171,6 +172,10 @@ pub struct Simulate {
     /// Rounds before the first frame.
     #[arg(long, default_value_t = 1000)]
     pub burn_in: u64,
+    /// Record the frames of every replica, each with its temperature, in place of those at the lowest alone: as many at each, for flows of a
+    /// range of temperatures to learn from.
+    #[arg(long)]
+    pub all_temperatures: bool,
     /// Replace an existing output.
     #[arg(long)]
     pub overwrite: bool,
@@ -219,6 +224,9 @@ pub struct Sample {
     /// Draw only the chunks ≡ i (mod n), `i/n`; `auto` takes them from Slurm's array variables.
     #[arg(long, value_name = "i/n")]
     pub shard: Option<String>,
+    /// The temperature in K to draw for, one of those that the flow was trained for [default: that of its system].
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub temperature: Option<f64>,
     /// Fixed steps of the solver, in place of the checkpoint's.
     #[arg(long)]
     pub steps: Option<usize>,

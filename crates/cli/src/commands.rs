@@ -22,7 +22,7 @@ use boltzflow_boltzmann::{Checkpoint, System};
 use boltzflow_chemio::AtomicFile;
 
 pub use compare::compare;
-use configurations::{configurations, to_learn_from};
+use configurations::{Configurations, configurations, to_learn_from};
 use data::{check_fit, has_extension};
 pub use data::{density, info};
 pub use energy::energy;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{ArchitectureError, Drawn, batch};
 use crate::config::{Between, InternalConfig, Scheme};
 use crate::system::{Reference, System};
+use crate::temperatures::Temperatures;
 
 /// Configurations that are turned into internal coordinates at a time.
 const CHUNK: usize = 256;
@@ -36,6 +37,8 @@ pub struct Internal {
     pub frame: Frame,
     /// What these are like in the data.
     pub chart: Chart,
+    /// The temperature of the system that it is for, in K; the coldest of a range.
+    pub temperature: f64,
 }
 
 impl Internal {
@@ -63,7 +66,12 @@ impl Internal {
             model,
             frame,
             chart,
+            temperature: system.temperature,
         })
+    }
+
+    fn temperatures(&self) -> Temperatures {
+        Temperatures::new(self.temperature, self.model.hottest)
     }
 
     pub(super) fn flaw(&self, points: usize, dims: usize) -> Option<&'static str> {
@@ -73,6 +81,8 @@ impl Internal {
             Some("its internal coordinates are not those of its atoms")
         } else if self.chart.rounds != rounds || self.chart.bounds.is_empty() == bounded {
             Some("its coordinates are not on what its maps act on")
+        } else if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            Some("its temperature is not above 0 and finite")
         } else {
             self.chart.flaw(coordinates)
         }
@@ -133,7 +143,11 @@ pub struct InternalFlow {
     chart: Chart,
     prior: ProductPrior,
     chain: Chain<Layer>,
+    /// Of one temperature.
     context: Context,
+    temperatures: Temperatures,
+    /// The one that samples are drawn, and densities taken, at.
+    temperature: f64,
     device: Device,
     /// Evaluations of the networks that a sample takes.
     passes: usize,
@@ -220,9 +234,45 @@ impl InternalFlow {
             prior: parts.chart.prior(),
             chain: Chain::new(layers(&parts.model, space, &mut make)?)?,
             context: Context::alike(space.points(), samples, device, DType::F32),
+            temperatures: parts.temperatures(),
+            temperature: parts.temperature,
             device: device.clone(),
             passes,
-        })
+        }
+        .at(parts.temperature))
+    }
+
+    /// The same flow at another of its temperatures, in K.
+    pub fn at(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
+        self.context = self.context_of(&[temperature]);
+        self
+    }
+
+    /// The temperatures that it is for.
+    pub fn temperatures(&self) -> Temperatures {
+        self.temperatures
+    }
+
+    /// The one that it is at.
+    pub fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    /// What networks are told of rows at these temperatures, one for each or one for all: nothing where there is no other.
+    fn context_of(&self, temperatures: &[f64]) -> Context {
+        let features: Vec<f32> = temperatures
+            .iter()
+            .map(|&temperature| self.temperatures.feature(temperature) as f32)
+            .collect();
+        let global = self.temperatures.are_many().then(|| {
+            let data = TensorData::new(features, [temperatures.len(), 1]);
+            Tensor::from_data(data, (&self.device, DType::F32))
+        });
+        Context {
+            global,
+            ..self.context.clone()
+        }
     }
 
     pub(super) fn with_parameters(mut self, parameters: &[f32]) -> Self {
@@ -251,16 +301,20 @@ impl InternalFlow {
         &self.chain
     }
 
-    /// `Σ −log q` of points where the maps end, under maps that may be those of [`InternalFlow::trainable`].
+    /// `Σ −log q` of points where the maps end, each at its own temperature (or all at one, if one is given), under maps that may be those of
+    /// [`InternalFlow::trainable`].
     pub fn negative_log_likelihood(
         &self,
         maps: &Chain<Layer>,
         points: &[f64],
+        temperatures: &[f64],
     ) -> Result<Tensor<1>, FlowError> {
-        Ok(self.log_likelihoods(maps, points)?.sum().neg())
+        let context = self.context_of(temperatures);
+        let log_q = self.log_likelihoods(maps, points, &context)?;
+        Ok(log_q.sum().neg())
     }
 
-    /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, from `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that
+    /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, at the flow's temperature, from `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that
     /// `energies` answers; under maps as in [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples:
     /// `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`. The slope of a sample
     /// in its standard coordinates is cut to the length [`Terms::steepest`]; and the negative log-likelihood of the points as they are, weighted among
@@ -369,7 +423,7 @@ impl InternalFlow {
             .collect();
         let scale = weights.len() as f64 / weights.iter().sum::<f64>();
         let scaled: Vec<f64> = weights.iter().map(|weight| scale * weight).collect();
-        let log_q = self.log_likelihoods(maps, points)?;
+        let log_q = self.log_likelihoods(maps, points, &self.context)?;
         let data = TensorData::new(scaled, [weights.len()]);
         let weights = Tensor::<1>::from_data(data, (&self.device, log_q.dtype()));
         Ok((log_q * weights).sum().neg())
@@ -386,9 +440,14 @@ impl InternalFlow {
     }
 
     /// `log q` of points where the maps end.
-    fn log_likelihoods(&self, maps: &Chain<Layer>, points: &[f64]) -> Result<Tensor<1>, FlowError> {
+    fn log_likelihoods(
+        &self,
+        maps: &Chain<Layer>,
+        points: &[f64],
+        context: &Context,
+    ) -> Result<Tensor<1>, FlowError> {
         let y = self.batch(points);
-        let (z, log_det) = maps.inverse(y, &self.context)?;
+        let (z, log_det) = maps.inverse(y, context)?;
         Ok(self.prior.log_density_tensor(z) + log_det)
     }
 
@@ -443,6 +502,11 @@ impl InternalFlow {
     }
 }
 
+/// Features of the whole that networks see: that of the temperature, where there are several.
+fn globals(model: &InternalConfig) -> usize {
+    usize::from(model.hottest > 1.0)
+}
+
 /// The maps, the one nearest to the latents first.
 fn layers(
     model: &InternalConfig,
@@ -463,14 +527,14 @@ fn layers(
         } else {
             all.clone()
         };
-        let map = Autoregressive::new(space, order, map, given, 0, size, make)?;
+        let map = Autoregressive::new(space, order, map, given, globals(model), size, make)?;
         Ok(Layer::Autoregressive(map))
     });
     layers.collect()
 }
 
-/// Couplings of a half and of the other half, then of others; and, where the map is of more than a shift and a scale, one without a
-/// network's input nearest to the data, which has their single distributions to learn.
+/// Couplings of a half and of the other half, then of others; and, where the map is of more than a shift and a scale, one nearest to the data
+/// whose network sees no coordinate, which has their single distributions to learn.
 fn couplings(
     model: &InternalConfig,
     space: Space,
@@ -501,7 +565,7 @@ fn couplings(
             space,
             active.to_vec(),
             model.map,
-            0,
+            globals(model),
             model.network,
             make,
         )?));
@@ -514,7 +578,7 @@ fn couplings(
             width: 1,
             layers: 0,
         };
-        let single = Coupling::new(space, all, model.map, 0, size, make)?;
+        let single = Coupling::new(space, all, model.map, globals(model), size, make)?;
         layers.push(Layer::Coupling(single));
     }
     Ok(layers)

@@ -1,4 +1,5 @@
-//! Reverse Kullback–Leibler divergence: `min E_q[ln q + U/kT]` over a flow's own samples.
+//! Reverse Kullback–Leibler divergence: `min E_q[ln q + U/kT]` over a flow's own samples; of a flow of a range of temperatures, its mean over
+//! `ln T`. Samples that are drawn together are at one temperature, so that weights among them mean something.
 
 use boltzflow_energy::{EnergyError, Minimisation, minimise};
 use boltzflow_flow::parameters::gradients;
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 use super::{Effort, Losses};
 use crate::model::{InternalFlow, Potential, Reverse, Terms};
 use crate::system::System;
+use crate::temperatures::Temperatures;
 
 /// Samples that one thread differentiates at a time.
 const PIECE: usize = 64;
@@ -73,26 +75,33 @@ impl<'a> Boltzmann<'a> {
         })
     }
 
-    /// The loss of new samples, with its gradient, and what it took.
+    /// The loss of new samples, at temperatures drawn evenly from the flow's range of `ln T`, with its gradient, and what it took.
     pub fn losses(
         &self,
         (flow, step): (&InternalFlow, u64),
         count: usize,
         random: &mut ChaCha8Rng,
     ) -> (Losses, Effort) {
-        let kt = self.system.kt() * self.cooling.factor(step);
-        let pieces = pieces(count, random).into_par_iter().map(|samples| {
-            let maps = flow.trainable();
-            let (found, softened) = self.reverse(flow, &maps, &samples, kt);
-            let gradients = gradients(&maps, &found.surrogate.backward());
-            let effort = Effort {
-                energy_calls: samples.numbers.len(),
-                softened,
-                cut: found.cut,
-                lost: found.lost,
-            };
-            ((found.value, gradients), effort)
-        });
+        let cooling = self.cooling.factor(step);
+        let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
+        let pieces = pieces.map(
+            |Piece {
+                 samples,
+                 temperature,
+             }| {
+                let (flow, maps) = (flow.clone().at(temperature), flow.trainable());
+                let kt = self.system.units().kt(temperature) * cooling;
+                let (found, softened) = self.reverse(&flow, &maps, &samples, kt);
+                let gradients = gradients(&maps, &found.surrogate.backward());
+                let effort = Effort {
+                    energy_calls: samples.numbers.len(),
+                    softened,
+                    cut: found.cut,
+                    lost: found.lost,
+                };
+                ((found.value, gradients), effort)
+            },
+        );
         let (pieces, efforts): (Vec<_>, Vec<Effort>) = pieces.unzip();
         let effort = efforts.into_iter().fold(Effort::default(), Effort::with);
         // Lost samples have neither a value nor a gradient.
@@ -104,14 +113,21 @@ impl<'a> Boltzmann<'a> {
         (losses, effort)
     }
 
-    /// The mean loss of some samples at the last temperature.
+    /// The mean loss of some samples at the last temperature of the cooling, or over the flow's range.
     pub fn mean(&self, flow: &InternalFlow, count: usize, random: &mut ChaCha8Rng) -> f64 {
-        let pieces = pieces(count, random).into_par_iter();
+        let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
         let values: Vec<(f64, usize)> = pieces
-            .map(|samples| {
-                let (found, _) = self.reverse(flow, flow.maps(), &samples, self.system.kt());
-                (found.value, samples.numbers.len() - found.lost)
-            })
+            .map(
+                |Piece {
+                     samples,
+                     temperature,
+                 }| {
+                    let flow = flow.clone().at(temperature);
+                    let kt = self.system.units().kt(temperature);
+                    let (found, _) = self.reverse(&flow, flow.maps(), &samples, kt);
+                    (found.value, samples.numbers.len() - found.lost)
+                },
+            )
             .collect();
         let total: f64 = values.iter().map(|(value, _)| value).sum();
         let known: usize = values.iter().map(|(_, known)| known).sum();
@@ -173,14 +189,31 @@ impl<'a> Boltzmann<'a> {
     }
 }
 
-/// New samples, by pieces.
-fn pieces(count: usize, random: &mut ChaCha8Rng) -> Vec<Samples> {
+/// Samples that are drawn and weighted together.
+struct Piece {
+    samples: Samples,
+    /// In K.
+    temperature: f64,
+}
+
+/// New samples, by pieces. Each piece has its own part of the range of `ln T`, as large as its part of the samples, and draws one temperature
+/// from it: every sample's is even over the whole, and those of a minibatch are spread.
+fn pieces(count: usize, range: Temperatures, random: &mut ChaCha8Rng) -> Vec<Piece> {
     let seed: u64 = random.random();
     let starts = (0..count).step_by(PIECE);
     starts
         .map(|start| {
             let end = (start + PIECE).min(count);
-            Samples::consecutive(seed, start as u64..end as u64)
+            let temperature = if range.are_many() {
+                let place = start as f64 + random.random::<f64>() * (end - start) as f64;
+                range.at(place / count as f64)
+            } else {
+                range.coldest
+            };
+            Piece {
+                samples: Samples::consecutive(seed, start as u64..end as u64),
+                temperature,
+            }
         })
         .collect()
 }
@@ -189,7 +222,39 @@ fn pieces(count: usize, random: &mut ChaCha8Rng) -> Vec<Samples> {
 mod tests {
     use super::*;
     use boltzflow_energy::Variant;
+    use boltzflow_flow::random::{Purpose, stream};
     use boltzflow_molecule::{Molecule, embed};
+
+    #[test]
+    fn pieces_are_spread_evenly_over_the_range_of_ln_t() {
+        let range = Temperatures::new(300.0, 3.0);
+        let draw = |step, count, range| {
+            let mut random = stream(1, Purpose::Training, step);
+            pieces(count, range, &mut random)
+        };
+        // A last piece of eight samples has an eighth of the range of the others.
+        let ends = [0.0, 64.0 / 136.0, 128.0 / 136.0, 1.0];
+        let (mut sum, steps) = (0.0, 2000);
+        for step in 0..steps {
+            let found = draw(step, 136, range);
+            for (piece, ends) in found.iter().zip(ends.windows(2)) {
+                let part = 0.5 * (range.feature(piece.temperature) + 1.0);
+                assert!((ends[0]..=ends[1]).contains(&part), "{part}");
+                sum += part * piece.samples.numbers.len() as f64 / 136.0;
+            }
+        }
+        assert!((sum / steps as f64 - 0.5).abs() < 0.01);
+        let again = |k: usize| draw(7, 136, range)[k].temperature;
+        assert_eq!(again(1), again(1));
+        // One temperature takes no random number, so that what follows is as it was.
+        let one = Temperatures::new(300.0, 1.0);
+        assert!(draw(0, 136, one).iter().all(|p| p.temperature == 300.0));
+        let mut random = stream(1, Purpose::Training, 0);
+        pieces(136, one, &mut random);
+        let mut expected = stream(1, Purpose::Training, 0);
+        let _: u64 = expected.random();
+        assert_eq!(random.random::<u64>(), expected.random::<u64>());
+    }
 
     #[test]
     fn energies_above_the_ceiling_count_by_their_logarithm_and_so_do_their_forces() {

@@ -1,7 +1,7 @@
 //! Maximum likelihood: `min E −log q` over the data.
 
-use boltzflow_flow::host;
 use boltzflow_flow::parameters::gradients;
+use boltzflow_flow::{FlowError, host};
 use boltzflow_molecule::Conformers;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::{Losses, Split};
 use crate::model::{InternalFlow, Located};
+use crate::temperatures::TrainingData;
 use crate::torsion::Torsion;
 
 /// Configurations that one thread differentiates at a time.
@@ -21,40 +22,71 @@ const LEAST: usize = 100;
 
 /// What is learnt from.
 pub struct Likelihood {
-    data: Split<Located>,
+    data: Split<Rows>,
     /// What each configuration's weight and those before it add up to, for training.
     cumulative: Vec<f64>,
     /// Configurations that the flow cannot make, because they are outside its bounds.
     pub outside: usize,
 }
 
+/// Configurations where the maps of the flow end, and the temperature of each.
+struct Rows {
+    located: Located,
+    temperatures: Vec<f64>,
+}
+
+impl Rows {
+    fn select(&self, which: &[usize]) -> Self {
+        Self {
+            located: self.located.select(which),
+            temperatures: which.iter().map(|&k| self.temperatures[k]).collect(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.temperatures.len()
+    }
+
+    /// Points and temperatures, a piece at a time.
+    fn pieces(&self) -> impl IndexedParallelIterator<Item = (&[f64], &[f64])> {
+        let points = self.located.points.par_chunks(PIECE * self.located.size);
+        points.zip(self.temperatures.par_chunks(PIECE))
+    }
+}
+
 impl Likelihood {
-    /// `data` where the maps of the flow end, drawn in proportion to their weights; what is outside the flow's bounds has no likelihood and is
+    /// The data, those before `held_out` to be drawn in proportion to their weights; what is outside the flow's bounds has no likelihood and is
     /// left out, counted.
-    pub fn new(data: &Located, weights: &[f64], held_out: usize) -> Self {
-        let is_inside = |row: &usize| data.log_det[*row].is_finite();
-        let count = data.log_det.len();
+    pub fn new(
+        flow: &InternalFlow,
+        data: &TrainingData,
+        weights: &[f64],
+        held_out: usize,
+    ) -> Result<Self, FlowError> {
+        let data = Rows {
+            located: flow.locate(&data.conformers)?,
+            temperatures: data.temperatures.clone(),
+        };
+        let is_inside = |row: &usize| data.located.log_det[*row].is_finite();
+        let count = data.len();
         let train = (0..held_out).filter(is_inside).map(|row| weights[row]);
         let cumulative = train.scan(0.0, |sum, weight| {
             *sum += weight;
             Some(*sum)
         });
-        Self {
+        Ok(Self {
             cumulative: cumulative.collect(),
             data: Split::new(count, held_out, |rows| {
                 let inside: Vec<usize> = rows.iter().copied().filter(is_inside).collect();
                 data.select(&inside)
             }),
             outside: (0..count).filter(|row| !is_inside(row)).count(),
-        }
+        })
     }
 
     /// Configurations for training and held out.
     pub fn counts(&self) -> [usize; 2] {
-        [
-            self.data.train.log_det.len(),
-            self.data.held_out.log_det.len(),
-        ]
+        [self.data.train.len(), self.data.held_out.len()]
     }
 
     /// The loss of new configurations, with its gradient.
@@ -69,12 +101,12 @@ impl Likelihood {
             })
             .collect();
         let batch = train.select(&chosen);
-        let points = batch.points.par_chunks(PIECE * batch.size);
-        let pieces = points.zip(batch.log_det.par_chunks(PIECE));
-        let pieces = pieces.map(|(points, log_det)| {
+        let log_dets = batch.located.log_det.par_chunks(PIECE);
+        let pieces = batch.pieces().zip(log_dets);
+        let pieces = pieces.map(|((points, temperatures), log_det)| {
             let maps = flow.trainable();
             let loss = flow
-                .negative_log_likelihood(&maps, points)
+                .negative_log_likelihood(&maps, points, temperatures)
                 .expect("points are of the flow's space");
             let gradients = gradients(&maps, &loss.backward());
             (host(loss)[0] - log_det.iter().sum::<f64>(), gradients)
@@ -88,15 +120,15 @@ impl Likelihood {
     /// The loss of all that is held out: the sum, and of how many configurations.
     pub fn held_out(&self, flow: &InternalFlow) -> (f64, f64) {
         let held_out = &self.data.held_out;
-        let points = held_out.points.par_chunks(PIECE * held_out.size);
-        let losses: Vec<f64> = points
-            .map(|points| {
-                let loss = flow.negative_log_likelihood(flow.maps(), points);
+        let losses: Vec<f64> = held_out
+            .pieces()
+            .map(|(points, temperatures)| {
+                let loss = flow.negative_log_likelihood(flow.maps(), points, temperatures);
                 host(loss.expect("points are of the flow's space"))[0]
             })
             .collect();
-        let constant: f64 = held_out.log_det.iter().sum();
-        let count = held_out.log_det.len() as f64;
+        let constant: f64 = held_out.located.log_det.iter().sum();
+        let count = held_out.len() as f64;
         (losses.iter().sum::<f64>() - constant, count)
     }
 }

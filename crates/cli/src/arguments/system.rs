@@ -9,6 +9,9 @@ use boltzflow_energy::{Implicit, Prmtop, Target, Variant};
 use boltzflow_molecule::{Molecule, assign_bonds};
 use clap::{Args, ValueEnum};
 
+/// The temperature of a molecule, in K, unless asked otherwise.
+const TEMPERATURE: f64 = 300.0;
+
 /// What an AMBER topology is immersed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Solvent {
@@ -58,9 +61,9 @@ pub struct SystemArguments {
     /// The implicit solvent of an AMBER topology.
     #[arg(long, value_enum, default_value_t = Solvent::Vacuum)]
     pub implicit: Solvent,
-    /// The temperature in K.
-    #[arg(long, default_value_t = 300.0, allow_negative_numbers = true)]
-    pub temperature: f64,
+    /// The temperature in K [default: 300].
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub temperature: Option<f64>,
 }
 
 /// What `--force-field` names.
@@ -112,7 +115,7 @@ impl SystemArguments {
             );
         }
         let molecule = self.with_bonds(record.molecule, record.conformers.get(0))?;
-        let (start, temperature) = (record.conformers, self.temperature);
+        let (start, temperature) = (record.conformers, self.temperature.unwrap_or(TEMPERATURE));
         Ok(match force_field {
             ForceField::Mmff(variant) => System::mmff(molecule, start, variant, temperature)?,
             ForceField::Amber(prmtop) => {

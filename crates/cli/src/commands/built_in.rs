@@ -41,6 +41,7 @@ pub fn config(family: Family, seed: u64) -> Config {
             },
             stiff: Stiffness::Whitened,
             margin: 0.25,
+            hottest: 1.0,
         }),
         training: TrainingConfig {
             objective: Objective::Energy {

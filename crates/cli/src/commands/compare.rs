@@ -121,8 +121,9 @@ impl Folder {
             .map(|(part, words)| self.simulated(target, part, words));
         let (learnt, reference) = (learnt?, reference?);
         Ok(Frames {
-            data: configurations(&self.frames_path(target, "frames"), system)?,
-            reference: configurations(&self.frames_path(target, "reference"), system)?,
+            data: self.frames_path(target, "frames"),
+            reference: configurations(&self.frames_path(target, "reference"), system)?
+                .at(Some(system.temperature))?,
             data_calls: learnt.energy_calls,
             reference_calls: reference.energy_calls,
             reference_core_seconds: reference.core_seconds,

@@ -4,12 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use boltzflow_boltzmann::{Checkpoint, Config, Mirror, Model, System, read_positions, sampling};
+use boltzflow_boltzmann::{Checkpoint, Config, Mirror, Model, System, sampling};
 use boltzflow_chemio::{Array, Npz, ReadOptions, read_records};
 use boltzflow_molecule::Conformers;
 use serde::Serialize;
 
-use super::{configurations, flow_of, prepare};
+use super::{Configurations, configurations, flow_of, prepare};
 use crate::arguments::{Density, Info};
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -151,6 +151,9 @@ fn contents(path: &Path) -> Result<Contents> {
 struct Densities {
     output: PathBuf,
     configurations: usize,
+    /// The temperature of the densities in K, of a flow of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
     /// Configurations of another stereoisomer than the molecule, whose log-density is −∞.
     other_stereoisomers: usize,
     /// Configurations outside the flow's bounds, whose log-density is −∞.
@@ -167,7 +170,11 @@ struct Densities {
 impl fmt::Display for Densities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let output = self.output.display();
-        writeln!(f, "{} log-densities in {output}", self.configurations)?;
+        write!(f, "{} log-densities", self.configurations)?;
+        if let Some(temperature) = self.temperature {
+            write!(f, " at {temperature} K")?;
+        }
+        writeln!(f, " in {output}")?;
         if self.other_stereoisomers > 0 {
             writeln!(
                 f,
@@ -217,11 +224,17 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         Some(system) => flow_of(&arguments.checkpoint, system)?,
         None => Checkpoint::read(&arguments.checkpoint)?,
     };
-    let model = checkpoint.model(&device::current())?;
-    let conformers = match &system {
+    let mut model = checkpoint.model(&device::current())?;
+    let asked = named.temperature.filter(|_| named.target.is_none());
+    if let Some(temperature) = asked {
+        model = model.proposing_at(temperature)?;
+    }
+    let found = match &system {
         Some(system) => configurations(&arguments.input, system)?,
-        None => read_positions(&arguments.input, &model.architecture().features)?,
+        None => Configurations::read_npz(&arguments.input, &model.architecture().features)?,
     };
+    let of_system = system.as_ref().map(|system| system.temperature);
+    let conformers = found.at(asked.or(model.temperature()).or(of_system))?;
     check_fit(&model, &conformers, &arguments.input)?;
     Need::sampling(&model, conformers.len() as u64).check()?;
     let bar = Progress::new(conformers.len() as u64, 0, "log-densities");
@@ -278,6 +291,7 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         &Densities {
             output: output.clone(),
             configurations: n,
+            temperature: model.temperature_of_many(),
             other_stereoisomers,
             outside,
             unusual,

@@ -45,7 +45,7 @@ fn systems(arguments: &Energy) -> Result<Vec<(System, Conformers)>> {
     let is_npz = has_extension(path, "npz");
     if named.target.is_some() || named.molecule.is_some() {
         let system = named.system(None)?;
-        let conformers = configurations(path, &system)?;
+        let conformers = configurations(path, &system)?.conformers;
         return Ok(vec![(system, conformers)]);
     }
     if is_npz {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use boltzflow_boltzmann::{
-    Architecture, Config, Model, System, Training, TrainingConfig, sampling,
+    Architecture, Config, Model, System, Training, TrainingConfig, TrainingData, sampling,
 };
 use boltzflow_energy::{ReplicaExchange, Settings, energies};
 use boltzflow_flow::ode::Steps;
@@ -81,7 +81,7 @@ impl Rates {
     pub fn of_run(system: &System, settings: &Settings, config: &Config) -> Result<(Self, Model)> {
         let (round, frames) = simulation(system, settings)?;
         let model = Model::new(
-            Architecture::new(config, system, &frames)?,
+            Architecture::new(config, system, &frames.conformers)?,
             config.training.seed,
             &device::current(),
         )?;
@@ -89,7 +89,7 @@ impl Rates {
             round,
             step: training(system, &config.training, &model, &frames)?,
             sample: sample(&model)?,
-            energy: energy(system, &frames)?,
+            energy: energy(system, &frames.conformers)?,
         };
         Ok((rates, model))
     }
@@ -141,8 +141,9 @@ fn time(warm_up: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(started.elapsed().as_secs_f64() / f64::from(calls))
 }
 
-/// Seconds of a round, and the frames of a few.
-fn simulation(system: &System, settings: &Settings) -> Result<(f64, Conformers)> {
+/// Seconds of a round, and the frames of a few, of all temperatures.
+fn simulation(system: &System, settings: &Settings) -> Result<(f64, TrainingData)> {
+    let temperatures = settings.temperatures.clone();
     let settings = Settings {
         burn_in: 0,
         stride: 1,
@@ -154,11 +155,14 @@ fn simulation(system: &System, settings: &Settings) -> Result<(f64, Conformers)>
     if system.molecule.is_some() {
         exchange = exchange.guarded(&guard)?;
     }
-    let mut frames = Conformers::empty(system.energy.points(), system.energy.dims());
+    let nothing = Conformers::empty(system.energy.points(), system.energy.dims());
+    let mut frames = TrainingData::at(nothing, system.temperature);
     let round = time(1, || {
         exchange.advance(1, |frame| {
             if frames.len() < 1000 {
-                frames.push(frame.positions);
+                frames.conformers.push(frame.positions);
+                let temperature = temperatures[frame.temperature];
+                frames.temperatures.push(temperature);
             }
         })?;
         Ok(())
@@ -171,7 +175,7 @@ fn training(
     system: &System,
     config: &TrainingConfig,
     model: &Model,
-    frames: &Conformers,
+    frames: &TrainingData,
 ) -> Result<f64> {
     let config = TrainingConfig {
         steps: u64::MAX,

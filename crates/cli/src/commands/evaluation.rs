@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    Bootstrap, Comparison, EqualCost, Evaluation, Model, System, TargetSamples, sampling, spread,
+    Bootstrap, Comparison, EqualCost, Evaluation, Model, SampleFile, System, TargetSamples,
+    is_same, sampling, spread,
 };
 use boltzflow_chemio::read_npy;
 use boltzflow_molecule::Conformers;
@@ -18,7 +19,9 @@ use crate::{device, report};
 pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     let system = arguments.system.system(None)?;
     let checkpoint = flow_of(&arguments.checkpoint, &system)?;
-    let model = checkpoint.model(&device::current())?;
+    let model = checkpoint
+        .model(&device::current())?
+        .proposing_at(system.temperature)?;
     let reference = reference(arguments, &system, &model)?;
     Need::sampling(&model, reference.len() as u64).check()?;
     let log_q = folded_log_densities(&system, &model, &reference)?;
@@ -31,6 +34,7 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     let mut found = Evaluation::new(&target, &log_q, bootstrap)?.with_labels(labels);
     if let Some(path) = &arguments.samples {
         let file = read_samples(path, &system)?;
+        check_temperature(path, &file, &model)?;
         let ensemble = system.reweight(&file.drawn, file.fingerprint.mirror)?;
         let pairs = arguments.torsion_pairs as usize;
         found.comparison = Some(Comparison::new(
@@ -47,6 +51,20 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
         });
     }
     report::print(&found, json)
+}
+
+/// Refuses samples of the flow at another temperature than that at which the reference has its densities: the two would be of different proposals.
+fn check_temperature(path: &Path, file: &SampleFile, model: &Model) -> Result<()> {
+    let (Some(drawn), Some(evaluated)) = (file.temperature, model.temperature()) else {
+        return Ok(());
+    };
+    if is_same(drawn, evaluated) {
+        return Ok(());
+    }
+    bail!(
+        "{} holds samples drawn for {drawn} K, but the flow is evaluated at {evaluated} K; give --temperature {drawn} and a reference at it, or samples of `sample --temperature {evaluated}`",
+        path.display()
+    )
 }
 
 fn reference(arguments: &Evaluate, system: &System, model: &Model) -> Result<Conformers> {
@@ -96,7 +114,7 @@ pub(super) fn folded_log_densities(
 /// Reference configurations from NPY with one row each, or from any other file of configurations.
 fn reference_positions(path: &Path, system: &System, model: &Model) -> Result<Conformers> {
     if !has_extension(path, "npy") {
-        return configurations(path, system);
+        return configurations(path, system)?.at(Some(system.temperature));
     }
     let array = read_npy(path)?;
     let values = array

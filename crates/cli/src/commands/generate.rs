@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Checkpoint, Config, Cost, Part, Spent, System, Unreached, energy_calls, sampling::CHUNK,
+    Checkpoint, Config, Cost, Model, Part, Spent, System, Unreached, energy_calls, sampling::CHUNK,
 };
 use boltzflow_energy::{Settings, geometric_ladder};
 use boltzflow_flow::Divergence;
@@ -24,6 +24,10 @@ use crate::{device, interrupt, report};
 
 /// Frames to learn from, unless asked otherwise.
 const FRAMES: u64 = 8000;
+/// The hottest temperature that is simulated for a flow of one, as a multiple of that.
+const HOTTEST: f64 = 3.0;
+/// Steps of the ladder up to there.
+const RUNGS: f64 = 3.0;
 
 /// The files of a run. The state of the simulation is removed at the end, all others stay.
 struct Files {
@@ -131,7 +135,7 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
     };
     let started = Instant::now();
     let (file, _) = sampling::Job {
-        model: &checkpoint.model(&device::current())?,
+        model: &model_for(&checkpoint, &system)?,
         flow: &checkpoint.fingerprint(),
         seed: arguments.seed,
         count: plan.samples,
@@ -207,18 +211,19 @@ fn settle(
         Found::Nothing if !arguments.overwrite => files.refuse_others(given.is_none())?,
         Found::Nothing | Found::Other(_) => {}
     }
+    let experiment = config.unwrap_or_else(|| built_in::config(family, arguments.seed));
     let learning = given.is_none().then(|| Learning {
         frames: arguments.frames.unwrap_or(FRAMES),
-        simulation: ladders(system, arguments.seed),
-        experiment: config.unwrap_or_else(|| built_in::config(family, arguments.seed)),
+        simulation: ladders(system, hottest(&experiment), arguments.seed),
+        experiment,
     });
     let (rates, model) = match (&learning, given) {
         (None, Some(checkpoint)) => {
-            let model = checkpoint.model(&device::current())?;
+            let model = model_for(checkpoint, system)?;
             (Rates::of_model(system, &model)?, model)
         }
         (Some(learning), _) => {
-            let (frames, experiment) = (learning.frames, &learning.experiment);
+            let (frames, experiment) = (learning.all_frames(), &learning.experiment);
             Need::simulation(frames, system.start.size(), learning.simulation.replicas())
                 .check()?;
             let features = system.features(experiment.model.alike());
@@ -249,11 +254,8 @@ fn learn(
     let started = Instant::now();
     let training_calls = |checkpoint: &Checkpoint| {
         let training = &checkpoint.description.config.training;
-        energy_calls(
-            training,
-            checkpoint.optimizer.step,
-            learning.frames as usize,
-        )
+        let frames = learning.all_frames() as usize;
+        energy_calls(training, checkpoint.optimizer.step, frames)
     };
     // It is written when all is learnt, and the state of the simulation may be gone by then.
     if files.held_out.exists() && files.checkpoint.exists() {
@@ -270,8 +272,8 @@ fn learn(
         path: &files.state,
         existing,
     };
-    let settings = learning.simulation.clone();
-    let frames = simulation::run(system, settings, learning.frames, save)?.conformers;
+    let (settings, wanted) = (learning.simulation.clone(), learning.wanted());
+    let frames = simulation::run(system, settings, wanted, save)?.into_data();
     spent(Part::Simulation, learning.energy_calls()?, started);
     let started = Instant::now();
     let checkpoint = training::Job {
@@ -291,10 +293,22 @@ fn learn(
     Ok((checkpoint, held_out))
 }
 
-/// The replica exchange that `generate` learns from.
-pub(super) fn ladders(system: &System, seed: u64) -> Settings {
+/// A flow as a proposal for the system.
+fn model_for(checkpoint: &Checkpoint, system: &System) -> Result<Model> {
+    let model = checkpoint.model(&device::current())?;
+    Ok(model.proposing_at(system.temperature)?)
+}
+
+/// The hottest temperature that is simulated, as a multiple of the system's: what torsions need, or the flow is for.
+fn hottest(experiment: &Config) -> f64 {
+    experiment.model.temperatures(1.0).hottest.max(HOTTEST)
+}
+
+/// The replica exchange that `generate` learns from, up to `hottest` times the system's temperature.
+pub(super) fn ladders(system: &System, hottest: f64, seed: u64) -> Settings {
+    let rungs = (RUNGS * hottest.ln() / HOTTEST.ln()).ceil() as usize + 1;
     Settings {
-        temperatures: geometric_ladder(system.temperature, 3.0 * system.temperature, 4),
+        temperatures: geometric_ladder(system.temperature, hottest * system.temperature, rungs),
         ladders: 4,
         propagator: simulation::propagator(system),
         burn_in: 400,

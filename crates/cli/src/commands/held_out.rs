@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use boltzflow_boltzmann::{
-    Checkpoint, Model, StoreError, System, TargetSamples, TrainingConfig, held_out, identity,
-    positions_of, sampling, spread,
+    Checkpoint, Model, StoreError, System, TargetSamples, TrainingConfig, TrainingData, held_out,
+    identity, is_same, positions_of, sampling, spread,
 };
 use boltzflow_chemio::{Array, Npz};
 use boltzflow_molecule::Conformers;
@@ -30,13 +30,19 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Looks at frames that were held out, evenly spread over all of them; none where none were.
-    pub fn new(system: &System, checkpoint: &Checkpoint, frames: &Conformers) -> Result<Self> {
+    /// Looks at frames that were held out and are at the system's temperature, evenly spread over all of them; none where none were.
+    pub fn new(system: &System, checkpoint: &Checkpoint, frames: &TrainingData) -> Result<Self> {
         let held_out = held_out(frames.len(), &checkpoint.description.config.training);
+        let temperatures = &frames.temperatures;
+        let held_out: Vec<usize> = held_out
+            .filter(|&k| is_same(temperatures[k], system.temperature))
+            .collect();
         let chosen = spread(held_out.len(), held_out.len().min(MOST));
-        let chosen: Vec<usize> = chosen.into_iter().map(|k| held_out.start + k).collect();
-        let frames = frames.select(&chosen);
-        let model = checkpoint.model(&device::current())?;
+        let chosen: Vec<usize> = chosen.into_iter().map(|k| held_out[k]).collect();
+        let frames = frames.conformers.select(&chosen);
+        let model = checkpoint
+            .model(&device::current())?
+            .proposing_at(system.temperature)?;
         let fold = system.log_fold(model.architecture().mirror());
         let log_q = log_densities(&model, &frames)?.into_iter();
         Ok(Self {

@@ -11,6 +11,7 @@ use boltzflow_flow::simd::Level;
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{Counts, Rates, Seconds, full_load};
+use super::simulation::{Recorded, Wanted};
 use super::{held_out, simulation};
 use crate::arguments::{Family, Shard};
 use crate::device;
@@ -78,7 +79,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learning {
-    /// Frames of the lowest temperature.
+    /// Frames of each temperature that is learnt from: the lowest, or of a flow of a range all of the simulation.
     pub frames: u64,
     /// The replica exchange that gives them.
     pub simulation: Settings,
@@ -145,6 +146,25 @@ impl Learning {
     /// Rounds of its simulation.
     pub fn rounds(&self) -> Result<u64> {
         Ok(self.simulation.rounds(self.frames)?)
+    }
+
+    /// What its simulation records.
+    pub fn wanted(&self) -> Wanted {
+        let are_many = self.experiment.model.temperatures(1.0).are_many();
+        Wanted {
+            count: self.frames,
+            recorded: if are_many {
+                Recorded::All
+            } else {
+                Recorded::Lowest
+            },
+        }
+    }
+
+    /// Frames of all temperatures that are learnt from.
+    pub fn all_frames(&self) -> u64 {
+        let temperatures = self.wanted().recorded.temperatures(&self.simulation);
+        self.frames.saturating_mul(temperatures.len() as u64)
     }
 
     /// Evaluations of the energy in its simulation.
@@ -280,7 +300,7 @@ mod tests {
         let system = boltzflow_boltzmann::System::toy(target, 1.0).unwrap();
         Learning {
             frames: 8000,
-            simulation: ladders(&system, 1),
+            simulation: ladders(&system, 3.0, 1),
             experiment: built_in::config(Family::Egnn, 1),
         }
     }

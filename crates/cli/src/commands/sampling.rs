@@ -56,6 +56,9 @@ pub fn sample(arguments: &Sample, json: bool) -> Result<()> {
         let steps = Steps::Fixed { count };
         model = model.with_solver(Solver { steps, ..solver })?;
     }
+    if let Some(temperature) = arguments.temperature {
+        model = model.at(temperature)?;
+    }
     let job = Job {
         model: &model,
         flow: &checkpoint.fingerprint(),
@@ -162,6 +165,7 @@ impl Job<'_> {
             shape: [self.model.points(), self.model.dims()],
             latent_shape: self.model.latent_shape(),
             numbers: expected,
+            temperature: self.model.temperature(),
             drawn,
         };
         file.write(self.output)?;
@@ -174,13 +178,15 @@ impl Job<'_> {
             Some(solver) => format!(" {}", serde_json::to_string(&solver)?),
             None => String::new(),
         };
+        let temperature = self.model.temperature_of_many();
+        let temperature = temperature.map_or_else(String::new, |t| format!(" at {t:?} K"));
         // The GPU computes other bits.
         let device = match device::kind() {
             device::Kind::Cpu => "",
             device::Kind::Wgpu => " on wgpu",
         };
         Ok(Fingerprint {
-            model: format!("{}{solver}{device}", self.flow),
+            model: format!("{}{solver}{temperature}{device}", self.flow),
             molecule: identity(&self.model.architecture().features),
             mirror: self.model.architecture().mirror(),
             seed: self.seed,
@@ -255,6 +261,7 @@ impl Job<'_> {
                 shape: [self.model.points(), self.model.dims()],
                 latent_shape: self.model.latent_shape(),
                 numbers: samples.numbers,
+                temperature: self.model.temperature(),
                 drawn,
             };
             file.write(&chunk_path(folder, k))?;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    System, Torsion, Well, digest, identity as identity_of_points, positions_of, write_mean_energy,
-    write_torsion,
+    System, Torsion, TrainingData, Well, digest, identity as identity_of_points, positions_of,
+    write_mean_energy, write_torsion,
 };
 use boltzflow_chemio::{Array, AtomicFile, Npz};
 use boltzflow_energy::{
@@ -41,12 +41,79 @@ struct Saved {
     energies: Vec<u64>,
 }
 
-/// Frames of the lowest temperature.
+/// Which frames are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Those of the lowest temperature.
+    Lowest,
+    /// Those of every replica.
+    All,
+}
+
+impl Recorded {
+    /// The temperatures that frames are recorded at, from the lowest.
+    pub fn temperatures(self, settings: &Settings) -> Vec<f64> {
+        match self {
+            Self::Lowest => settings.temperatures[..1].to_vec(),
+            Self::All => settings.temperatures.clone(),
+        }
+    }
+
+    /// What sets a run apart from one that records the lowest temperature.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Lowest => "",
+            Self::All => " at all temperatures",
+        }
+    }
+}
+
+/// How much of what is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Frames of each temperature.
+    pub count: u64,
+    /// Which temperatures.
+    pub recorded: Recorded,
+}
+
+/// Frames of a simulation, one of each temperature after another.
 pub struct Frames {
     /// Configurations, centred.
     pub conformers: Conformers,
     /// Their energies.
     pub energies: Vec<f64>,
+    /// The temperatures that they go through, from the lowest: frame `k` is at number `k mod n` of these `n`.
+    pub ladder: Vec<f64>,
+}
+
+impl Frames {
+    /// The temperature of each.
+    pub fn temperatures(&self) -> Vec<f64> {
+        let count = self.conformers.len();
+        self.ladder.iter().copied().cycle().take(count).collect()
+    }
+
+    /// The places of those at one of the temperatures.
+    fn at(&self, rung: usize) -> Vec<usize> {
+        (rung..self.conformers.len())
+            .step_by(self.ladder.len())
+            .collect()
+    }
+
+    /// The energies of those at one of the temperatures.
+    fn energies_at(&self, rung: usize) -> Vec<f64> {
+        let places = self.at(rung).into_iter();
+        places.map(|k| self.energies[k]).collect()
+    }
+
+    /// Each with its temperature.
+    pub fn into_data(self) -> TrainingData {
+        TrainingData {
+            temperatures: self.temperatures(),
+            conformers: self.conformers,
+        }
+    }
 }
 
 /// Where a simulation is saved on its way, and what to do with another one's state there.
@@ -105,7 +172,21 @@ pub fn simulated(arguments: &Simulate) -> Result<Simulated> {
         seed: arguments.seed,
     };
     settings.validate()?;
-    let fingerprint = format!("{} n={}", fingerprint(&system, &settings)?, arguments.count);
+    let wanted = Wanted {
+        count: arguments.count,
+        recorded: if arguments.all_temperatures {
+            Recorded::All
+        } else {
+            Recorded::Lowest
+        },
+    };
+    let ladder = wanted.recorded.temperatures(&settings);
+    let fingerprint = format!(
+        "{} n={}{}",
+        fingerprint(&system, &settings)?,
+        wanted.count,
+        wanted.recorded.mark()
+    );
     let state_path = output.with_extension("state.json");
     prepare(&state_path)?;
     if output.exists() {
@@ -115,7 +196,7 @@ pub fn simulated(arguments: &Simulate) -> Result<Simulated> {
             // An earlier run may have been killed before it removed this.
             remove(&state_path)?;
             eprintln!("{} is complete already", output.display());
-            let frames = read_frames(output, &system)?;
+            let frames = read_frames(output, &system, ladder)?;
             return Simulated::new(output, &system, &settings, &frames);
         }
         if existing == Existing::Refuse {
@@ -125,37 +206,46 @@ pub fn simulated(arguments: &Simulate) -> Result<Simulated> {
             );
         }
     }
-    Need::simulation(arguments.count, system.start.size(), settings.replicas()).check()?;
+    let frames = wanted.count.saturating_mul(ladder.len() as u64);
+    Need::simulation(frames, system.start.size(), settings.replicas()).check()?;
     let save = Save {
         path: &state_path,
         existing,
     };
-    let frames = run(&system, settings.clone(), arguments.count, save)?;
+    let frames = run(&system, settings.clone(), wanted, save)?;
     let simulated = Simulated::new(output, &system, &settings, &frames)?;
-    let (points, dims) = (frames.conformers.points(), frames.conformers.dims());
-    let n = frames.conformers.len();
-    Npz::write(
-        output,
-        &[
-            (
-                "positions",
-                &Array::new(&[n, points, dims], frames.conformers.into_positions()),
-            ),
-            ("energies", &Array::new(&[n], frames.energies)),
-            ("system", &Array::text(&system.name)),
-            (
-                "molecule",
-                &Array::text(&identity_of_points(&system.points())),
-            ),
-            ("fingerprint", &Array::text(&fingerprint)),
-        ],
-    )?;
+    write_frames(output, frames, &system, &fingerprint)?;
     remove(&state_path)?;
     Ok(simulated)
 }
 
+/// Writes the file whole or not at all; with the temperature of each frame where there are others than the system's.
+fn write_frames(path: &Path, frames: Frames, system: &System, fingerprint: &str) -> Result<()> {
+    let (points, dims) = (frames.conformers.points(), frames.conformers.dims());
+    let n = frames.conformers.len();
+    let temperatures = Array::new(&[n], frames.temperatures());
+    let are_many = frames.ladder.len() > 1;
+    let positions = Array::new(&[n, points, dims], frames.conformers.into_positions());
+    let energies = Array::new(&[n], frames.energies);
+    let texts = [
+        Array::text(&system.name),
+        Array::text(&identity_of_points(&system.points())),
+        Array::text(fingerprint),
+    ];
+    let mut arrays = vec![("positions", &positions), ("energies", &energies)];
+    if are_many {
+        arrays.push(("temperatures", &temperatures));
+    }
+    arrays.extend(
+        ["system", "molecule", "fingerprint"]
+            .into_iter()
+            .zip(&texts),
+    );
+    Ok(Npz::write(path, &arrays)?)
+}
+
 /// The frames of a file that is complete.
-fn read_frames(path: &Path, system: &System) -> Result<Frames> {
+fn read_frames(path: &Path, system: &System, ladder: Vec<f64>) -> Result<Frames> {
     let npz = Npz::read(path)?;
     let conformers = positions_of(&npz, path, &system.points())?;
     let energies = npz.array("energies").and_then(Array::as_f64);
@@ -164,14 +254,16 @@ fn read_frames(path: &Path, system: &System) -> Result<Frames> {
     Ok(Frames {
         energies: energies.to_vec(),
         conformers,
+        ladder,
     })
 }
 
-/// Averages over the frames of a simulation, with errors by blocking.
+/// Averages over the frames of a simulation at the lowest temperature, with errors by blocking.
 #[derive(Serialize)]
 pub struct Simulated {
     output: PathBuf,
     system: String,
+    /// Frames of each temperature that was recorded.
     frames: usize,
     /// Evaluations of the energy.
     pub energy_calls: u64,
@@ -180,6 +272,16 @@ pub struct Simulated {
     /// Its unit.
     units: Units,
     torsions: Vec<SimulatedTorsion>,
+    /// Each temperature, where all were recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    temperatures: Vec<SimulatedTemperature>,
+}
+
+/// The frames at a temperature.
+#[derive(Serialize)]
+struct SimulatedTemperature {
+    temperature: f64,
+    mean_energy: Average,
 }
 
 /// A torsion in the frames.
@@ -220,8 +322,10 @@ impl fmt::Display for Average {
 
 impl Simulated {
     fn new(output: &Path, system: &System, settings: &Settings, frames: &Frames) -> Result<Self> {
+        let lowest = frames.at(0);
         let of_torsion = |torsion: &Torsion| {
-            let angles: Vec<f64> = frames.conformers.iter().map(|x| torsion.angle(x)).collect();
+            let angles = lowest.iter().map(|&k| frames.conformers.get(k));
+            let angles: Vec<f64> = angles.map(|x| torsion.angle(x)).collect();
             let population = |well: &Well| {
                 let inside = |&angle: &f64| f64::from(u8::from(well.contains(angle)));
                 SimulatedWell {
@@ -235,14 +339,23 @@ impl Simulated {
                 wells: torsion.kind.wells().iter().map(population).collect(),
             }
         };
+        let recorded = frames.ladder.iter().enumerate();
+        let temperatures =
+            recorded
+                .filter(|_| frames.ladder.len() > 1)
+                .map(|(rung, &temperature)| SimulatedTemperature {
+                    temperature,
+                    mean_energy: Average::of(&frames.energies_at(rung)),
+                });
         Ok(Self {
             output: output.to_owned(),
             system: system.name.clone(),
-            frames: frames.conformers.len(),
-            energy_calls: energy_calls(settings, frames.conformers.len() as u64)?,
-            mean_energy: Average::of(&frames.energies),
+            frames: lowest.len(),
+            energy_calls: energy_calls(settings, lowest.len() as u64)?,
+            mean_energy: Average::of(&frames.energies_at(0)),
             units: system.units(),
             torsions: system.torsions().iter().map(of_torsion).collect(),
+            temperatures: temperatures.collect(),
         })
     }
 }
@@ -263,6 +376,15 @@ impl fmt::Display for Simulated {
             for well in &torsion.wells {
                 writeln!(f, "  {:<22}  {}", well.name, well.population)?;
             }
+        }
+        if !self.temperatures.is_empty() {
+            writeln!(
+                f,
+                "as many frames at each of these temperatures; mean energy"
+            )?;
+        }
+        for at in &self.temperatures {
+            writeln!(f, "  {:<22.2}  {}", at.temperature, at.mean_energy)?;
         }
         Ok(())
     }
@@ -290,15 +412,17 @@ pub fn energy_calls(settings: &Settings, count: u64) -> Result<u64> {
     Ok(settings.rounds(count)?.saturating_mul(each as u64))
 }
 
-/// Runs until `count` frames of the lowest temperature are there, from a saved state of the same run where there is one.
-pub fn run(system: &System, settings: Settings, count: u64, save: Save) -> Result<Frames> {
+/// Runs until the wanted frames are there, from a saved state of the same run where there is one.
+pub fn run(system: &System, settings: Settings, wanted: Wanted, save: Save) -> Result<Frames> {
     let (points, dims) = (system.energy.points(), system.energy.dims());
-    let rounds = settings.rounds(count)?;
-    let fingerprint = fingerprint(system, &settings)?;
+    let rounds = settings.rounds(wanted.count)?;
+    let fingerprint = fingerprint(system, &settings)? + wanted.recorded.mark();
     let mut frames = Frames {
         conformers: Conformers::empty(points, dims),
         energies: Vec::new(),
+        ladder: wanted.recorded.temperatures(&settings),
     };
+    let rungs = frames.ladder.len();
     let saved = match load(save.path) {
         Ok(Some(saved)) if saved.run == fingerprint => Some(saved),
         Ok(Some(_)) if save.existing == Existing::Refuse => bail!(
@@ -336,7 +460,7 @@ pub fn run(system: &System, settings: Settings, count: u64, save: Save) -> Resul
         let step = ROUNDS.min(rounds - exchange.round());
         interrupt::timed(|| {
             exchange.advance(step, |frame| {
-                if frame.temperature == 0 {
+                if frame.temperature < rungs {
                     frames.conformers.push(frame.positions);
                     frames.energies.push(frame.energy);
                 }
@@ -359,7 +483,8 @@ pub fn run(system: &System, settings: Settings, count: u64, save: Save) -> Resul
         accepted.join(" "),
         statistics.round_trips
     );
-    let kept: Vec<usize> = (0..frames.conformers.len().min(count as usize)).collect();
+    let kept = (wanted.count as usize).saturating_mul(rungs);
+    let kept: Vec<usize> = (0..frames.conformers.len().min(kept)).collect();
     frames.conformers = frames.conformers.select(&kept);
     frames.energies.truncate(kept.len());
     Ok(frames)

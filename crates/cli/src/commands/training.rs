@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    Architecture, Checkpoint, Config, Description, FORMAT, Model, System, Training, digest,
+    Architecture, Checkpoint, Config, Description, FORMAT, Model, System, Training, TrainingData,
     energy_calls,
 };
 use boltzflow_chemio::AtomicFile;
@@ -35,7 +35,7 @@ pub struct Job<'a> {
     /// The experiment.
     pub config: &'a Config,
     /// What to learn from.
-    pub data: &'a Conformers,
+    pub data: &'a TrainingData,
     /// The flow to start from, if not a new one.
     pub from: Option<&'a Checkpoint>,
     /// The checkpoint.
@@ -50,8 +50,11 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
     let config = Config::read(&arguments.config)?;
     prepare(&arguments.output)?;
     let data = match (&arguments.data, config.training.objective.needs_data()) {
-        (Some(path), true) => to_learn_from(path, &system, &config.training)?,
-        (None, false) => Conformers::empty(system.energy.points(), system.energy.dims()),
+        (Some(path), true) => to_learn_from(path, &system, &config)?,
+        (None, false) => {
+            let nothing = Conformers::empty(system.energy.points(), system.energy.dims());
+            TrainingData::at(nothing, system.temperature)
+        }
         (None, true) => bail!("the experiment learns from configurations; give --data FILE.npz"),
         (Some(_), false) => bail!(
             "training.objective.energy.likelihood is 0, so nothing is learnt from --data; leave it out"
@@ -128,13 +131,10 @@ impl Job<'_> {
         let features = self.system.features(config.model.alike());
         Need::training(config, &features, data.len() as u64).check()?;
         let description = self.description()?;
+        let model = |seed| Model::new(description.architecture.clone(), seed, &device::current());
         let model = match self.from {
-            Some(from) => from.model(&device::current())?,
-            None => Model::new(
-                description.architecture.clone(),
-                config.training.seed,
-                &device::current(),
-            )?,
+            Some(from) => model(0)?.with_parameters(&from.optimizer.average),
+            None => model(config.training.seed)?,
         };
         let parameters = model.parameters().len();
         let mut training = Training::new(model, &config.training, data, self.system)?;
@@ -207,14 +207,17 @@ impl Job<'_> {
             simd: Level::current(),
             processor: Level::detected(),
             device: device::kind().to_string(),
-            data: digest(self.data.positions()),
+            data: self.data.digest(self.system.temperature),
             target: self.system.name.clone(),
             atoms: names.unwrap_or_default(),
             config: self.config.clone(),
             from: self.from.map(Checkpoint::fingerprint),
             architecture: match self.from {
-                Some(from) => from.description.architecture.clone(),
-                None => Architecture::new(self.config, self.system, self.data)?,
+                Some(from) => {
+                    let architecture = from.description.architecture.clone();
+                    architecture.for_temperature(self.system.temperature)
+                }
+                None => Architecture::new(self.config, self.system, &self.data.conformers)?,
             },
         })
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Bootstrap, Cost, Ensemble, Part, SampleFile, Spent, Summary, System, identity,
+    Bootstrap, Cost, Ensemble, Part, SampleFile, Spent, Summary, System, identity, is_same,
 };
 use boltzflow_chemio::{Format, SdfVersion, Structure, Tags, tags::names, write_extxyz, write_sdf};
 
@@ -37,6 +37,7 @@ pub fn reweight(arguments: &Reweight, json: bool) -> Result<()> {
         }
     }
     let file = read_samples(&arguments.samples, &system)?;
+    warn_of_temperature(&arguments.samples, &file, &system);
     let threads = rayon::current_num_threads();
     let sampling = arguments.sampling_core_seconds.map(|seconds| Spent {
         part: Part::Sampling,
@@ -79,6 +80,18 @@ pub fn read_samples(path: &Path, system: &System) -> Result<SampleFile> {
         );
     }
     Ok(file)
+}
+
+/// Weights are right for any proposal whose density is known, but the fewer samples count the further its temperature is from the target's.
+fn warn_of_temperature(path: &Path, file: &SampleFile, system: &System) {
+    let other = |drawn: &f64| !is_same(*drawn, system.temperature);
+    if let Some(drawn) = file.temperature.filter(other) {
+        eprintln!(
+            "warning: {} holds samples drawn for {drawn} K, weighted here for {} K: the weights are right, but fewer samples count than of a flow that draws for that temperature",
+            path.display(),
+            system.temperature
+        );
+    }
 }
 
 /// Samples with their weights and what these say.

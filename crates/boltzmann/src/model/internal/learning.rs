@@ -223,7 +223,8 @@ fn bounds(whiten: &[f64], offsets: &[f64], m: usize, margin: f64) -> Vec<[f64; 2
 }
 
 /// What internal coordinates are like about the minimum next to the system's start, without any other configuration: torsions, whose places are
-/// `turning`, go round; all others are as in the harmonic approximation at the system's temperature, `⟨(s − s₀)²⟩ = (∂²u/∂s²)⁻¹`.
+/// `turning`, go round; all others are as in the harmonic approximation at the system's temperature, `⟨(s − s₀)²⟩ = (∂²u/∂s²)⁻¹`; of a range at
+/// its geometric mean, with bounds as far apart as the hottest needs them.
 pub(super) fn of_minimum(
     model: &InternalConfig,
     frame: &Frame,
@@ -257,7 +258,9 @@ pub(super) fn of_minimum(
             });
         }
     }
-    let hessian = hessian(frame, system, &center, &stiff)?;
+    // The middle of the range of ln T, as a multiple of the system's temperature.
+    let middle = model.hottest.sqrt();
+    let hessian = hessian(frame, system, &center, &stiff)? / middle;
     let m = stiff.len();
     let eigen = SymmetricEigen::new(hessian.clone());
     // A direction that is soft, or leads off, gets the largest spread.
@@ -285,7 +288,8 @@ pub(super) fn of_minimum(
     }
     let (bounded, rounds) = shape(model.map);
     let bounds = if bounded {
-        vec![[-HARMONIC_BOUND, HARMONIC_BOUND]; m]
+        let bound = HARMONIC_BOUND * middle.sqrt();
+        vec![[-bound, bound]; m]
     } else {
         Vec::new()
     };

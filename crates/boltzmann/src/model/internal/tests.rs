@@ -1,3 +1,5 @@
+mod temperatures;
+
 use boltzflow_energy::Variant;
 use boltzflow_molecule::{Molecule, embed, geometry};
 
@@ -37,6 +39,7 @@ fn experiment(map: Elementwise, scheme: Scheme, stiff: Stiffness) -> Config {
             },
             stiff,
             margin: 0.3,
+            hottest: 1.0,
         }),
         training: TrainingConfig {
             objective: Objective::Likelihood,
@@ -266,6 +269,7 @@ fn likelihood_rises_in_training() {
     config.check().unwrap();
     let architecture = Architecture::new(&config, &system, &data).unwrap();
     let model = Model::new(architecture, 1, &Device::flex()).unwrap();
+    let data = crate::TrainingData::at(data, 300.0);
     let mut training = crate::Training::new(model, &config.training, &data, &system).unwrap();
     let losses: Vec<f64> = (0..40).map(|_| training.advance().loss).collect();
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
@@ -317,7 +321,9 @@ fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that
             .reverse(flow.maps(), &latents, ALL, potential)
             .unwrap()
             .value;
-        let fixed = flow.negative_log_likelihood(flow.maps(), &here).unwrap();
+        let fixed = flow
+            .negative_log_likelihood(flow.maps(), &here, &[300.0])
+            .unwrap();
         value + host(fixed)[0]
     });
     let difference = (above - below) / (2.0 * step);

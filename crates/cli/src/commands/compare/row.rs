@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use boltzflow_boltzmann::{
     Bootstrap, Checkpoint, Comparison, EqualCost, Estimate, Evaluation, Model, System, Tail,
-    TargetSamples, Unreached, Verdict, digest, efficiency, energy_calls, log_z, sampling, spread,
+    TargetSamples, TrainingData, Unreached, Verdict, digest, efficiency, energy_calls, log_z,
+    sampling, spread,
 };
 use boltzflow_molecule::Conformers;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::list::{Entry, List, Target};
 use crate::arguments::Shard;
 use crate::commands::evaluation::folded_log_densities;
-use crate::commands::{Existing, remove, sampling as drawing, simulation, training};
+use crate::commands::{Existing, remove, sampling as drawing, simulation, to_learn_from, training};
 use crate::{clock, device, interrupt};
 
 /// Seed of the samples.
@@ -23,8 +24,8 @@ const TIMED: [usize; 2] = [2048, 64];
 
 /// Configurations of a target from replica exchanges.
 pub struct Frames {
-    /// To learn from.
-    pub data: Conformers,
+    /// The file of those to learn from.
+    pub data: PathBuf,
     /// To be compared with.
     pub reference: Conformers,
     /// Energy calls of the former.
@@ -210,9 +211,9 @@ impl Job<'_> {
         let mut core_seconds = Some(0.0);
         for (stage, config) in configs.iter().enumerate() {
             let data = if config.training.objective.needs_data() {
-                &self.frames.data
+                to_learn_from(&self.frames.data, self.system, config)?
             } else {
-                &nothing
+                TrainingData::at(nothing.clone(), self.system.temperature)
             };
             frames = frames.max(data.len());
             let path = self.checkpoint_path(stage, configs.len());
@@ -221,7 +222,7 @@ impl Job<'_> {
             let checkpoint = training::Job {
                 system: self.system,
                 config,
-                data,
+                data: &data,
                 from: before.as_ref(),
                 path: &path,
                 existing: self.existing,
