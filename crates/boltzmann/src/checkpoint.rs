@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, ConfigError};
 use crate::model::{Architecture, Model};
 use crate::optimizer::AdamW;
-use crate::training::Progress;
+use crate::training::{Pool, Progress};
 
 /// Everything about a training but its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub struct Checkpoint {
     pub optimizer: AdamW,
     /// What early stopping remembers.
     pub progress: Progress,
+    /// Samples of the flow that a training learns from; none once it is finished.
+    pub pool: Pool,
 }
 
 /// The format that this program writes.
@@ -100,6 +102,8 @@ pub enum CheckpointError {
 const ENTRY: &str = "boltzflow";
 /// The averaged parameters, which samples are drawn with.
 const AVERAGE: &str = "average";
+/// The samples that a training learns from, where there are some.
+const POOL: &str = "pool";
 /// What else a training needs that is to go on.
 const OTHERS: [&str; 3] = ["parameters", "adam_first", "adam_second"];
 
@@ -180,9 +184,16 @@ impl Checkpoint {
                 second: second.map_err(&damaged)?,
             }
         };
-        let expected = Model::new(description.architecture.clone(), 0, &Device::flex())?
-            .parameters()
-            .len();
+        let model = Model::new(description.architecture.clone(), 0, &Device::flex())?;
+        let pool = if tensors.tensor(POOL).is_ok() {
+            let [points, dims] = model.latent_shape();
+            let rows = vector(&tensors, POOL).map_err(&damaged)?;
+            Pool::of_rows(rows, points * dims)
+                .ok_or_else(|| damaged("its pool holds no samples of its flow".to_owned()))?
+        } else {
+            Pool::default()
+        };
+        let expected = model.parameters().len();
         for values in [
             &optimizer.parameters,
             &optimizer.average,
@@ -206,6 +217,7 @@ impl Checkpoint {
             description,
             optimizer,
             progress,
+            pool,
         })
     }
 
@@ -222,12 +234,16 @@ impl Checkpoint {
             first,
             second,
         } = &self.optimizer;
-        let mut vectors = vec![(AVERAGE, average)];
+        let mut vectors: Vec<(&str, &[f32])> = vec![(AVERAGE, average)];
         if !self
             .progress
             .is_finished(*step, &self.description.config.training)
         {
-            vectors.extend(OTHERS.into_iter().zip([parameters, first, second]));
+            let others = [parameters, first, second].map(Vec::as_slice);
+            vectors.extend(OTHERS.into_iter().zip(others));
+            if !self.pool.rows().is_empty() {
+                vectors.push((POOL, self.pool.rows()));
+            }
         }
         let bytes = |values: &[f32]| -> Vec<u8> {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes());

@@ -202,8 +202,9 @@ pub enum Objective {
     Energy {
         /// What the negative log-likelihood of the data is multiplied with; 0 for the energy alone.
         likelihood: f64,
-        /// What the negative log-likelihood of the flow's own samples is multiplied with, each weighted by `e^{−u}/q` among the 64 that are drawn
-        /// together, at one temperature: what a flow proposes too rarely has few samples, but these count. 0 for none.
+        /// What the negative log-likelihood of the flow's own samples of the last steps is multiplied with: those chosen in proportion to `e^{−u}/q`
+        /// among the 64 that were drawn together, moved by Hamiltonian Monte Carlo. What a flow proposes too rarely has few samples, but
+        /// these count, and what is around them. 0 for none.
         own: f64,
         /// Reduced energies `u` more than this above that of the minimum next to the start count as `t + ln (1 + u − t)`: in training only, so
         /// that clashes do not drown all else. They are counted.

@@ -4,6 +4,7 @@
 mod energy;
 mod likelihood;
 mod matching;
+mod pool;
 
 use std::ops::Range;
 
@@ -22,6 +23,7 @@ use crate::temperatures::TrainingData;
 use energy::{Boltzmann, Cooling, Limits};
 use likelihood::Likelihood;
 use matching::Matching;
+pub use pool::Pool;
 
 /// Samples of each validation along the energy.
 const VALIDATION_SAMPLES: usize = 1024;
@@ -30,7 +32,7 @@ const VALIDATION_PAIRS: usize = 512;
 /// Steps' streams are numbered from 0; validation has one of its own.
 const VALIDATION_STREAM: u64 = u64::MAX;
 
-/// A training under way: what is saved is `optimizer` and `progress`; all else follows from the config and the data.
+/// A training under way: what is saved is `optimizer`, `progress` and `pool`; all else follows from the config and the data.
 pub struct Training<'a> {
     model: Model,
     config: &'a TrainingConfig,
@@ -39,6 +41,8 @@ pub struct Training<'a> {
     pub optimizer: AdamW,
     /// What early stopping remembers.
     pub progress: Progress,
+    /// Samples of the flow that it learns from.
+    pub pool: Pool,
 }
 
 /// What is learnt from, by objective.
@@ -238,6 +242,7 @@ impl<'a> Training<'a> {
             source,
             optimizer,
             progress,
+            pool: Pool::default(),
         })
     }
 
@@ -259,7 +264,8 @@ impl<'a> Training<'a> {
             .clone()
             .with_parameters(&self.optimizer.parameters);
         let now = (&model, self.optimizer.step);
-        let (losses, effort) = self.source.losses(now, self.config.batch, &mut random);
+        let count = self.config.batch;
+        let (losses, effort) = self.source.losses(now, count, &mut random, &mut self.pool);
         let mut total = vec![0.0_f32; self.optimizer.parameters.len()];
         let mut loss = 0.0;
         for (Losses { pieces, count }, factor) in &losses {
@@ -337,6 +343,7 @@ impl Source<'_> {
         (model, step): (&Model, u64),
         count: usize,
         random: &mut ChaCha8Rng,
+        pool: &mut Pool,
     ) -> (Vec<(Losses, f64)>, Option<Effort>) {
         match (self, model.flow()) {
             (Self::Matching(matching), Flow::Cartesian(flow)) => {
@@ -347,8 +354,14 @@ impl Source<'_> {
                 (vec![(data.losses(flow, count, random), 1.0)], None)
             }
             (Self::Energy { boltzmann, data }, Flow::Internal(flow)) => {
-                let (losses, effort) = boltzmann.losses((flow, step), count, random);
+                let (losses, effort, joining) = boltzmann.losses((flow, step), count, random);
                 let mut all = vec![(losses, 1.0)];
+                pool.add(flow.coordinates(), &joining);
+                if let Some(mut losses) = pool.losses(flow, count, random) {
+                    // They have the gradient that counts, but what is reported is how far the flow is from its target.
+                    losses.pieces.iter_mut().for_each(|(loss, _)| *loss = 0.0);
+                    all.push((losses, boltzmann.own));
+                }
                 if let Some((data, factor)) = data {
                     all.push((data.losses(flow, count, random), *factor));
                 }
@@ -393,7 +406,10 @@ impl<T> Split<T> {
 /// Energies with their gradients that a training on `frames` configurations takes in its first `steps` steps, those of its validations among
 /// them.
 pub fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
-    let Objective::Energy { likelihood, .. } = config.objective else {
+    let Objective::Energy {
+        likelihood, own, ..
+    } = config.objective
+    else {
         return 0;
     };
     let is_validated = likelihood == 0.0 || !held_out(frames, config).is_empty();
@@ -404,7 +420,12 @@ pub fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
     } else {
         0
     };
-    steps * config.batch as u64 + validated
+    let moves = if own > 0.0 {
+        energy::of_moves(config.batch)
+    } else {
+        0
+    };
+    steps * (config.batch + moves) as u64 + validated
 }
 
 /// Adds even noise of one quantum, in Å, to coordinates that are multiples of it: a function of the seed and of each configuration's number.

@@ -16,6 +16,8 @@ pub enum Purpose {
     Parameters,
     /// What a training step draws: its data, times and noise.
     Training,
+    /// How samples are moved that a flow learns from.
+    Moves,
     /// What fills up the coordinates of a configuration that were rounded.
     Quantum,
 }
@@ -29,6 +31,7 @@ impl Purpose {
             Self::Augmentation => b"flow/augment    ",
             Self::Parameters => b"flow/parameters ",
             Self::Training => b"flow/training   ",
+            Self::Moves => b"flow/moves      ",
             Self::Quantum => b"flow/quantum    ",
         }
     }

@@ -173,13 +173,11 @@ pub struct Potential {
     pub forces: Vec<f64>,
 }
 
-/// What counts in [`InternalFlow::reverse`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Terms {
-    /// The longest slope of a sample.
-    pub steepest: f64,
-    /// What the likelihood of the weighted samples is multiplied with.
-    pub own: f64,
+/// Points under the target: where their atoms are, `−ln p`, and its slope.
+struct Target {
+    positions: Vec<f64>,
+    minus_log_p: Vec<f64>,
+    slope: Vec<f64>,
 }
 
 /// See [`InternalFlow::reverse`].
@@ -193,6 +191,10 @@ pub struct Reverse {
     pub cut: usize,
     /// Samples without a finite energy or density, which count neither here nor there.
     pub lost: usize,
+    /// Positions of all, in Å.
+    pub positions: Vec<f64>,
+    /// `ln p − ln q` of each, `−∞` of those that are lost.
+    pub log_weights: Vec<f64>,
 }
 
 impl Located {
@@ -280,6 +282,11 @@ impl InternalFlow {
         self
     }
 
+    /// How many atoms there are.
+    pub fn points(&self) -> usize {
+        self.frame.points()
+    }
+
     /// How many internal coordinates there are.
     pub fn coordinates(&self) -> usize {
         self.chart.len()
@@ -314,16 +321,16 @@ impl InternalFlow {
         Ok(log_q.sum().neg())
     }
 
-    /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, at the flow's temperature, from `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that
-    /// `energies` answers; under maps as in [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples:
-    /// `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`. The slope of a sample
-    /// in its standard coordinates is cut to the length [`Terms::steepest`]; and the negative log-likelihood of the points as they are, weighted among
-    /// themselves, is added with the factor [`Terms::own`].
+    /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, at the flow's temperature, from
+    /// `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that `energies` answers; under maps as in
+    /// [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples: `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with
+    /// `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`. The slope of a sample in its standard coordinates is cut to
+    /// the length `steepest`.
     pub fn reverse(
         &self,
         maps: &Chain<Layer>,
         latents: &[f64],
-        terms: Terms,
+        steepest: f64,
         energies: impl FnOnce(&[f64]) -> Potential,
     ) -> Result<Reverse, FlowError> {
         let size = self.coordinates();
@@ -331,7 +338,11 @@ impl InternalFlow {
         let (y, _) = maps.forward(z, &self.context)?;
         let points = host(y.clone());
         let (log_q, slope_q) = self.log_density_and_slope(&points)?;
-        let (minus_log_p, slope_p) = self.target_and_slope(&points, energies)?;
+        let Target {
+            positions,
+            minus_log_p,
+            slope: slope_p,
+        } = self.target_and_slope(&points, energies)?;
         let mut slopes: Vec<f64> = slope_q.iter().zip(&slope_p).map(|(a, b)| a + b).collect();
         let (mut value, mut cut, mut lost) = (0.0, 0, 0);
         let mut log_weights = Vec::with_capacity(log_q.len());
@@ -351,22 +362,20 @@ impl InternalFlow {
                 .zip(&widths)
                 .map(|(slope, width)| slope / width);
             let length = standard.map(|slope| slope * slope).sum::<f64>().sqrt();
-            if length > terms.steepest {
+            if length > steepest {
                 cut += 1;
-                let part = terms.steepest / length;
+                let part = steepest / length;
                 slope.iter_mut().for_each(|slope| *slope *= part);
             }
         }
         let slopes = self.batch(&slopes);
-        let mut surrogate = (y * slopes).sum();
-        if terms.own > 0.0 && lost < log_weights.len() {
-            surrogate = surrogate + self.own(maps, &points, &log_weights)? * terms.own;
-        }
         Ok(Reverse {
-            surrogate,
+            surrogate: (y * slopes).sum(),
             value,
             cut,
             lost,
+            positions,
+            log_weights,
         })
     }
 
@@ -387,14 +396,15 @@ impl InternalFlow {
         &self,
         points: &[f64],
         energies: impl FnOnce(&[f64]) -> Potential,
-    ) -> Result<(Vec<f64>, Vec<f64>), FlowError> {
+    ) -> Result<Target, FlowError> {
         let leaf = double(points, [self.coordinates(), 1]);
         let leaf = leaf.autodiff().require_grad();
         let (internal, chart) = self.chart.forward(&leaf)?;
         let (positions, frame) = self.frame.forward(&internal)?;
         let log_det = chart + frame;
         let log_dets = host(log_det.clone());
-        let Potential { energies, forces } = energies(&host(positions.clone()));
+        let x = host(positions.clone());
+        let Potential { energies, forces } = energies(&x);
         let forces = double(&forces, [self.frame.points(), 3]);
         let gradients = ((positions * forces).sum().neg() - log_det.sum()).backward();
         let slope = leaf.grad(&gradients);
@@ -403,30 +413,11 @@ impl InternalFlow {
             .into_iter()
             .zip(log_dets)
             .map(|(u, log_det)| u - log_det);
-        Ok((values.collect(), slope))
-    }
-
-    /// `Σ −log q` of points where the maps end, each weighted among them, so that all weights are as many as there are points.
-    fn own(
-        &self,
-        maps: &Chain<Layer>,
-        points: &[f64],
-        log_weights: &[f64],
-    ) -> Result<Tensor<1>, FlowError> {
-        let highest = log_weights
-            .iter()
-            .copied()
-            .fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = log_weights
-            .iter()
-            .map(|log| (log - highest).exp())
-            .collect();
-        let scale = weights.len() as f64 / weights.iter().sum::<f64>();
-        let scaled: Vec<f64> = weights.iter().map(|weight| scale * weight).collect();
-        let log_q = self.log_likelihoods(maps, points, &self.context)?;
-        let data = TensorData::new(scaled, [weights.len()]);
-        let weights = Tensor::<1>::from_data(data, (&self.device, log_q.dtype()));
-        Ok((log_q * weights).sum().neg())
+        Ok(Target {
+            positions: x,
+            minus_log_p: values.collect(),
+            slope,
+        })
     }
 
     /// Points of the maps' space: on the CPU in double precision, which their networks do not have, so that the two ways along a map agree however

@@ -3,13 +3,15 @@
 
 use boltzflow_energy::{EnergyError, Minimisation, minimise};
 use boltzflow_flow::parameters::gradients;
+use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{FlowError, Samples};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::pool::{self, Joining};
 use super::{Effort, Losses};
-use crate::model::{InternalFlow, Potential, Reverse, Terms};
+use crate::model::{InternalFlow, Potential, Reverse};
 use crate::system::System;
 use crate::temperatures::Temperatures;
 
@@ -20,7 +22,7 @@ const PIECE: usize = 64;
 pub struct Boltzmann<'a> {
     system: &'a System,
     /// What the likelihood of its own samples counts.
-    own: f64,
+    pub own: f64,
     /// The energy of the minimum next to the start.
     minimum: f64,
     limits: Limits,
@@ -75,13 +77,14 @@ impl<'a> Boltzmann<'a> {
         })
     }
 
-    /// The loss of new samples, at temperatures drawn evenly from the flow's range of `ln T`, with its gradient, and what it took.
+    /// The loss of new samples, at temperatures drawn evenly from the flow's range of `ln T`, with its gradient; what it took; and which of them
+    /// are to be learnt from as data.
     pub fn losses(
         &self,
         (flow, step): (&InternalFlow, u64),
         count: usize,
         random: &mut ChaCha8Rng,
-    ) -> (Losses, Effort) {
+    ) -> (Losses, Effort, Vec<Joining>) {
         let cooling = self.cooling.factor(step);
         let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
         let pieces = pieces.map(
@@ -92,17 +95,25 @@ impl<'a> Boltzmann<'a> {
                 let (flow, maps) = (flow.clone().at(temperature), flow.trainable());
                 let kt = self.system.units().kt(temperature) * cooling;
                 let (found, softened) = self.reverse(&flow, &maps, &samples, kt);
+                let joining = if self.own > 0.0 {
+                    let number = samples.numbers[0];
+                    let mut random = stream(samples.seed, Purpose::Moves, number);
+                    Joining::new((self.system, &flow), &found, cooling, &mut random)
+                } else {
+                    Joining::default()
+                };
                 let gradients = gradients(&maps, &found.surrogate.backward());
                 let effort = Effort {
-                    energy_calls: samples.numbers.len(),
+                    energy_calls: samples.numbers.len() + joining.energy_calls,
                     softened,
                     cut: found.cut,
                     lost: found.lost,
                 };
-                ((found.value, gradients), effort)
+                ((found.value, gradients), (effort, joining))
             },
         );
-        let (pieces, efforts): (Vec<_>, Vec<Effort>) = pieces.unzip();
+        let (pieces, others): (Vec<_>, Vec<_>) = pieces.unzip();
+        let (efforts, joining): (Vec<Effort>, Vec<Joining>) = others.into_iter().unzip();
         let effort = efforts.into_iter().fold(Effort::default(), Effort::with);
         // Lost samples have neither a value nor a gradient.
         let known = count - effort.lost;
@@ -110,7 +121,7 @@ impl<'a> Boltzmann<'a> {
             pieces,
             count: known.max(1) as f64,
         };
-        (losses, effort)
+        (losses, effort, joining)
     }
 
     /// The mean loss of some samples at the last temperature of the cooling, or over the flow's range.
@@ -144,15 +155,13 @@ impl<'a> Boltzmann<'a> {
     ) -> (Reverse, usize) {
         let mut softened = 0;
         let latents = flow.latents(samples);
-        let terms = Terms {
-            steepest: self.limits.steepest,
-            own: self.own,
-        };
-        let found: Result<Reverse, FlowError> = flow.reverse(maps, &latents, terms, |positions| {
-            let (potential, above) = self.potential(positions, kt);
-            softened = above;
-            potential
-        });
+        let steepest = self.limits.steepest;
+        let found: Result<Reverse, FlowError> =
+            flow.reverse(maps, &latents, steepest, |positions| {
+                let (potential, above) = self.potential(positions, kt);
+                softened = above;
+                potential
+            });
         (found.expect("latents are of the flow's space"), softened)
     }
 
@@ -189,6 +198,14 @@ impl<'a> Boltzmann<'a> {
     }
 }
 
+/// Energies with gradients of the moves of a step of so many samples.
+pub fn of_moves(count: usize) -> usize {
+    let starts = (0..count).step_by(PIECE);
+    starts
+        .map(|start| pool::energy_calls(PIECE.min(count - start)))
+        .sum()
+}
+
 /// Samples that are drawn and weighted together.
 struct Piece {
     samples: Samples,
@@ -222,7 +239,6 @@ fn pieces(count: usize, range: Temperatures, random: &mut ChaCha8Rng) -> Vec<Pie
 mod tests {
     use super::*;
     use boltzflow_energy::Variant;
-    use boltzflow_flow::random::{Purpose, stream};
     use boltzflow_molecule::{Molecule, embed};
 
     #[test]

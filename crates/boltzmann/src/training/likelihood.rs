@@ -100,21 +100,16 @@ impl Likelihood {
                 row.min(self.cumulative.len() - 1)
             })
             .collect();
-        let batch = train.select(&chosen);
-        let log_dets = batch.located.log_det.par_chunks(PIECE);
-        let pieces = batch.pieces().zip(log_dets);
-        let pieces = pieces.map(|((points, temperatures), log_det)| {
-            let maps = flow.trainable();
-            let loss = flow
-                .negative_log_likelihood(&maps, points, temperatures)
-                .expect("points are of the flow's space");
-            let gradients = gradients(&maps, &loss.backward());
-            (host(loss)[0] - log_det.iter().sum::<f64>(), gradients)
-        });
-        Losses {
-            pieces: pieces.collect(),
-            count: count as f64,
+        let Rows {
+            located,
+            temperatures,
+        } = train.select(&chosen);
+        let mut found = losses(flow, &located.points, &temperatures);
+        let constants = located.log_det.chunks(PIECE);
+        for ((loss, _), log_det) in found.pieces.iter_mut().zip(constants) {
+            *loss -= log_det.iter().sum::<f64>();
         }
+        found
     }
 
     /// The loss of all that is held out: the sum, and of how many configurations.
@@ -130,6 +125,24 @@ impl Likelihood {
         let constant: f64 = held_out.located.log_det.iter().sum();
         let count = held_out.len() as f64;
         (losses.iter().sum::<f64>() - constant, count)
+    }
+}
+
+/// The negative log-likelihood of points where the maps end, each at its temperature, with its gradient.
+pub fn losses(flow: &InternalFlow, points: &[f64], temperatures: &[f64]) -> Losses {
+    let pieces = points.par_chunks(PIECE * flow.coordinates());
+    let pieces = pieces.zip(temperatures.par_chunks(PIECE));
+    let pieces = pieces.map(|(points, temperatures)| {
+        let maps = flow.trainable();
+        let loss = flow
+            .negative_log_likelihood(&maps, points, temperatures)
+            .expect("points are of the flow's space");
+        let gradients = gradients(&maps, &loss.backward());
+        (host(loss)[0], gradients)
+    });
+    Losses {
+        pieces: pieces.collect(),
+        count: temperatures.len() as f64,
     }
 }
 

@@ -141,6 +141,7 @@ impl Job<'_> {
         if let Some(old) = self.earlier(&description)? {
             training.optimizer = old.optimizer;
             training.progress = old.progress;
+            training.pool = old.pool;
             if training.is_finished() {
                 eprintln!("{} is complete already", self.path.display());
             }
@@ -149,6 +150,7 @@ impl Job<'_> {
             description: description.clone(),
             optimizer: training.optimizer.clone(),
             progress: training.progress,
+            pool: training.pool.clone(),
         };
         let mut log = self.log(training.optimizer.step)?;
         let progress = Progress::new(

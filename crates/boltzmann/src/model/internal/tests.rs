@@ -87,11 +87,8 @@ fn internal(model: &Model) -> &InternalFlow {
     flow
 }
 
-/// Nothing is cut, and nothing added.
-const ALL: Terms = Terms {
-    steepest: 1e9,
-    own: 0.0,
-};
+/// Nothing is cut.
+const ALL: f64 = 1e9;
 
 const SPLINE: Elementwise = Elementwise::Spline { bins: 4 };
 

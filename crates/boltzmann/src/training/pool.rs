@@ -1,0 +1,250 @@
+//! Samples of a flow that it learns from: chosen in proportion to their weights, then moved by Monte Carlo.
+
+use boltzflow_energy::{DynamicsError, Propagator, ReplicaExchange, Settings};
+use boltzflow_molecule::Conformers;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Losses, likelihood};
+use crate::model::{InternalFlow, Reverse};
+use crate::system::System;
+
+/// The most that are kept: some hundred steps' worth, in which a flow does not change much.
+const MOST: usize = 4096;
+/// One in so many samples of a step joins the others.
+const ONE_IN: usize = 16;
+/// How each is moved: one trajectory, of a step at which nearly all are accepted.
+const MOVE: Propagator = Propagator::Hmc {
+    time_step: 0.7,
+    leapfrog: LEAPFROG,
+    trajectories: 1,
+};
+const LEAPFROG: usize = 10;
+
+/// How many of so many samples that are weighted together join the others.
+fn joining(samples: usize) -> usize {
+    samples.div_ceil(ONE_IN)
+}
+
+/// Energies with gradients that moving these takes: one where each is, and one for each step.
+pub fn energy_calls(samples: usize) -> usize {
+    joining(samples) * (1 + LEAPFROG)
+}
+
+/// Points where the maps of a flow end, with their temperatures: the samples of the last steps that counted most.
+///
+/// A sample joins in proportion to its weight `e^{−u}/q` among those that were drawn with it, as often as that says, and each copy is moved for
+/// itself by Hamiltonian Monte Carlo, which leaves the Boltzmann distribution as it is. So what a flow proposes too rarely it learns from what is
+/// around the few samples that it has there. Numbers are kept in single precision, as a checkpoint keeps them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pool {
+    /// Coordinates and the temperature of each, the oldest first.
+    rows: Vec<f32>,
+}
+
+/// Some of the samples that were drawn at one temperature.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Joining {
+    rows: Vec<f32>,
+    /// Energies with gradients.
+    pub energy_calls: usize,
+}
+
+impl Joining {
+    /// Chooses some samples, and moves them at this temperature, which is the flow's temperature times `cooling`.
+    pub fn new(
+        (system, flow): (&System, &InternalFlow),
+        found: &Reverse,
+        cooling: f64,
+        random: &mut ChaCha8Rng,
+    ) -> Self {
+        let chosen = resampled(&found.log_weights, random);
+        if chosen.is_empty() {
+            return Self::default();
+        }
+        let size = 3 * flow.points();
+        let positions = chosen
+            .iter()
+            .flat_map(|&k| &found.positions[k * size..(k + 1) * size]);
+        let start = Conformers::new(flow.points(), 3, positions.copied().collect());
+        let temperature = flow.temperature();
+        // What cannot be moved stays where it is, and is a sample all the same.
+        let moved = moved(system, &start, temperature * cooling, random.random());
+        let Ok(located) = flow.locate(&moved.unwrap_or(start)) else {
+            return Self::default();
+        };
+        let points = located.points.chunks(located.size).zip(&located.log_det);
+        let inside = points.filter(|(_, log_det)| log_det.is_finite());
+        let row = |(point, _): (&[f64], _)| {
+            let point = point.iter().map(|x| *x as f32);
+            point.chain([temperature as f32]).collect::<Vec<f32>>()
+        };
+        Self {
+            rows: inside.flat_map(row).collect(),
+            energy_calls: chosen.len() * (1 + LEAPFROG),
+        }
+    }
+}
+
+/// Which of some samples join, each as often as its weight says: systematic resampling, whose one random number places all.
+fn resampled(log_weights: &[f64], random: &mut ChaCha8Rng) -> Vec<usize> {
+    let highest = log_weights
+        .iter()
+        .copied()
+        .fold(f64::NEG_INFINITY, f64::max);
+    let place: f64 = random.random();
+    if !highest.is_finite() {
+        return Vec::new();
+    }
+    let weights = log_weights.iter().map(|log| (log - highest).exp());
+    let total: f64 = weights.clone().sum();
+    let count = joining(log_weights.len());
+    let (mut chosen, mut sum) = (Vec::with_capacity(count), 0.0);
+    for (index, weight) in weights.enumerate() {
+        sum += weight / total * count as f64;
+        while chosen.len() < count && chosen.len() as f64 + place < sum {
+            chosen.push(index);
+        }
+    }
+    chosen
+}
+
+/// Where each is after a trajectory; those that would become another stereoisomer stay.
+fn moved(
+    system: &System,
+    start: &Conformers,
+    temperature: f64,
+    seed: u64,
+) -> Result<Conformers, DynamicsError> {
+    let settings = Settings {
+        temperatures: vec![temperature],
+        ladders: start.len(),
+        propagator: MOVE,
+        burn_in: 0,
+        stride: 1,
+        seed,
+    };
+    let guard = |x: &[f64]| system.has_right_stereo(x);
+    let chains = ReplicaExchange::starting_at(&*system.energy, system.masses(), settings, start)?;
+    let mut found = Conformers::empty(start.points(), start.dims());
+    chains
+        .guarded(&guard)?
+        .advance(1, |frame| found.push(frame.positions))?;
+    Ok(found)
+}
+
+impl Pool {
+    /// From the numbers of an earlier part of a training; none if these are no samples of so many coordinates.
+    pub fn of_rows(rows: Vec<f32>, coordinates: usize) -> Option<Self> {
+        let is_whole = rows.len().is_multiple_of(coordinates + 1);
+        let are_sound = rows.iter().all(|x| x.is_finite());
+        (is_whole && are_sound).then_some(Self { rows })
+    }
+
+    /// All numbers: coordinates and the temperature of each, the oldest first.
+    pub fn rows(&self) -> &[f32] {
+        &self.rows
+    }
+
+    /// Samples join; the oldest leave.
+    pub fn add(&mut self, coordinates: usize, joining: &[Joining]) {
+        let row = coordinates + 1;
+        joining
+            .iter()
+            .for_each(|joining| self.rows.extend_from_slice(&joining.rows));
+        let over = (self.rows.len() / row).saturating_sub(MOST);
+        self.rows.drain(..over * row);
+    }
+
+    /// The negative log-likelihood of some, with its gradient; none as long as there are none.
+    pub(super) fn losses(
+        &self,
+        flow: &InternalFlow,
+        count: usize,
+        random: &mut ChaCha8Rng,
+    ) -> Option<Losses> {
+        let size = flow.coordinates();
+        let rows: Vec<&[f32]> = self.rows.chunks_exact(size + 1).collect();
+        if rows.is_empty() {
+            return None;
+        }
+        let (mut points, mut temperatures) = (Vec::with_capacity(count * size), Vec::new());
+        for _ in 0..count {
+            let row = rows[random.random_range(0..rows.len())];
+            points.extend(row[..size].iter().map(|x| f64::from(*x)));
+            temperatures.push(f64::from(row[size]));
+        }
+        Some(likelihood::losses(flow, &points, &temperatures))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boltzflow_energy::{Minimisation, Variant, minimise};
+    use boltzflow_flow::random::{Purpose, stream};
+    use boltzflow_molecule::{Molecule, embed};
+
+    #[test]
+    fn they_are_moved_kept_in_order_and_the_oldest_leave() {
+        let molecule = Molecule::from_smiles("CCO").unwrap();
+        let start = embed(&molecule, 1, 1).unwrap();
+        let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
+        let mut x = system.start.get(0).to_vec();
+        let mut evaluator = system.energy.evaluator().unwrap();
+        minimise(&mut *evaluator, &mut x, &Minimisation::default()).unwrap();
+        let start = Conformers::new(9, 3, x.repeat(200));
+        let there = moved(&system, &start, 300.0, 5).unwrap();
+        assert_eq!(there, moved(&system, &start, 300.0, 5).unwrap());
+        // Nearly all are accepted, and no two go the same way.
+        let away: Vec<f64> = there
+            .iter()
+            .map(|y| y.iter().zip(&x).map(|(a, b)| (a - b).powi(2)).sum())
+            .collect();
+        assert!(away.iter().filter(|away| **away > 1e-3).count() > 150);
+        assert!(
+            away.windows(2)
+                .all(|pair| pair[0] != pair[1] || pair[0] == 0.0)
+        );
+        let mut pool = Pool::default();
+        let row = |value: usize| Joining {
+            rows: vec![value as f32; 4],
+            energy_calls: 0,
+        };
+        for value in 0..MOST + 3 {
+            pool.add(3, &[row(value)]);
+        }
+        assert_eq!(pool.rows().len(), 4 * MOST);
+        assert_eq!(
+            (pool.rows()[0], pool.rows()[4 * MOST - 1]),
+            (3.0, (MOST + 2) as f32)
+        );
+        assert_eq!(Pool::of_rows(pool.rows().to_vec(), 3), Some(pool));
+        assert_eq!(Pool::of_rows(vec![0.0; 9], 3), None);
+        assert_eq!(Pool::of_rows(vec![f32::NAN; 8], 3), None);
+    }
+
+    #[test]
+    fn samples_join_as_often_as_their_weights_say() {
+        let weights = [0.5, 0.0, 0.25, 1.25];
+        let log_weights: Vec<f64> = (0..64).map(|k| f64::ln(weights[k % 4])).collect();
+        let mut counts = [0; 4];
+        let times = 2000;
+        for step in 0..times {
+            let mut random = stream(1, Purpose::Training, step);
+            let chosen = resampled(&log_weights, &mut random);
+            assert_eq!(chosen.len(), 4);
+            chosen.iter().for_each(|k| counts[k % 4] += 1);
+        }
+        for (count, weight) in counts.into_iter().zip(weights) {
+            let expected = weight / 2.0 * 4.0 * times as f64;
+            assert!(
+                (f64::from(count) - expected).abs() < 0.03 * 4.0 * times as f64,
+                "{counts:?}"
+            );
+        }
+        let mut random = stream(1, Purpose::Training, 0);
+        assert!(resampled(&[f64::NEG_INFINITY; 8], &mut random).is_empty());
+        assert_eq!(resampled(&[f64::NEG_INFINITY, 3.0], &mut random), [1]);
+    }
+}
