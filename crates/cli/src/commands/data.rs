@@ -9,7 +9,7 @@ use boltzflow_chemio::{Array, Npz, ReadOptions, read_records};
 use boltzflow_molecule::Conformers;
 use serde::Serialize;
 
-use super::{configurations, flow_of, prepare};
+use super::{Existing, configurations, flow_of, prepare};
 use crate::arguments::{Density, Info};
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -202,12 +202,7 @@ impl fmt::Display for Densities {
 
 pub fn density(arguments: &Density, json: bool) -> Result<()> {
     let output = &arguments.output;
-    if output.exists() && !arguments.overwrite {
-        bail!(
-            "{} exists; give --overwrite to replace it",
-            output.display()
-        );
-    }
+    Existing::from_flag(arguments.overwrite).check(output)?;
     prepare(output)?;
     let named = &arguments.system;
     let system = (named.target.is_some() || named.molecule.is_some())
