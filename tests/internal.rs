@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use boltzflow_chemio::Npz;
+use boltzflow_molecule::geometry::dihedral;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
@@ -144,6 +145,58 @@ fn a_flow_of_internal_coordinates_goes_from_a_file_to_weights() -> Result<(), Fa
         (&evaluated["reference"], &evaluated["outside"]),
         (&1200.into(), &0.into())
     );
+    profiles_and_populations_are_of_all_frames(at, &evaluated["agreement"])
+}
+
+/// Whatever part of the reference its densities are evaluated of.
+fn profiles_and_populations_are_of_all_frames(at: &Path, agreement: &Value) -> Result<(), Failed> {
+    let words = format!(
+        "evaluate flow.safetensors {MOLECULE} --reference data.npz --reference-count 100 --samples whole.npz --profiles"
+    );
+    let fewer = json(&succeed(at, &format!("{words} profiles.json --json")));
+    assert_eq!(fewer["reference"], 100);
+    assert_eq!(&fewer["agreement"], agreement);
+    let file: Value = serde_json::from_slice(&bytes(at, "profiles.json"))?;
+    assert_eq!(file, agreement["profiles"]);
+    // Butane's middle bond turns: three wells, in the flow as in the reference.
+    let [alone, joint] = [&agreement["rotamers"][0], &agreement["joint"]];
+    assert_eq!(alone, joint);
+    assert_eq!((&joint["possible"], &joint["seen"]), (&3.into(), &3.into()));
+    assert!(
+        joint["chi_squared"]["p"].as_f64().unwrap() > 1e-4,
+        "{joint}"
+    );
+    let states = joint["states"].as_array().unwrap();
+    let number = |value: &Value| value["value"].as_f64().unwrap();
+    for side in ["flow", "reference"] {
+        let sum: f64 = states.iter().map(|state| number(&state[side])).sum();
+        assert!((sum - 1.0).abs() < 1e-9);
+    }
+    let simulated = Npz::read(&at.join("data.npz"))?;
+    let positions = simulated.array("positions").unwrap().as_f64().unwrap();
+    let is_trans = |x: &&[f64]| dihedral(x, [0, 1, 2, 3]).to_degrees().abs() > 120.0;
+    let trans = positions.chunks_exact(42).filter(is_trans).count() as f64 / 1200.0;
+    assert!((number(&states[0]["reference"]) - trans).abs() < 1e-12);
+    let text = succeed(at, &format!("{words} profiles.npz"));
+    assert!(text.contains("F along C1-C2-C3-C4") && text.contains("χ² of C1-C2-C3-C4"));
+    let npz = Npz::read(&at.join("profiles.npz"))?;
+    let numbers = |name: &str| npz.array(name).unwrap().as_f64().unwrap();
+    assert_eq!(npz.array("profile").unwrap().shape, [1, 36]);
+    let [p, f] = ["reference_probability", "reference_profile"].map(numbers);
+    let most = p.iter().copied().fold(0.0, f64::max);
+    for prefix in ["", "reference_"] {
+        let [p, error, f, f_error] = ["probability", "error", "profile", "profile_error"]
+            .map(|name| numbers(&format!("{prefix}{name}")));
+        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        for bin in (0..36).filter(|bin| p[*bin] > 0.0) {
+            assert!((f[bin] - (most / p[bin]).ln()).abs() < 1e-9);
+            assert!((f_error[bin] - error[bin] / p[bin]).abs() < 1e-9);
+        }
+    }
+    assert!(f.iter().copied().fold(1.0, f64::min) == 0.0);
+    let again = output(at, &format!("{words} profiles.npz"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("give --overwrite"));
+    succeed(at, &format!("{words} profiles.npz --overwrite"));
     Ok(())
 }
 

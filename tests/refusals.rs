@@ -396,5 +396,18 @@ fn outputs_that_cannot_be_written() -> Result<(), Failed> {
             ],
         );
     }
+    let evaluate =
+        "evaluate flow.safetensors --target dw4 --reference data.npz --samples data.npz --profiles";
+    refused(
+        at,
+        &[
+            (&format!("{evaluate} x.npz"), "has no torsions"),
+            (&format!("{evaluate} x.txt"), "neither .json nor .npz"),
+            (
+                &format!("{evaluate} data.npz"),
+                "exists; give --overwrite to replace it",
+            ),
+        ],
+    );
     Ok(())
 }

@@ -15,10 +15,11 @@ pub struct Estimate {
     /// The estimate from all samples.
     #[serde(deserialize_with = "number_or_null")]
     pub value: f64,
-    /// The standard deviation of bootstrap replicates; infinite where a replicate is, as when a state loses its only sample.
+    /// The standard deviation of bootstrap replicates; infinite where a replicate is, as when a state loses its only sample. Of correlated samples in the
+    /// order of their run, the standard error by blocks.
     #[serde(deserialize_with = "number_or_null")]
     pub error: f64,
-    /// The standard error to first order in the sums of weights (the delta method).
+    /// The standard error to first order in the sums of weights (the delta method), of independent samples.
     #[serde(deserialize_with = "number_or_null")]
     pub delta: f64,
 }
@@ -30,7 +31,7 @@ impl fmt::Display for Estimate {
 }
 
 /// JSON knows no infinity and writes `null`.
-fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(crate) fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 

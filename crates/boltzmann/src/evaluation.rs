@@ -6,6 +6,7 @@ use boltzflow_energy::{blocks, energies};
 use boltzflow_molecule::Conformers;
 use serde::{Deserialize, Serialize};
 
+use crate::agreement::Agreement;
 use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::{efficiency, forward_efficiency};
 use crate::pareto::Tail;
@@ -134,7 +135,10 @@ pub struct Evaluation {
     /// Samples of the flow, where there are some.
     #[serde(flatten)]
     pub comparison: Option<Comparison>,
-    /// Configurations of the reference.
+    /// Profiles and populations of torsions, where there are samples of the flow and torsions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
+    /// Configurations of the reference whose densities were evaluated.
     pub reference: usize,
     /// How many of them the flow cannot make, because they are outside its bounds: their log-density is −∞.
     pub outside: usize,
@@ -181,6 +185,7 @@ impl Evaluation {
         };
         Ok(Self {
             comparison: None,
+            agreement: None,
             reference,
             outside: reference - log_q.len(),
             nll: Likelihood {
@@ -447,6 +452,9 @@ impl fmt::Display for Evaluation {
                     torsion.resampled
                 )?;
             }
+        }
+        if let Some(agreement) = &self.agreement {
+            write!(f, "{agreement}")?;
         }
         if let Some(cost) = &self.equal_cost {
             writeln!(

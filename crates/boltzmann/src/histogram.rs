@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::populations;
+use crate::populations::populations_in_order;
 use crate::weights::{StatisticsError, Weights};
+
+/// Bins of the histograms that are reported: 10° each.
+pub const BINS: usize = 36;
 
 /// Probabilities of the bins of a circle that is cut at ±π.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,22 +30,26 @@ impl Histogram {
         bins: usize,
         bootstrap: &Bootstrap,
     ) -> Result<Self, StatisticsError> {
-        if bins == 0 {
-            return Err(StatisticsError::Range {
-                what: "the number of bins",
-                found: 0.0,
-                range: "at least 1",
-            });
-        }
-        weights.check_values("angles", angles)?;
-        let bin = |angle: &f64| {
-            let turn = (angle + PI).rem_euclid(2.0 * PI) / (2.0 * PI);
-            ((turn * bins as f64) as usize).min(bins - 1)
-        };
-        let states: Vec<usize> = angles.iter().map(bin).collect();
+        let states = binned(angles, weights, bins)?;
         Ok(Self {
             bins: populations(weights, &states, bins, bootstrap)?,
         })
+    }
+
+    /// The histogram of dihedral angles of correlated samples in the order of their run, with an error by blocks for each bin.
+    ///
+    /// # Errors
+    /// If there are no bins or no angles, or one is not finite.
+    pub fn in_order(angles: &[f64], bins: usize) -> Result<Self, StatisticsError> {
+        let states = binned(angles, &Weights::equal(angles.len())?, bins)?;
+        Ok(Self {
+            bins: populations_in_order(&states, bins),
+        })
+    }
+
+    /// The probability of the likeliest bin.
+    pub fn likeliest(&self) -> f64 {
+        self.bins.iter().map(|bin| bin.value).fold(0.0, f64::max)
     }
 
     /// The middle of a bin in radians.
@@ -56,7 +64,11 @@ impl Histogram {
 
     /// `−kT ln p` of each bin over that of the likeliest bin, in the unit of `kT`; infinite for an empty bin. Errors are to first order, `kT σ_p / p`.
     pub fn profile(&self, kt: f64) -> Vec<Estimate> {
-        let most = self.bins.iter().map(|bin| bin.value).fold(0.0, f64::max);
+        self.profile_over(self.likeliest(), kt)
+    }
+
+    /// The same over the free energy of a bin of probability `most`, as of another histogram of the same bins.
+    pub fn profile_over(&self, most: f64, kt: f64) -> Vec<Estimate> {
         let level = |bin: &Estimate| {
             if bin.value > 0.0 {
                 let slope = kt / bin.value;
@@ -75,6 +87,23 @@ impl Histogram {
         };
         self.bins.iter().map(level).collect()
     }
+}
+
+/// The bin of each angle.
+fn binned(angles: &[f64], weights: &Weights, bins: usize) -> Result<Vec<usize>, StatisticsError> {
+    if bins == 0 {
+        return Err(StatisticsError::Range {
+            what: "the number of bins",
+            found: 0.0,
+            range: "at least 1",
+        });
+    }
+    weights.check_values("angles", angles)?;
+    let bin = |angle: &f64| {
+        let turn = (angle + PI).rem_euclid(2.0 * PI) / (2.0 * PI);
+        ((turn * bins as f64) as usize).min(bins - 1)
+    };
+    Ok(angles.iter().map(bin).collect())
 }
 
 #[cfg(test)]

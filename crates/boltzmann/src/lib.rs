@@ -2,9 +2,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::float_cmp))]
 
+mod agreement;
 mod assignment;
 mod bootstrap;
 mod checkpoint;
+mod chi_squared;
 mod config;
 mod distances;
 mod evaluation;
@@ -15,8 +17,11 @@ mod model;
 mod optimizer;
 pub mod pairing;
 mod pareto;
+mod populations;
+mod profile;
 mod relabelling;
 mod report;
+mod rotamers;
 pub mod sampling;
 mod store;
 mod system;
@@ -29,8 +34,10 @@ mod unreached;
 pub mod wasserstein;
 mod weights;
 
+pub use agreement::Agreement;
 pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
+pub use chi_squared::ChiSquared;
 pub use config::{
     Alike, Between, CartesianConfig, Config, ConfigError, InternalConfig, ModelConfig, Objective,
     Pairing, Scheme, Stiffness, TrainingConfig,
@@ -51,11 +58,14 @@ pub use model::{
 };
 pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;
+pub use populations::Populations;
+pub use profile::{Deviation, ProfileComparison};
 pub use relabelling::Labels;
 pub use report::{
     Cost, Counts, Part, Spent, Summary, TorsionSummary, WellSummary, write_mean_energy,
     write_torsion,
 };
+pub use rotamers::{RotamerComparison, StateComparison};
 pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, temperatures_of};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_same};

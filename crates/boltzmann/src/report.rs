@@ -8,16 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::{average, efficiency, free_energy_difference, log_z, populations};
-use crate::histogram::Histogram;
+use crate::histogram::{BINS, Histogram};
 use crate::pareto::Tail;
 use crate::relabelling::{Labels, convention};
 use crate::system::{Ensemble, System};
 use crate::torsion::Torsion;
 use crate::unreached::Unreached;
 use crate::weights::{StatisticsError, Verdict, Weights, tail_limit};
-
-/// Bins of a dihedral histogram: 10° each.
-const BINS: usize = 36;
 
 /// Where samples went: nothing is dropped silently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

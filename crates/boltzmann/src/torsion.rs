@@ -1,6 +1,8 @@
 //! The dihedral angles that are reported: which they are, what they are called, and their wells.
 
-use boltzflow_molecule::{Element, Molecule, geometry::dihedral, rotatable_torsions};
+use boltzflow_molecule::{
+    Element, Molecule, geometry::dihedral, ring_substituents, rotatable_torsions,
+};
 
 /// A dihedral angle with a name and wells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +30,10 @@ pub enum Kind {
     },
     /// CA–C–N(next)–CA(next) of a peptide; methyl groups of caps stand for CA.
     Omega,
-    /// Between two atoms of four neighbours each, as in alkanes.
+    /// Between two tetrahedral atoms, which have four neighbours each, or two and lone pairs: as in alkanes, ethers and hydroxyls.
     Staggered,
+    /// From a saturated six-membered ring to what it carries ([`ring_substituents`]).
+    RingSubstituent,
     /// Anything else.
     Other,
 }
@@ -61,6 +65,10 @@ const STAGGERED: &[Well] = &[
     well("gauche+", 0.0, 120.0),
     well("gauche−", -120.0, 0.0),
 ];
+const RING_SUBSTITUENT: &[Well] = &[
+    well("equatorial", 120.0, 240.0),
+    well("axial", -120.0, 120.0),
+];
 const OTHER: &[Well] = &[
     well("|φ| > 120°", 120.0, 240.0),
     well("|φ| < 120°", -120.0, 120.0),
@@ -82,8 +90,16 @@ impl Kind {
             Self::Psi { .. } => PSI,
             Self::Omega => OMEGA,
             Self::Staggered => STAGGERED,
+            Self::RingSubstituent => RING_SUBSTITUENT,
             Self::Other => OTHER,
         }
+    }
+
+    /// The wells that share the circle, so that every angle is in one of them: the first, and the second, or its parts where it has any.
+    pub fn rotamers(self) -> Vec<Well> {
+        let wells = self.wells();
+        let rest = if wells.len() > 2 { 2.. } else { 1.. };
+        [&wells[..1], &wells[rest]].concat()
     }
 }
 
@@ -94,23 +110,23 @@ impl Torsion {
     }
 }
 
-/// One torsion for each bond that turns ([`rotatable_torsions`]). The backbone of peptides is found in the bond graph, bond orders aside, and has
-/// the atoms that φ, ψ and ω are defined by.
+/// One torsion for each bond that turns ([`rotatable_torsions`]), then one for each substituent that tells the chairs of a ring apart
+/// ([`ring_substituents`]). The backbone of peptides is found in the bond graph, bond orders aside, and has the atoms that φ, ψ and ω are defined by.
 pub fn torsions(molecule: &Molecule) -> Vec<Torsion> {
     let graph = Graph {
         molecule,
         neighbours: molecule.neighbours(),
     };
-    rotatable_torsions(molecule)
-        .into_iter()
-        .map(|atoms| {
-            let [_, j, k, _] = atoms;
-            graph
-                .backbone(j, k)
-                .or_else(|| graph.backbone(k, j))
-                .unwrap_or_else(|| graph.plain(atoms))
-        })
-        .collect()
+    let turning = rotatable_torsions(molecule).into_iter().map(|atoms| {
+        let [_, j, k, _] = atoms;
+        graph
+            .backbone(j, k)
+            .or_else(|| graph.backbone(k, j))
+            .unwrap_or_else(|| graph.plain(atoms, graph.kind(j, k)))
+    });
+    let chairs = ring_substituents(molecule).into_iter();
+    let chairs = chairs.map(|atoms| graph.plain(atoms, Kind::RingSubstituent));
+    turning.chain(chairs).collect()
 }
 
 /// The atoms of `phi` and `psi` that share an alpha carbon, with the label of their residue.
@@ -213,20 +229,28 @@ impl Graph<'_> {
         None
     }
 
-    fn plain(&self, atoms: [usize; 4]) -> Torsion {
-        let [_, j, k, _] = atoms;
-        let staggered = self.neighbours[j].len() == 4 && self.neighbours[k].len() == 4;
+    /// What a torsion about a bond is that is none of the backbone.
+    fn kind(&self, j: usize, k: usize) -> Kind {
+        let is_tetrahedral = |atom: usize| match self.neighbours[atom].len() {
+            4 => true,
+            2 => self.molecule.atoms[atom].element.is_chalcogen(),
+            _ => false,
+        };
+        if is_tetrahedral(j) && is_tetrahedral(k) {
+            Kind::Staggered
+        } else {
+            Kind::Other
+        }
+    }
+
+    fn plain(&self, atoms: [usize; 4], kind: Kind) -> Torsion {
         let names = atoms.map(|atom| self.atom_name(atom)).join("-");
+        let [_, j, ..] = atoms;
         let residue = self.molecule.atoms[j].residue.is_some();
         let name = if residue {
             format!("{} {names}", self.label(j))
         } else {
             names
-        };
-        let kind = if staggered {
-            Kind::Staggered
-        } else {
-            Kind::Other
         };
         Torsion { name, atoms, kind }
     }
@@ -301,6 +325,22 @@ mod tests {
         assert_eq!(of("CCC(=O)C")[0].kind, Kind::Other);
         // An amide that is part of no peptide.
         assert_eq!(of("CC(=O)NC")[0].kind, Kind::Other);
+        assert_eq!(of("CCOC")[0].kind, Kind::Staggered);
+        assert_eq!(of("Oc1ccccc1")[0].kind, Kind::Other);
+    }
+
+    #[test]
+    fn hydroxyls_and_chairs_are_states() {
+        let states = |smiles: &str| {
+            let count = |torsion: &Torsion| torsion.kind.rotamers().len();
+            of(smiles).iter().map(count).collect::<Vec<_>>()
+        };
+        assert_eq!(states("CCCCC"), [3, 3]);
+        assert_eq!(states("OCCO"), [3, 3, 3]);
+        let cyclohexanol = of("OC1CCCCC1");
+        let kinds: Vec<Kind> = cyclohexanol.iter().map(|torsion| torsion.kind).collect();
+        assert_eq!(kinds, [Kind::Staggered, Kind::RingSubstituent]);
+        assert_eq!(cyclohexanol[1].name, "C4-C3-C2-O1");
     }
 
     #[test]
@@ -311,6 +351,7 @@ mod tests {
             Kind::Psi { alpha },
             Kind::Omega,
             Kind::Staggered,
+            Kind::RingSubstituent,
             Kind::Other,
         ] {
             let wells = kind.wells();
@@ -322,6 +363,9 @@ mod tests {
                 // What follows divides the second.
                 let parts = inside[2..].iter().filter(|found| **found).count();
                 assert!(wells.len() == 2 || parts == usize::from(inside[1]));
+                let rotamers = kind.rotamers().into_iter();
+                let holding = rotamers.filter(|well| well.contains(angle.to_radians()));
+                assert_eq!(holding.count(), 1);
             }
         }
     }

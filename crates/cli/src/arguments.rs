@@ -98,7 +98,8 @@ pub enum Command {
     /// Weights samples against energies: effective sample size, Pareto k̂, ln Z, populations.
     #[command(after_help = "Example:\n  boltzflow reweight samples.npz --target dw4")]
     Reweight(Reweight),
-    /// Compares a flow with reference configurations: negative log-likelihood, energy distances, forward effective sample size.
+    /// Compares a flow with reference configurations: negative log-likelihood, energy distances, forward effective sample size, free-energy
+    /// profiles and populations of torsions.
     #[command(
         after_help = "Example:\n  boltzflow evaluate dw4.safetensors --target dw4 --reference dw4.npz --samples samples.npz"
     )]
@@ -309,12 +310,15 @@ pub struct Evaluate {
     /// Reference configurations that were not trained on (NPZ or NPY).
     #[arg(long)]
     pub reference: PathBuf,
-    /// Take only this many of them, evenly spread.
+    /// Take only this many of them, evenly spread, for densities and energies; profiles and populations of torsions are always those of all.
     #[arg(long, value_parser = clap::value_parser!(u64).range(2..))]
     pub reference_count: Option<u64>,
     /// Samples of the flow, to compare energies and torsions, and to weight.
     #[arg(long)]
     pub samples: Option<PathBuf>,
+    /// Free-energy profiles of torsions to write, by the samples' weights and in the reference, with errors (JSON or NPZ by extension).
+    #[arg(long, requires = "samples", value_name = "FILE")]
+    pub profiles: Option<PathBuf>,
     /// The most pairs of φ and ψ that T-W2 assigns on either side.
     #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=20_000))]
     pub torsion_pairs: u64,
@@ -327,6 +331,9 @@ pub struct Evaluate {
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Replace existing profiles.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// See [`Command::Compare`].

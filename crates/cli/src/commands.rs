@@ -21,6 +21,7 @@ use anyhow::{Result, bail};
 use boltzflow_boltzmann::{Checkpoint, System};
 use boltzflow_chemio::AtomicFile;
 
+use crate::report;
 pub use compare::compare;
 use configurations::{Configurations, configurations, to_learn_from};
 use data::{check_fit, has_extension};
@@ -52,6 +53,14 @@ impl Existing {
             Self::Refuse
         }
     }
+
+    /// Refuses an output that is there already and is not to be replaced.
+    fn check(self, path: &Path) -> Result<()> {
+        if self == Self::Refuse && path.exists() {
+            bail!("{} exists; give --overwrite to replace it", path.display());
+        }
+        Ok(())
+    }
 }
 
 /// Refuses an output that cannot be written, before any work is done for it, and removes what a killed run has left of it half written.
@@ -59,6 +68,20 @@ fn prepare(path: &Path) -> Result<()> {
     // It is dropped, so nothing stays.
     AtomicFile::create(path)?;
     Ok(AtomicFile::sweep(path)?)
+}
+
+/// The same for histograms and profiles of a system's torsions.
+fn prepare_histograms(path: &Path, system: &System, existing: Existing) -> Result<()> {
+    existing.check(path)?;
+    report::check_histograms(path)?;
+    if system.torsions().is_empty() {
+        bail!(
+            "{} has no torsions, so there are no histograms to write to {}",
+            system.name,
+            path.display()
+        );
+    }
+    prepare(path)
 }
 
 /// A trained flow, if it is of this molecule.

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Result, bail};
-use boltzflow_boltzmann::{Estimate, TorsionSummary};
+use anyhow::{Context, Result, bail};
+use boltzflow_boltzmann::{Estimate, Histogram, ProfileComparison, TorsionSummary};
 use boltzflow_chemio::{Array, AtomicFile, Npz};
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub fn print<T: Display + Serialize>(result: &T, json: bool) -> Result<()> {
     }
 }
 
-/// Refuses a file for histograms that [`write_histograms`] would not write.
+/// Refuses a file for histograms or profiles that [`write_histograms`] and [`write_profiles`] would not write.
 pub fn check_histograms(path: &Path) -> Result<()> {
     match extension(path) {
         "json" | "npz" => Ok(()),
@@ -36,48 +36,120 @@ pub fn check_histograms(path: &Path) -> Result<()> {
     }
 }
 
+/// Histograms of all torsions in one ensemble.
+struct Ensemble<'a> {
+    /// What the names of its arrays begin with.
+    prefix: &'static str,
+    histograms: Vec<&'a Histogram>,
+    /// In kT.
+    profiles: Vec<Vec<Estimate>>,
+}
+
 /// Writes histograms of torsions: JSON, or NPZ with the arrays `center` (bins, in degrees), `probability`, `error`, `profile` and
-/// `profile_error` (torsions × bins, the latter two in kT), `atoms` (torsions × 4, from 0) and `names` (text, a line each).
+/// `profile_error` (torsions × bins, the latter two in kT over the likeliest bin), `atoms` (torsions × 4, from 0) and `names` (text, a line each).
 pub fn write_histograms(path: &Path, torsions: &[TorsionSummary]) -> Result<()> {
     if extension(path) == "json" {
-        AtomicFile::write_all_to(path, &serde_json::to_vec_pretty(torsions)?)?;
-        return Ok(());
+        return write_json(path, torsions);
     }
-    let bins = torsions.first().map_or(0, |t| t.histogram.bins.len());
-    let table = |values: Vec<f64>| Array::new(&[torsions.len(), bins], values);
-    let centers: Vec<f64> = torsions.first().map_or_else(Vec::new, |torsion| {
-        let center = |bin| torsion.histogram.center(bin).to_degrees();
-        (0..bins).map(center).collect()
-    });
-    let probabilities = |of: fn(&Estimate) -> f64| {
-        let bins = torsions.iter().flat_map(|torsion| &torsion.histogram.bins);
-        table(bins.map(of).collect())
+    let histograms = torsions.iter().map(|torsion| &torsion.histogram);
+    let profiles = histograms.clone().map(|histogram| histogram.profile(1.0));
+    let ensemble = Ensemble {
+        prefix: "",
+        profiles: profiles.collect(),
+        histograms: histograms.collect(),
     };
-    let profiles = |of: fn(&Estimate) -> f64| {
-        let all = torsions.iter();
-        let all = all.flat_map(|torsion| torsion.histogram.profile(1.0));
-        table(all.map(|bin| of(&bin)).collect())
-    };
-    let atoms: Vec<u64> = torsions
-        .iter()
-        .flat_map(|torsion| torsion.atoms.map(|atom| atom as u64))
-        .collect();
-    let names: Vec<&str> = torsions
-        .iter()
-        .map(|torsion| torsion.name.as_str())
-        .collect();
-    Npz::write(
+    let names = torsions.iter().map(|torsion| &torsion.name[..]);
+    let atoms = torsions.iter().map(|torsion| torsion.atoms);
+    write_arrays(
         path,
-        &[
-            ("center", &Array::new(&[bins], centers)),
-            ("probability", &probabilities(|bin| bin.value)),
-            ("error", &probabilities(|bin| bin.error)),
-            ("profile", &profiles(|bin| bin.value)),
-            ("profile_error", &profiles(|bin| bin.error)),
-            ("atoms", &Array::new(&[torsions.len(), 4], atoms)),
-            ("names", &Array::text(&names.join("\n"))),
-        ],
-    )?;
+        &names.collect::<Vec<_>>(),
+        atoms.collect(),
+        &[ensemble],
+    )
+}
+
+/// Writes profiles of a flow and of a reference: JSON, or NPZ with the arrays of [`write_histograms`] of the flow, and the same of the reference with
+/// `reference_` before their names. Both profiles are in kT over the likeliest bin of the reference.
+pub fn write_profiles(path: &Path, torsions: &[ProfileComparison]) -> Result<()> {
+    if extension(path) == "json" {
+        return write_json(path, torsions);
+    }
+    let flow = Ensemble {
+        prefix: "",
+        histograms: torsions.iter().map(|torsion| &torsion.flow).collect(),
+        profiles: torsions
+            .iter()
+            .map(|torsion| torsion.flow_profile.clone())
+            .collect(),
+    };
+    let reference = Ensemble {
+        prefix: "reference_",
+        histograms: torsions.iter().map(|torsion| &torsion.reference).collect(),
+        profiles: torsions
+            .iter()
+            .map(|torsion| torsion.reference_profile.clone())
+            .collect(),
+    };
+    let names = torsions.iter().map(|torsion| &torsion.name[..]);
+    let atoms = torsions.iter().map(|torsion| torsion.atoms);
+    write_arrays(
+        path,
+        &names.collect::<Vec<_>>(),
+        atoms.collect(),
+        &[flow, reference],
+    )
+}
+
+fn write_json<T: Serialize>(path: &Path, torsions: &[T]) -> Result<()> {
+    AtomicFile::write_all_to(path, &serde_json::to_vec_pretty(torsions)?)?;
+    Ok(())
+}
+
+fn write_arrays(
+    path: &Path,
+    names: &[&str],
+    atoms: Vec<[usize; 4]>,
+    ensembles: &[Ensemble],
+) -> Result<()> {
+    let all = ensembles.iter().flat_map(|ensemble| &ensemble.histograms);
+    let first = all
+        .clone()
+        .next()
+        .context("there are no torsions to write")?;
+    let bins = first.bins.len();
+    let centers: Vec<f64> = (0..bins)
+        .map(|bin| first.center(bin).to_degrees())
+        .collect();
+    let atoms: Vec<u64> = atoms
+        .into_iter()
+        .flatten()
+        .map(|atom| atom as u64)
+        .collect();
+    let mut arrays = vec![("center".to_owned(), Array::new(&[bins], centers))];
+    for ensemble in ensembles {
+        let histograms = ensemble
+            .histograms
+            .iter()
+            .flat_map(|histogram| &histogram.bins);
+        let profiles = ensemble.profiles.iter().flatten();
+        let (histograms, profiles): (Vec<_>, Vec<_>) = (histograms.collect(), profiles.collect());
+        let mut table = |name: &str, bins_of: &[&Estimate], of: fn(&Estimate) -> f64| {
+            let values = bins_of.iter().map(|bin| of(bin)).collect::<Vec<f64>>();
+            let name = format!("{}{name}", ensemble.prefix);
+            arrays.push((name, Array::new(&[names.len(), bins], values)));
+        };
+        table("probability", &histograms, |bin| bin.value);
+        table("error", &histograms, |bin| bin.error);
+        table("profile", &profiles, |bin| bin.value);
+        table("profile_error", &profiles, |bin| bin.error);
+    }
+    arrays.push(("atoms".to_owned(), Array::new(&[names.len(), 4], atoms)));
+    arrays.push(("names".to_owned(), Array::text(&names.join("\n"))));
+    let arrays: Vec<(&str, &Array)> = arrays
+        .iter()
+        .map(|(name, array)| (&name[..], array))
+        .collect();
+    Npz::write(path, &arrays)?;
     Ok(())
 }
 

@@ -60,6 +60,11 @@ impl Element {
         RADII.get(self.index()).copied().unwrap_or(1.6)
     }
 
+    /// Whether it is oxygen or below it in the periodic table: with two neighbours it has two lone pairs.
+    pub fn is_chalcogen(self) -> bool {
+        matches!(self.0, 8 | 16 | 34 | 52 | 84)
+    }
+
     fn index(self) -> usize {
         self.0 as usize - 1
     }

@@ -41,7 +41,7 @@ pub use conformers::Conformers;
 pub use element::Element;
 pub use error::MoleculeError;
 pub use matching::assign_bonds;
-pub use rotors::rotatable_torsions;
+pub use rotors::{ring_substituents, rotatable_torsions};
 pub use smiles::embed;
 pub use stereo::{
     Arrangement, Chirality, Stereo, StereoBond, StereoCenter, StereoMatch, compare, measure,

@@ -9,7 +9,7 @@ use boltzflow_chemio::{Array, Npz, ReadOptions, read_records};
 use boltzflow_molecule::Conformers;
 use serde::Serialize;
 
-use super::{Configurations, configurations, flow_of, prepare};
+use super::{Configurations, Existing, configurations, flow_of, prepare};
 use crate::arguments::{Density, Info};
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -209,12 +209,7 @@ impl fmt::Display for Densities {
 
 pub fn density(arguments: &Density, json: bool) -> Result<()> {
     let output = &arguments.output;
-    if output.exists() && !arguments.overwrite {
-        bail!(
-            "{} exists; give --overwrite to replace it",
-            output.display()
-        );
-    }
+    Existing::from_flag(arguments.overwrite).check(output)?;
     prepare(output)?;
     let named = &arguments.system;
     let system = (named.target.is_some() || named.molecule.is_some())

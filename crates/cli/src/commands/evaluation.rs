@@ -4,13 +4,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    Bootstrap, Comparison, EqualCost, Evaluation, Model, SampleFile, System, TargetSamples,
-    is_same, sampling, spread,
+    Agreement, Bootstrap, Comparison, EqualCost, Evaluation, Model, SampleFile, System,
+    TargetSamples, is_same, sampling, spread,
 };
 use boltzflow_chemio::read_npy;
 use boltzflow_molecule::Conformers;
 
-use super::{check_fit, configurations, flow_of, has_extension, read_samples};
+use super::{
+    Existing, check_fit, configurations, flow_of, has_extension, prepare_histograms, read_samples,
+};
 use crate::arguments::Evaluate;
 use crate::memory::Need;
 use crate::progress::Progress;
@@ -18,11 +20,18 @@ use crate::{device, report};
 
 pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     let system = arguments.system.system(None)?;
+    if let Some(path) = &arguments.profiles {
+        prepare_histograms(path, &system, Existing::from_flag(arguments.overwrite))?;
+    }
     let checkpoint = flow_of(&arguments.checkpoint, &system)?;
     let model = checkpoint
         .model(&device::current())?
         .proposing_at(system.temperature)?;
-    let reference = reference(arguments, &system, &model)?;
+    let frames = reference(arguments, &system, &model)?;
+    let reference = match arguments.reference_count.map(|count| count as usize) {
+        Some(count) if count < frames.len() => frames.select(&spread(frames.len(), count)),
+        _ => frames.clone(),
+    };
     Need::sampling(&model, reference.len() as u64).check()?;
     let log_q = folded_log_densities(&system, &model, &reference)?;
     let target = TargetSamples::new(&system, reference)?;
@@ -44,11 +53,15 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
             pairs,
             &bootstrap,
         )?);
+        found.agreement = Agreement::new(&system, &frames, &ensemble, &bootstrap)?;
         found.equal_cost = arguments.reference_calls.map(|calls| {
             let samples = ensemble.weights.len() as u64;
             let spent = samples + arguments.training_calls;
             EqualCost::new(&system, &target, &ensemble.weights, calls.get(), spent)
         });
+    }
+    if let (Some(path), Some(agreement)) = (&arguments.profiles, &found.agreement) {
+        report::write_profiles(path, &agreement.profiles)?;
     }
     report::print(&found, json)
 }
@@ -67,16 +80,10 @@ fn check_temperature(path: &Path, file: &SampleFile, model: &Model) -> Result<()
     )
 }
 
+/// All configurations of the reference.
 fn reference(arguments: &Evaluate, system: &System, model: &Model) -> Result<Conformers> {
     let path = &arguments.reference;
-    let mut reference = reference_positions(path, system, model)?;
-    if let Some(count) = arguments
-        .reference_count
-        .map(|count| count as usize)
-        .filter(|count| *count < reference.len())
-    {
-        reference = reference.select(&spread(reference.len(), count));
-    }
+    let reference = reference_positions(path, system, model)?;
     check_fit(model, &reference, path)?;
     let right = |x: &&[f64]| system.has_right_stereo(x);
     let wrong = reference.len() - reference.iter().filter(right).count();

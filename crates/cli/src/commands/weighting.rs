@@ -9,32 +9,20 @@ use boltzflow_boltzmann::{
 };
 use boltzflow_chemio::{Format, SdfVersion, Structure, Tags, tags::names, write_extxyz, write_sdf};
 
-use super::prepare;
+use super::{Existing, prepare, prepare_histograms};
 use crate::arguments::Reweight;
 use crate::report;
 
 pub fn reweight(arguments: &Reweight, json: bool) -> Result<()> {
     let system = arguments.system.system(None)?;
-    let outputs = [&arguments.output, &arguments.histograms];
-    for path in outputs.into_iter().flatten() {
-        if path.exists() && !arguments.overwrite {
-            bail!("{} exists; give --overwrite to replace it", path.display());
-        }
-    }
+    let existing = Existing::from_flag(arguments.overwrite);
     if let Some(output) = &arguments.output {
+        existing.check(output)?;
         check_structures(output, &system)?;
         prepare(output)?;
     }
     if let Some(path) = &arguments.histograms {
-        report::check_histograms(path)?;
-        prepare(path)?;
-        if system.torsions().is_empty() {
-            bail!(
-                "{} has no torsions, so there are no histograms to write to {}",
-                system.name,
-                path.display()
-            );
-        }
+        prepare_histograms(path, &system, existing)?;
     }
     let file = read_samples(&arguments.samples, &system)?;
     warn_of_temperature(&arguments.samples, &file, &system);
