@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Time and effective samples of `generate` for drug-like molecules of the reference data.
+
+    python3 benches/ensembles/drugs.py FOLDER [--count 10] [--budget 10m] [--samples 1000]
+
+The molecules are the first of geom-drugs-20/molecules.tsv under $BOLTZFLOW_REFERENCE, each started at the first structure of its file and given the
+same time. A row for each, failures and results that are not to be trusted among them. A run that is broken off goes on where it stood.
+"""
+
+import argparse
+import os
+import pathlib
+
+from program import ROOT, ask
+
+
+def row(folder, reference, line, options):
+    rotors, smiles, name = line.split("\t")[:3]
+    structures = reference / name / "crest_conformers.xyz"
+    try:
+        found = ask(
+            folder / f"{name}.json", "generate", structures, "--smiles", smiles, "--budget", options.budget, "-n", options.samples,
+            "--seed", 1, "-o", folder / f"{name}.sdf",
+        )
+    except RuntimeError as error:
+        return f"| {name} | {rotors} | – | failed: {error} |"
+    parts = {part["part"]: part for part in found["cost"]["parts"]}
+    seconds = ", ".join(f"{parts[part].get('seconds', float('nan')):.0f}" for part in ("simulation", "training", "sampling", "weighting"))
+    calls = sum(part["energy_calls"] for part in found["cost"]["parts"])
+    plan = (folder / f"{name}.plan.toml").read_text()
+    steps = next(line.split("=")[1].strip() for line in plan.splitlines() if line.startswith("steps ="))
+    frames = next(line.split("=")[1].strip() for line in plan.splitlines() if line.startswith("frames =") and line.split("=")[1].strip().isdigit())
+    tail = found["tail"]
+    shape = next((f"{value['shape']:.2f}" for value in tail.values() if isinstance(value, dict) and "shape" in value), "–") if isinstance(tail, dict) else "–"
+    ess = found["efficiency"]
+    reasons = ", ".join(reason["reason"].replace("_", " ") for reason in found.get("reasons", []))
+    unreached = found.get("unreached", {}).get("share")
+    unreached = "–" if unreached is None else f"{100 * unreached:.1f}"
+    return (
+        f"| {name} | {rotors} | {frames} | {steps} | {seconds} | {calls:.2g} | {100 * ess['value']:.2f} ± {100 * ess['error']:.2f} | "
+        f"{found['effective']:.1f} | {shape} | {unreached} | {reasons or 'none'} |"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--budget", default="10m")
+    parser.add_argument("--samples", type=int, default=1000)
+    options = parser.parse_args()
+    reference = pathlib.Path(os.environ.get("BOLTZFLOW_REFERENCE", ROOT.parent / "shared/data")).resolve() / "geom-drugs-20"
+    if not reference.is_dir():
+        raise SystemExit(f"{reference} is not there; set BOLTZFLOW_REFERENCE to the folder of the reference data")
+    folder = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (reference / "molecules.tsv").read_text().splitlines()[: options.count]
+    rows = [row(folder, reference, line, options) for line in lines]
+    print(f"\nbudget {options.budget} each, n = {options.samples}\n")
+    print(
+        "| molecule | rotors | frames | steps | s: simulation, training, sampling, weighting | energy calls | raw ESS, % | effective | k̂ | "
+        "unreached, % | against it |"
+    )
+    print("|" + "---|" * 11)
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
