@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Every script there but the two that these start or import.
 PEERS := $(filter-out %/peer.py %/egnn_jax.py, $(wildcard benches/peers/*.py))
 
-.PHONY: help setup build demo test gpu bench bench-peers data
+.PHONY: help setup build demo test gpu bench bench-peers families ensembles data
 
 help:
 	@echo 'make demo         installs what is missing, builds, and samples butane (10 minutes after the build)'
@@ -15,6 +15,8 @@ help:
 	@echo 'make gpu          the program with the wgpu device'
 	@echo 'make bench        our own timings'
 	@echo 'make bench-peers  ratios to JAX, OpenMM and RDKit, which pip installs into .venv'
+	@echo 'make families     the table of all families of flows, row by row (hours; into families/)'
+	@echo 'make ensembles    small and drug-like molecules by generate, against replica exchange (hours; into ensembles/)'
 	@echo 'make data         writes the files of data/ again (from .venv)'
 
 setup:
@@ -38,6 +40,13 @@ bench: setup
 bench-peers: setup
 	@scripts/python.sh
 	@for script in $(PEERS); do .venv/bin/python "$$script" || exit 1; done
+
+families: build
+	target/release/boltzflow compare configs/families.toml -o families
+
+ensembles: build
+	python3 benches/ensembles/small.py ensembles/small
+	python3 benches/ensembles/drugs.py ensembles/drugs
 
 data:
 	@scripts/python.sh

@@ -197,6 +197,27 @@ mod tests {
     }
 
     #[test]
+    fn a_cloud_with_as_many_auxiliary_points_is_its_positions_and_their_offsets_times_a_power_of_two()
+     {
+        // Mean-free clouds (x, a) of 2N points, told by mean-free x and by a less the mean of x: their volumes differ by 2^(D/2).
+        for (points, dims) in [(1, 1), (2, 3), (4, 2)] {
+            let whole = Space::MeanFree {
+                points: 2 * points,
+                dims,
+            };
+            let positions = Space::MeanFree { points, dims }.basis();
+            let offsets = Space::Free { points, dims }.basis();
+            let none = vec![0.0; points * dims];
+            let clouds = positions.into_iter().map(|x| [x, none.clone()].concat());
+            let clouds = clouds.chain(offsets.into_iter().map(|a| [none.clone(), a].concat()));
+            let rows: Vec<Vec<f64>> = clouds.map(|cloud| whole.project(&cloud)).collect();
+            let expected = -0.5 * dims as f64 * 2_f64.ln();
+            let found = crate::testing::log_abs_det(rows);
+            assert_relative_eq!(found, expected, epsilon = 1e-12);
+        }
+    }
+
+    #[test]
     fn the_mean_free_basis_has_no_mean() {
         let space = Space::MeanFree { points: 5, dims: 3 };
         for column in space.basis() {
