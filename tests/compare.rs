@@ -91,8 +91,10 @@ fn flows_are_compared_and_no_row_is_done_twice() -> Result<(), Failed> {
         text.contains("another flow: raw ESS 12 % (somewhere)"),
         "{text}"
     );
-    // The same row from its file: nothing is timed anew.
+    // The same row from its file: nothing is timed anew, nor simulated.
+    std::fs::remove_dir_all(at.join("out/scratch"))?;
     assert_eq!(rows(&succeed(at, "compare list.toml -o out --json")), found);
+    assert!(!at.join("out/scratch/butane.frames.npz").exists());
     // Without its file it is found again from the checkpoint, whose training nobody has timed.
     let flow = bytes(at, "out/butane.nice.safetensors");
     std::fs::remove_file(at.join("out/butane.nice.toml"))?;

@@ -17,9 +17,9 @@ use super::simulation::{self, Simulated};
 use super::{Existing, configurations, prepare};
 use crate::arguments::{Compare, Simulate, SystemArguments};
 use crate::{clock, interrupt, report};
-use list::{Entry, List, Target};
-use row::{Frames, Row};
-use table::{Exchange, Section, Table};
+use list::{List, Target};
+use row::{Case, Exchange, Frames, Row};
+use table::{Section, Table};
 
 /// The folder of what is needed on the way, in that of the results; it may be removed afterwards.
 const SCRATCH: &str = "scratch";
@@ -35,16 +35,29 @@ pub fn compare(arguments: &Compare, json: bool) -> Result<()> {
     }
     let mut table = Table::default();
     for (target, system) in list.targets.iter().zip(&systems) {
-        let frames = folder.frames(target, system)?;
         let entries = list.flows.iter().filter(|flow| flow.is_of(target));
-        let mut rows = Vec::new();
+        let (mut frames, mut rows) = (None, Vec::new());
         for entry in entries {
-            eprintln!("{}, {}", target.name, entry.name);
-            rows.push(folder.row(&list, (target, entry), system, &frames)?);
+            let case = Case {
+                list: &list,
+                target,
+                entry,
+                system,
+            };
+            let row = match folder.known(&case)? {
+                Some(row) => row,
+                None => {
+                    let frames = match &mut frames {
+                        Some(frames) => frames,
+                        none => none.insert(folder.frames(target, system)?),
+                    };
+                    folder.found(&case, frames)?
+                }
+            };
+            rows.push(row);
         }
         table.sections.push(Section {
             target: target.name.clone(),
-            exchange: frames.exchange(),
             rows,
             published: target.published.clone(),
         });
@@ -120,13 +133,17 @@ impl Folder {
         let [learnt, reference] = [("frames", &target.frames), ("reference", &target.reference)]
             .map(|(part, words)| self.simulated(target, part, words));
         let (learnt, reference) = (learnt?, reference?);
+        let path = self.frames_path(target, "reference");
+        let frames = configurations(&path, system)?.at(Some(system.temperature))?;
         Ok(Frames {
             data: self.frames_path(target, "frames"),
-            reference: configurations(&self.frames_path(target, "reference"), system)?
-                .at(Some(system.temperature))?,
             data_calls: learnt.energy_calls,
-            reference_calls: reference.energy_calls,
-            reference_core_seconds: reference.core_seconds,
+            exchange: Exchange {
+                frames: frames.len(),
+                energy_calls: reference.energy_calls,
+                core_seconds: reference.core_seconds,
+            },
+            reference: frames,
         })
     }
 
@@ -163,40 +180,43 @@ impl Folder {
             }))
     }
 
-    /// The result of a flow, from its file or found now.
-    fn row(
-        &self,
-        list: &List,
-        (target, entry): (&Target, &Entry),
-        system: &System,
-        frames: &Frames,
-    ) -> Result<Row> {
-        let stem = self
-            .path
-            .join(format!("{}.{}", target.name, entry.file_name()));
-        let path = PathBuf::from(format!("{}.toml", stem.display()));
+    /// What the names of a row's files start with.
+    fn stem(&self, case: &Case) -> PathBuf {
+        let Case { target, entry, .. } = case;
+        let name = format!("{}.{}", target.name, entry.file_name());
+        self.path.join(name)
+    }
+
+    fn row_path(&self, case: &Case) -> PathBuf {
+        PathBuf::from(format!("{}.toml", self.stem(case).display()))
+    }
+
+    /// The result of a flow, if an earlier run has found it.
+    fn known(&self, case: &Case) -> Result<Option<Row>> {
+        let path = self.row_path(case);
         prepare(&path)?;
-        let job = row::Job {
-            list,
-            target,
-            entry,
-            system,
-            frames,
-            stem: &stem,
-            scratch: &self.path.join(SCRATCH),
-            existing: self.existing,
-        };
-        let identity = job.identity()?;
         match read::<Row>(&path)? {
-            Some(row) if row.identity == identity => return Ok(row),
+            Some(row) if row.identity == case.identity()? => Ok(Some(row)),
             Some(_) if self.existing == Existing::Refuse => bail!(
                 "{} is the result of another comparison: other configs, counts, or another target; give --overwrite to replace it",
                 path.display()
             ),
-            _ => {}
+            _ => Ok(None),
         }
-        let row = job.run(identity)?;
-        write(&path, &row)?;
+    }
+
+    /// The result of a flow, found now.
+    fn found(&self, case: &Case, frames: &Frames) -> Result<Row> {
+        eprintln!("{}, {}", case.target.name, case.entry.name);
+        let row = row::Job {
+            case,
+            frames,
+            stem: &self.stem(case),
+            scratch: &self.path.join(SCRATCH),
+            existing: self.existing,
+        }
+        .run()?;
+        write(&self.row_path(case), &row)?;
         Ok(row)
     }
 }
@@ -207,17 +227,6 @@ struct Simulation {
     energy_calls: u64,
     /// None where an interrupted part is not known.
     core_seconds: Option<f64>,
-}
-
-impl Frames {
-    /// What the reference itself is worth.
-    fn exchange(&self) -> Exchange {
-        Exchange {
-            frames: self.reference.len(),
-            energy_calls: self.reference_calls,
-            core_seconds: self.reference_core_seconds,
-        }
-    }
 }
 
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {

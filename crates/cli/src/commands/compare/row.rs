@@ -30,10 +30,31 @@ pub struct Frames {
     pub reference: Conformers,
     /// Energy calls of the former.
     pub data_calls: u64,
-    /// And of the latter.
-    pub reference_calls: u64,
-    /// Core-seconds of the latter, where they are known.
-    pub reference_core_seconds: Option<f64>,
+    /// What the latter are.
+    pub exchange: Exchange,
+}
+
+/// The replica exchange that a reference is from.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Frames.
+    pub frames: usize,
+    /// Energy calls.
+    pub energy_calls: u64,
+    /// Core-seconds, where they are known.
+    pub core_seconds: Option<f64>,
+}
+
+/// A flow on a target.
+pub struct Case<'a> {
+    /// Where both are from.
+    pub list: &'a List,
+    /// What is sampled.
+    pub target: &'a Target,
+    /// What samples it.
+    pub entry: &'a Entry,
+    /// The target's system.
+    pub system: &'a System,
 }
 
 /// What a flow is worth.
@@ -67,6 +88,8 @@ pub struct Row {
     pub evaluation: Evaluation,
     /// The flow and the replica exchange of the reference at the same number of energy calls.
     pub equal_cost: EqualCost,
+    /// That replica exchange.
+    pub exchange: Exchange,
     /// Core-seconds of one sample with its density, of the density of one configuration, of one energy.
     pub core_seconds: [f64; 3],
 }
@@ -81,10 +104,7 @@ impl Row {
 
 /// What is to be found.
 pub struct Job<'a> {
-    pub list: &'a List,
-    pub target: &'a Target,
-    pub entry: &'a Entry,
-    pub system: &'a System,
+    pub case: &'a Case<'a>,
     pub frames: &'a Frames,
     /// What names of checkpoints start with.
     pub stem: &'a Path,
@@ -101,7 +121,7 @@ struct Trained {
     core_seconds: Option<f64>,
 }
 
-impl Job<'_> {
+impl Case<'_> {
     /// A hash of the experiments, the target and the counts.
     pub fn identity(&self) -> Result<String> {
         let configs = self.entry.experiments()?;
@@ -121,51 +141,55 @@ impl Job<'_> {
         let numbers: Vec<f64> = all.bytes().map(f64::from).collect();
         Ok(digest(&numbers))
     }
+}
 
+impl Job<'_> {
     /// Trains, samples, weighs and compares, from what an earlier run has left.
-    pub fn run(&self, identity: String) -> Result<Row> {
+    pub fn run(&self) -> Result<Row> {
+        let Case {
+            list,
+            target,
+            entry,
+            system,
+        } = self.case;
         let trained = self.trained()?;
         let model = trained.checkpoint.model(&device::current())?;
-        let samples = self.scratch.join(format!(
-            "{}.{}.npz",
-            self.target.name,
-            self.entry.file_name()
-        ));
+        let samples = self
+            .scratch
+            .join(format!("{}.{}.npz", target.name, entry.file_name()));
         let (file, _) = drawing::Job {
             model: &model,
             flow: &trained.checkpoint.fingerprint(),
             seed: SEED,
-            count: self.list.samples_of(self.entry),
+            count: list.samples_of(entry),
             shard: Shard { index: 0, count: 1 },
             output: &samples,
             existing: Existing::Replace,
         }
         .run()?;
         let started = clock::core_seconds();
-        let ensemble = self.system.reweight(&file.drawn, file.fingerprint.mirror)?;
+        let ensemble = system.reweight(&file.drawn, file.fingerprint.mirror)?;
         let weights = &ensemble.weights;
         let energy = (clock::core_seconds() - started) / weights.len() as f64;
 
         let frames = &self.frames.reference;
-        let compared = frames.select(&spread(frames.len(), self.list.compared.min(frames.len())));
-        let log_q = folded_log_densities(self.system, &model, &compared)?;
+        let compared = frames.select(&spread(frames.len(), list.compared.min(frames.len())));
+        let log_q = folded_log_densities(system, &model, &compared)?;
         let [sample, density] = [true, false].map(|forward| self.timed(&model, forward));
-        let target = TargetSamples::new(self.system, compared)?;
+        let known = TargetSamples::new(system, compared)?;
         let bootstrap = Bootstrap::default();
         let alike = trained.checkpoint.description.config.model.alike();
         let mut evaluation =
-            Evaluation::new(&target, &log_q, bootstrap)?.with_labels(self.system.labels(alike));
-        let some = spread(weights.len(), self.list.compared.min(weights.len()));
+            Evaluation::new(&known, &log_q, bootstrap)?.with_labels(system.labels(alike));
+        let some = spread(weights.len(), list.compared.min(weights.len()));
         evaluation.comparison = Some(Comparison::new(
-            self.system,
-            (&target, &log_q),
-            &self
-                .system
-                .reweight(&file.drawn.select(&some), file.fingerprint.mirror)?,
-            self.list.compared,
+            system,
+            (&known, &log_q),
+            &system.reweight(&file.drawn.select(&some), file.fingerprint.mirror)?,
+            list.compared,
             &bootstrap,
         )?);
-        let unreached = Unreached::new(&target.log_weights(&log_q), weights);
+        let unreached = Unreached::new(&known.log_weights(&log_q), weights);
         let energy_calls = [
             if trained.frames > 0 {
                 self.frames.data_calls
@@ -175,10 +199,10 @@ impl Job<'_> {
             trained.energy_calls,
             weights.len() as u64,
         ];
-        let all = TargetSamples::new(self.system, frames.clone())?;
+        let all = TargetSamples::new(system, frames.clone())?;
         let row = Row {
-            identity,
-            flow: self.entry.name.clone(),
+            identity: self.case.identity()?,
+            flow: entry.name.clone(),
             parameters: model.parameters().len(),
             frames: trained.frames,
             energy_calls,
@@ -191,12 +215,13 @@ impl Job<'_> {
             unreached,
             evaluation,
             equal_cost: EqualCost::new(
-                self.system,
+                system,
                 &all,
                 weights,
-                self.frames.reference_calls,
+                self.frames.exchange.energy_calls,
                 energy_calls.iter().sum(),
             ),
+            exchange: self.frames.exchange,
             core_seconds: [sample?, density?, energy],
         };
         remove(&samples)?;
@@ -205,22 +230,23 @@ impl Job<'_> {
 
     /// Each experiment goes on from the one before.
     fn trained(&self) -> Result<Trained> {
-        let configs = self.entry.experiments()?;
-        let nothing = Conformers::empty(self.system.energy.points(), self.system.energy.dims());
+        let Case { entry, system, .. } = self.case;
+        let configs = entry.experiments()?;
+        let nothing = Conformers::empty(system.energy.points(), system.energy.dims());
         let (mut before, mut frames, mut calls) = (None, 0, 0);
         let mut core_seconds = Some(0.0);
         for (stage, config) in configs.iter().enumerate() {
             let data = if config.training.objective.needs_data() {
-                to_learn_from(&self.frames.data, self.system, config)?
+                to_learn_from(&self.frames.data, system, config)?
             } else {
-                TrainingData::at(nothing.clone(), self.system.temperature)
+                TrainingData::at(nothing.clone(), system.temperature)
             };
             frames = frames.max(data.len());
             let path = self.checkpoint_path(stage, configs.len());
             let earlier = Checkpoint::read(&path).map_or(0, |old| old.optimizer.step);
             let started = clock::core_seconds();
             let checkpoint = training::Job {
-                system: self.system,
+                system: system,
                 config,
                 data: &data,
                 from: before.as_ref(),

@@ -6,7 +6,7 @@ use boltzflow_boltzmann::Tail;
 use serde::Serialize;
 
 use super::list::Published;
-use super::row::Row;
+use super::row::{Exchange, Row};
 
 /// What was found, target by target; as text in Markdown.
 #[derive(Default, Serialize)]
@@ -18,17 +18,8 @@ pub struct Table {
 #[derive(Serialize)]
 pub struct Section {
     pub target: String,
-    pub exchange: Exchange,
     pub rows: Vec<Row>,
     pub published: Vec<Published>,
-}
-
-/// The replica exchange that the reference is from.
-#[derive(Serialize)]
-pub struct Exchange {
-    pub frames: usize,
-    pub energy_calls: u64,
-    pub core_seconds: Option<f64>,
 }
 
 const HEAD: &str = "\
@@ -80,14 +71,19 @@ impl fmt::Display for Section {
 impl Section {
     /// The row of the replica exchange.
     fn write_exchange(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(cost) = self.rows.first().map(|row| row.equal_cost) else {
+        let Some(Row {
+            equal_cost: cost,
+            exchange,
+            ..
+        }) = self.rows.first()
+        else {
             return Ok(());
         };
         let Exchange {
             frames,
             energy_calls,
             core_seconds,
-        } = self.exchange;
+        } = *exchange;
         let effective = frames as f64 / cost.autocorrelation_time;
         let rate = core_seconds.map(|seconds| effective / seconds);
         writeln!(
