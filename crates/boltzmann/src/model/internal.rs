@@ -314,8 +314,9 @@ impl InternalFlow {
         Ok(log_q.sum().neg())
     }
 
-    /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, at the flow's temperature, from `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that
-    /// `energies` answers; under maps as in [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples:
+    /// The reverse divergence of samples with these latents at the flow's temperature, `Σ ln q − ln p`, from
+    /// `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that `energies` answers; under maps as in
+    /// [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples:
     /// `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`. The slope of a sample
     /// in its standard coordinates is cut to the length [`Terms::steepest`]; and the negative log-likelihood of the points as they are, weighted among
     /// themselves, is added with the factor [`Terms::own`].

@@ -84,24 +84,19 @@ impl<'a> Boltzmann<'a> {
     ) -> (Losses, Effort) {
         let cooling = self.cooling.factor(step);
         let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
-        let pieces = pieces.map(
-            |Piece {
-                 samples,
-                 temperature,
-             }| {
-                let (flow, maps) = (flow.clone().at(temperature), flow.trainable());
-                let kt = self.system.units().kt(temperature) * cooling;
-                let (found, softened) = self.reverse(&flow, &maps, &samples, kt);
-                let gradients = gradients(&maps, &found.surrogate.backward());
-                let effort = Effort {
-                    energy_calls: samples.numbers.len(),
-                    softened,
-                    cut: found.cut,
-                    lost: found.lost,
-                };
-                ((found.value, gradients), effort)
-            },
-        );
+        let pieces = pieces.map(|piece| {
+            let (flow, maps) = (flow.clone().at(piece.temperature), flow.trainable());
+            let kt = self.system.units().kt(piece.temperature) * cooling;
+            let (found, softened) = self.reverse(&flow, &maps, &piece.samples, kt);
+            let gradients = gradients(&maps, &found.surrogate.backward());
+            let effort = Effort {
+                energy_calls: piece.samples.numbers.len(),
+                softened,
+                cut: found.cut,
+                lost: found.lost,
+            };
+            ((found.value, gradients), effort)
+        });
         let (pieces, efforts): (Vec<_>, Vec<Effort>) = pieces.unzip();
         let effort = efforts.into_iter().fold(Effort::default(), Effort::with);
         // Lost samples have neither a value nor a gradient.
@@ -117,17 +112,12 @@ impl<'a> Boltzmann<'a> {
     pub fn mean(&self, flow: &InternalFlow, count: usize, random: &mut ChaCha8Rng) -> f64 {
         let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
         let values: Vec<(f64, usize)> = pieces
-            .map(
-                |Piece {
-                     samples,
-                     temperature,
-                 }| {
-                    let flow = flow.clone().at(temperature);
-                    let kt = self.system.units().kt(temperature);
-                    let (found, _) = self.reverse(&flow, flow.maps(), &samples, kt);
-                    (found.value, samples.numbers.len() - found.lost)
-                },
-            )
+            .map(|piece| {
+                let flow = flow.clone().at(piece.temperature);
+                let kt = self.system.units().kt(piece.temperature);
+                let (found, _) = self.reverse(&flow, flow.maps(), &piece.samples, kt);
+                (found.value, piece.samples.numbers.len() - found.lost)
+            })
             .collect();
         let total: f64 = values.iter().map(|(value, _)| value).sum();
         let known: usize = values.iter().map(|(_, known)| known).sum();
