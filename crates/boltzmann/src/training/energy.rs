@@ -87,31 +87,26 @@ impl<'a> Boltzmann<'a> {
     ) -> (Losses, Effort, Vec<Joining>) {
         let cooling = self.cooling.factor(step);
         let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
-        let pieces = pieces.map(
-            |Piece {
-                 samples,
-                 temperature,
-             }| {
-                let (flow, maps) = (flow.clone().at(temperature), flow.trainable());
-                let kt = self.system.units().kt(temperature) * cooling;
-                let (found, softened) = self.reverse(&flow, &maps, &samples, kt);
-                let joining = if self.own > 0.0 {
-                    let number = samples.numbers[0];
-                    let mut random = stream(samples.seed, Purpose::Moves, number);
-                    Joining::new((self.system, &flow), &found, cooling, &mut random)
-                } else {
-                    Joining::default()
-                };
-                let gradients = gradients(&maps, &found.surrogate.backward());
-                let effort = Effort {
-                    energy_calls: samples.numbers.len() + joining.energy_calls,
-                    softened,
-                    cut: found.cut,
-                    lost: found.lost,
-                };
-                ((found.value, gradients), (effort, joining))
-            },
-        );
+        let pieces = pieces.map(|piece| {
+            let (flow, maps) = (flow.clone().at(piece.temperature), flow.trainable());
+            let kt = self.system.units().kt(piece.temperature) * cooling;
+            let (found, softened) = self.reverse(&flow, &maps, &piece.samples, kt);
+            let joining = if self.own > 0.0 {
+                let number = piece.samples.numbers[0];
+                let mut random = stream(piece.samples.seed, Purpose::Moves, number);
+                Joining::new((self.system, &flow), &found, cooling, &mut random)
+            } else {
+                Joining::default()
+            };
+            let gradients = gradients(&maps, &found.surrogate.backward());
+            let effort = Effort {
+                energy_calls: piece.samples.numbers.len() + joining.energy_calls,
+                softened,
+                cut: found.cut,
+                lost: found.lost,
+            };
+            ((found.value, gradients), (effort, joining))
+        });
         let (pieces, others): (Vec<_>, Vec<_>) = pieces.unzip();
         let (efforts, joining): (Vec<Effort>, Vec<Joining>) = others.into_iter().unzip();
         let effort = efforts.into_iter().fold(Effort::default(), Effort::with);
@@ -128,17 +123,12 @@ impl<'a> Boltzmann<'a> {
     pub fn mean(&self, flow: &InternalFlow, count: usize, random: &mut ChaCha8Rng) -> f64 {
         let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
         let values: Vec<(f64, usize)> = pieces
-            .map(
-                |Piece {
-                     samples,
-                     temperature,
-                 }| {
-                    let flow = flow.clone().at(temperature);
-                    let kt = self.system.units().kt(temperature);
-                    let (found, _) = self.reverse(&flow, flow.maps(), &samples, kt);
-                    (found.value, samples.numbers.len() - found.lost)
-                },
-            )
+            .map(|piece| {
+                let flow = flow.clone().at(piece.temperature);
+                let kt = self.system.units().kt(piece.temperature);
+                let (found, _) = self.reverse(&flow, flow.maps(), &piece.samples, kt);
+                (found.value, piece.samples.numbers.len() - found.lost)
+            })
             .collect();
         let total: f64 = values.iter().map(|(value, _)| value).sum();
         let known: usize = values.iter().map(|(_, known)| known).sum();

@@ -54,7 +54,7 @@ impl Recorded {
     /// The temperatures that frames are recorded at, from the lowest.
     pub fn temperatures(self, settings: &Settings) -> Vec<f64> {
         match self {
-            Self::Lowest => settings.temperatures[..1].to_vec(),
+            Self::Lowest => settings.temperatures.iter().take(1).copied().collect(),
             Self::All => settings.temperatures.clone(),
         }
     }
