@@ -51,10 +51,10 @@ pub fn trials() -> Vec<Trial> {
 pub const MOLECULE: &str = "--molecule butane.xyz --smiles CCCC";
 /// Coupled splines.
 pub const SPLINE: &str = "map = { spline = { bins = 4 } }\nscheme = \"coupling\"";
-const ENERGY: &str = "{ energy = { likelihood = 0.0, own = 0.5, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
+const ENERGY: &str = "{ energy = { likelihood = 0.0, own = 0.5, pool = 0.5, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
 
 /// Along the energy and the data.
-pub const BOTH: &str = "{ energy = { likelihood = 1.0, own = 0.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
+pub const BOTH: &str = "{ energy = { likelihood = 1.0, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
 
 /// A small experiment.
 pub fn config(maps: &str, objective: &str, steps: usize) -> String {

@@ -202,10 +202,12 @@ pub enum Objective {
     Energy {
         /// What the negative log-likelihood of the data is multiplied with; 0 for the energy alone.
         likelihood: f64,
-        /// What the negative log-likelihood of the flow's own samples of the last steps is multiplied with: those chosen in proportion to `e^{−u}/q`
-        /// among the 64 that were drawn together, moved by Hamiltonian Monte Carlo. What a flow proposes too rarely has few samples, but
-        /// these count, and what is around them. 0 for none.
+        /// What the negative log-likelihood of the flow's own samples is multiplied with, each weighted by `e^{−u}/q` among the 64 that are drawn
+        /// together, at one temperature: what a flow proposes too rarely has few samples, but these count. 0 for none.
         own: f64,
+        /// What the negative log-likelihood of samples of the last steps is multiplied with, one in 16 of which were chosen in proportion to
+        /// `e^{−u}/q` and moved by Hamiltonian Monte Carlo: what is around the few samples of a rare well. 0 for none.
+        pool: f64,
         /// Reduced energies `u` more than this above that of the minimum next to the start count as `t + ln (1 + u − t)`: in training only, so
         /// that clashes do not drown all else. They are counted.
         threshold: f64,
@@ -324,6 +326,7 @@ impl Config {
                 Objective::Energy {
                     likelihood,
                     own,
+                    pool,
                     threshold,
                     steepest,
                     hottest,
@@ -347,6 +350,13 @@ impl Config {
                 within(
                     "training.objective.energy.likelihood",
                     likelihood,
+                    0.0,
+                    1e6,
+                    "at least 0 and finite",
+                )?;
+                within(
+                    "training.objective.energy.pool",
+                    pool,
                     0.0,
                     1e6,
                     "at least 0 and finite",
@@ -381,7 +391,7 @@ impl Config {
             (ModelConfig::Internal(_), Objective::FlowMatching { .. }) => {
                 return Err(ConfigError::Objective {
                     model: "internal",
-                    objective: "\"likelihood\" or { energy = { likelihood = 0.1, own = 0.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } }",
+                    objective: "\"likelihood\" or { energy = { likelihood = 0.1, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } }",
                 });
             }
         }

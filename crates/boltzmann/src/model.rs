@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 pub use cartesian::{Cartesian, CartesianFlow, natural_scale};
-pub use internal::{Internal, InternalFlow, Located, Potential, Reverse};
+pub use internal::{Internal, InternalFlow, Located, Potential, Reverse, Terms};
 
 use crate::config::{Config, ModelConfig};
 use crate::features::Features;

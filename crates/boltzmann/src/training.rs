@@ -20,7 +20,7 @@ use crate::model::{Flow, FlowArchitecture, Model};
 use crate::optimizer::AdamW;
 use crate::system::System;
 use crate::temperatures::TrainingData;
-use energy::{Boltzmann, Cooling, Limits};
+use energy::{Boltzmann, Cooling, Limits, Own};
 use likelihood::Likelihood;
 use matching::Matching;
 pub use pool::Pool;
@@ -29,6 +29,8 @@ pub use pool::Pool;
 const VALIDATION_SAMPLES: usize = 1024;
 /// Pairs of each validation of flow matching.
 const VALIDATION_PAIRS: usize = 512;
+/// One sample of the pool is drawn for so many of a step: four times as many as join, or a flow would learn a few by heart.
+const POOL_PART: usize = 4;
 /// Steps' streams are numbered from 0; validation has one of its own.
 const VALIDATION_STREAM: u64 = u64::MAX;
 
@@ -190,6 +192,7 @@ impl<'a> Training<'a> {
                 Objective::Energy {
                     likelihood,
                     own,
+                    pool,
                     threshold,
                     steepest,
                     hottest,
@@ -212,6 +215,7 @@ impl<'a> Training<'a> {
                 } else {
                     None
                 };
+                let own = Own { fresh: own, pool };
                 let boltzmann = Boltzmann::new(system, own, limits, cooling)?;
                 Source::Energy { boltzmann, data }
             }
@@ -357,10 +361,10 @@ impl Source<'_> {
                 let (losses, effort, joining) = boltzmann.losses((flow, step), count, random);
                 let mut all = vec![(losses, 1.0)];
                 pool.add(flow.coordinates(), &joining);
-                if let Some(mut losses) = pool.losses(flow, count, random) {
+                if let Some(mut losses) = pool.losses(flow, count.div_ceil(POOL_PART), random) {
                     // They have the gradient that counts, but what is reported is how far the flow is from its target.
                     losses.pieces.iter_mut().for_each(|(loss, _)| *loss = 0.0);
-                    all.push((losses, boltzmann.own));
+                    all.push((losses, boltzmann.own.pool));
                 }
                 if let Some((data, factor)) = data {
                     all.push((data.losses(flow, count, random), *factor));
@@ -407,7 +411,7 @@ impl<T> Split<T> {
 /// them.
 pub fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
     let Objective::Energy {
-        likelihood, own, ..
+        likelihood, pool, ..
     } = config.objective
     else {
         return 0;
@@ -420,7 +424,7 @@ pub fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
     } else {
         0
     };
-    let moves = if own > 0.0 {
+    let moves = if pool > 0.0 {
         energy::of_moves(config.batch)
     } else {
         0

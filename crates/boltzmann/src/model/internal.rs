@@ -173,6 +173,15 @@ pub struct Potential {
     pub forces: Vec<f64>,
 }
 
+/// What counts in [`InternalFlow::reverse`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// The longest slope of a sample.
+    pub steepest: f64,
+    /// What the likelihood of the weighted samples is multiplied with.
+    pub own: f64,
+}
+
 /// Points under the target: where their atoms are, `−ln p`, and its slope.
 struct Target {
     positions: Vec<f64>,
@@ -325,12 +334,13 @@ impl InternalFlow {
     /// `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that `energies` answers; under maps as in
     /// [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples: `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with
     /// `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`. The slope of a sample in its standard coordinates is cut to
-    /// the length `steepest`.
+    /// the length [`Terms::steepest`]; and the negative log-likelihood of the points as they are, weighted among themselves, is added with the
+    /// factor [`Terms::own`].
     pub fn reverse(
         &self,
         maps: &Chain<Layer>,
         latents: &[f64],
-        steepest: f64,
+        terms: Terms,
         energies: impl FnOnce(&[f64]) -> Potential,
     ) -> Result<Reverse, FlowError> {
         let size = self.coordinates();
@@ -362,15 +372,19 @@ impl InternalFlow {
                 .zip(&widths)
                 .map(|(slope, width)| slope / width);
             let length = standard.map(|slope| slope * slope).sum::<f64>().sqrt();
-            if length > steepest {
+            if length > terms.steepest {
                 cut += 1;
-                let part = steepest / length;
+                let part = terms.steepest / length;
                 slope.iter_mut().for_each(|slope| *slope *= part);
             }
         }
         let slopes = self.batch(&slopes);
+        let mut surrogate = (y * slopes).sum();
+        if terms.own > 0.0 && lost < log_weights.len() {
+            surrogate = surrogate + self.own(maps, &points, &log_weights)? * terms.own;
+        }
         Ok(Reverse {
-            surrogate: (y * slopes).sum(),
+            surrogate,
             value,
             cut,
             lost,
@@ -418,6 +432,29 @@ impl InternalFlow {
             minus_log_p: values.collect(),
             slope,
         })
+    }
+
+    /// `Σ −log q` of points where the maps end, each weighted among them, so that all weights are as many as there are points.
+    fn own(
+        &self,
+        maps: &Chain<Layer>,
+        points: &[f64],
+        log_weights: &[f64],
+    ) -> Result<Tensor<1>, FlowError> {
+        let highest = log_weights
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = log_weights
+            .iter()
+            .map(|log| (log - highest).exp())
+            .collect();
+        let scale = weights.len() as f64 / weights.iter().sum::<f64>();
+        let scaled: Vec<f64> = weights.iter().map(|weight| scale * weight).collect();
+        let log_q = self.log_likelihoods(maps, points, &self.context)?;
+        let data = TensorData::new(scaled, [weights.len()]);
+        let weights = Tensor::<1>::from_data(data, (&self.device, log_q.dtype()));
+        Ok((log_q * weights).sum().neg())
     }
 
     /// Points of the maps' space: on the CPU in double precision, which their networks do not have, so that the two ways along a map agree however

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::pool::{self, Joining};
 use super::{Effort, Losses};
-use crate::model::{InternalFlow, Potential, Reverse};
+use crate::model::{InternalFlow, Potential, Reverse, Terms};
 use crate::system::System;
 use crate::temperatures::Temperatures;
 
@@ -21,12 +21,21 @@ const PIECE: usize = 64;
 /// The Boltzmann distribution that is learnt from.
 pub struct Boltzmann<'a> {
     system: &'a System,
-    /// What the likelihood of its own samples counts.
-    pub own: f64,
+    /// What likelihoods of its own samples count.
+    pub own: Own,
     /// The energy of the minimum next to the start.
     minimum: f64,
     limits: Limits,
     cooling: Cooling,
+}
+
+/// What negative log-likelihoods of a flow's own samples are multiplied with; 0 for none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Own {
+    /// Of a step's, weighted among themselves.
+    pub fresh: f64,
+    /// Of those that were chosen from the last steps', and moved.
+    pub pool: f64,
 }
 
 /// What keeps bad geometries from drowning all else.
@@ -61,7 +70,7 @@ impl<'a> Boltzmann<'a> {
     /// `own` is what the likelihood of the flow's own samples counts; the threshold is above the minimum next to the system's start.
     pub fn new(
         system: &'a System,
-        own: f64,
+        own: Own,
         limits: Limits,
         cooling: Cooling,
     ) -> Result<Self, EnergyError> {
@@ -91,7 +100,7 @@ impl<'a> Boltzmann<'a> {
             let (flow, maps) = (flow.clone().at(piece.temperature), flow.trainable());
             let kt = self.system.units().kt(piece.temperature) * cooling;
             let (found, softened) = self.reverse(&flow, &maps, &piece.samples, kt);
-            let joining = if self.own > 0.0 {
+            let joining = if self.own.pool > 0.0 {
                 let number = piece.samples.numbers[0];
                 let mut random = stream(piece.samples.seed, Purpose::Moves, number);
                 Joining::new((self.system, &flow), &found, cooling, &mut random)
@@ -145,13 +154,15 @@ impl<'a> Boltzmann<'a> {
     ) -> (Reverse, usize) {
         let mut softened = 0;
         let latents = flow.latents(samples);
-        let steepest = self.limits.steepest;
-        let found: Result<Reverse, FlowError> =
-            flow.reverse(maps, &latents, steepest, |positions| {
-                let (potential, above) = self.potential(positions, kt);
-                softened = above;
-                potential
-            });
+        let terms = Terms {
+            steepest: self.limits.steepest,
+            own: self.own.fresh,
+        };
+        let found: Result<Reverse, FlowError> = flow.reverse(maps, &latents, terms, |positions| {
+            let (potential, above) = self.potential(positions, kt);
+            softened = above;
+            potential
+        });
         (found.expect("latents are of the flow's space"), softened)
     }
 
@@ -275,11 +286,15 @@ mod tests {
             [0, 50, 100, 200].map(|step| cooling.factor(step)),
             [4.0, 2.0, 1.0, 1.0]
         );
+        let own = Own {
+            fresh: 0.0,
+            pool: 0.0,
+        };
         let limits = Limits {
             threshold: 5.0,
             steepest: 100.0,
         };
-        let boltzmann = Boltzmann::new(&system, 0.0, limits, cooling).unwrap();
+        let boltzmann = Boltzmann::new(&system, own, limits, cooling).unwrap();
         let kt = system.kt();
         // Stretched as a whole: first below, then far above.
         for factor in [1.0, 1.2] {

@@ -47,6 +47,7 @@ pub fn config(family: Family, seed: u64) -> Config {
             objective: Objective::Energy {
                 likelihood: 0.1,
                 own: 1.0,
+                pool: 0.0,
                 threshold: 100.0,
                 steepest: 100.0,
                 hottest: 1.0,

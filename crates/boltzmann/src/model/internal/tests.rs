@@ -87,8 +87,11 @@ fn internal(model: &Model) -> &InternalFlow {
     flow
 }
 
-/// Nothing is cut.
-const ALL: f64 = 1e9;
+/// Nothing is cut, and nothing added.
+const ALL: Terms = Terms {
+    steepest: 1e9,
+    own: 0.0,
+};
 
 const SPLINE: Elementwise = Elementwise::Spline { bins: 4 };
 
