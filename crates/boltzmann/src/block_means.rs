@@ -3,10 +3,8 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::bootstrap::Estimate;
-use crate::populations::Populations;
+use crate::populations::{Populations, TELLING};
 
-/// A state says something of the correlation of blocks if at least so many have seen it, and have seen another.
-const TELLING: usize = 10;
 /// The chance that independent blocks are taken for correlated ones.
 const CHANCE: f64 = 0.05;
 
@@ -109,25 +107,22 @@ impl BlockMeans {
         if self.count() < 2 {
             covariance.fill(f64::INFINITY);
         }
-        Populations::new(self.of_run.clone(), covariance, found - 1.0)
+        let telling = (0..count).map(|state| self.is_telling(state)).collect();
+        Populations::new(self.of_run.clone(), covariance, found - 1.0, telling)
+    }
+
+    /// Whether at least [`TELLING`] blocks have seen a state, and as many have seen another.
+    fn is_telling(&self, state: usize) -> bool {
+        let populations = self.means.iter().map(|block| block[state]);
+        let seen = populations.clone().filter(|p| *p > 0.0).count();
+        let left = populations.filter(|p| *p < 1.0).count();
+        seen.min(left) >= TELLING
     }
 
     /// The correlation of each telling state's population with that of the next block, less the bias of one about the mean of the same blocks.
     fn correlations(&self) -> Vec<f64> {
         let mean = self.mean();
-        let seen = |state: &usize| {
-            self.means
-                .iter()
-                .filter(|block| block[*state] > 0.0)
-                .count()
-        };
-        let left = |state: &usize| {
-            self.means
-                .iter()
-                .filter(|block| block[*state] < 1.0)
-                .count()
-        };
-        let telling = (0..mean.len()).filter(|state| seen(state).min(left(state)) >= TELLING);
+        let telling = (0..mean.len()).filter(|state| self.is_telling(*state));
         let correlation = |state: usize| {
             let off = self.means.iter().map(|block| block[state] - mean[state]);
             let off: Vec<f64> = off.collect();

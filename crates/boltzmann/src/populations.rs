@@ -4,6 +4,9 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::weights::{StatisticsError, Weights};
 
+/// A state's own error is believed where at least so many samples (effective ones, or blocks of a run) have been in it, and as many outside.
+pub const TELLING: usize = 10;
+
 /// The populations of states `0..K` with their covariance.
 ///
 /// Where every sample is in one of them, they add to one, and the covariance has no part along `(1, …, 1)`.
@@ -15,17 +18,25 @@ pub struct Populations {
     pub covariance: DMatrix<f64>,
     /// How well the covariance is known: as well as one from so many independent values and one more.
     pub degrees: f64,
+    /// Whether each state's own error is to be believed, see [`TELLING`].
+    telling: Vec<bool>,
     /// What else is known of the effective size: it is not more than this.
     most: f64,
 }
 
 impl Populations {
-    /// Populations of which all is known.
-    pub fn new(values: DVector<f64>, covariance: DMatrix<f64>, degrees: f64) -> Self {
+    /// Populations with their covariance, the degrees of this, and which states' errors are to be believed.
+    pub(crate) fn new(
+        values: DVector<f64>,
+        covariance: DMatrix<f64>,
+        degrees: f64,
+        telling: Vec<bool>,
+    ) -> Self {
         Self {
             values,
             covariance,
             degrees,
+            telling,
             most: f64::INFINITY,
         }
     }
@@ -65,7 +76,13 @@ impl Populations {
             - &values * squares.transpose()
             + &values * values.transpose() * all_squares;
         let degrees = all_squares * all_squares / fourths - 1.0;
-        Ok(Self::new(values, covariance, degrees))
+        let effective = |sum: f64, squares: f64| sum * sum / squares >= TELLING as f64;
+        let is_telling = |state: usize| {
+            let (p, square): (f64, f64) = (values[state], squares[state]);
+            effective(p, square) && effective(1.0 - p, all_squares - square)
+        };
+        let telling = (0..count).map(is_telling).collect();
+        Ok(Self::new(values, covariance, degrees, telling))
     }
 
     /// How many states there are.
@@ -108,14 +125,15 @@ impl Populations {
         size.min(self.most)
     }
 
-    /// How many would know the population of one state as well, `p (1 − p) / σ²`, but not more than [`Self::size`]: a state that was seen once, for a
-    /// moment, seems to be known well.
+    /// How many would know the population of one state as well, `p (1 − p) / σ²`; not more than [`Self::size`] where its error is not to be believed: a
+    /// state that was seen once, for a moment, seems to be known well.
     pub fn size_of(&self, state: usize) -> f64 {
         let error = self.error(state);
-        if error > 0.0 {
-            self.size().min(self.spread(state) / (error * error))
-        } else {
-            self.size()
+        let own = self.spread(state) / (error * error);
+        match (error > 0.0, self.telling[state]) {
+            (true, true) => own,
+            (true, false) => own.min(self.size()),
+            (false, _) => self.size(),
         }
     }
 
@@ -130,7 +148,12 @@ impl Populations {
         for (state, &group) in group.iter().enumerate() {
             sum[(group, state)] = 1.0;
         }
+        let of_group = |index: usize| {
+            let mut states = group.iter().zip(&self.telling);
+            states.any(|(group, telling)| *group == index && *telling)
+        };
         Self {
+            telling: (0..count).map(of_group).collect(),
             values: &sum * &self.values,
             covariance: &sum * &self.covariance * sum.transpose(),
             ..self.clone()
@@ -192,6 +215,8 @@ mod tests {
         assert!((found.expected_error(0.01) - (0.01 * 0.99 / 1000.0_f64).sqrt()).abs() < 1e-9);
         let worth_less = found.of_size_at_most(50.0);
         assert!((worth_less.expected_error(0.5).powi(2) - 0.25 / 50.0).abs() < 1e-12);
-        assert!((worth_less.size_of(0) - 50.0).abs() < 1e-9);
+        assert!((worth_less.size_of(2) - 50.0).abs() < 1e-9);
+        // Half of the samples tell of their state what they are worth.
+        assert!((worth_less.size_of(0) - 1000.0).abs() < 1e-6);
     }
 }
