@@ -178,7 +178,7 @@ fn profiles_and_populations_are_of_all_frames(at: &Path, agreement: &Value) -> R
     let trans = positions.chunks_exact(42).filter(is_trans).count() as f64 / 1200.0;
     assert!((number(&states[0]["reference"]) - trans).abs() < 1e-12);
     let text = succeed(at, &format!("{words} profiles.npz"));
-    assert!(text.contains("F along C1-C2-C3-C4") && text.contains("χ² of C1-C2-C3-C4"));
+    assert!(text.contains("F along C1-C2-C3-C4: ") && text.contains("χ² of C1-C2-C3-C4: "));
     let npz = Npz::read(&at.join("profiles.npz"))?;
     let numbers = |name: &str| npz.array(name).unwrap().as_f64().unwrap();
     assert_eq!(npz.array("profile").unwrap().shape, [1, 36]);

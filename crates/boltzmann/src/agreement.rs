@@ -7,12 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::Bootstrap;
 use crate::profile::{HIGHEST, ProfileComparison};
-use crate::rotamers::{Angles, LEAST_COUNTS, RotamerComparison};
+use crate::rotamers::{Angles, LEAST_COUNTS, RotamerComparison, StateComparison};
 use crate::system::{Ensemble, System};
 use crate::weights::StatisticsError;
-
-/// Neighbouring blocks that are more correlated are said to be too short.
-const CORRELATED: f64 = 0.25;
 
 /// Free-energy profiles and populations of a flow beside those of a reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,36 +52,42 @@ impl Agreement {
         if angles.is_empty() {
             return Ok(None);
         }
+        let all: Vec<&Angles> = angles.iter().collect();
+        let joint = RotamerComparison::new(&all, weights, bootstrap, f64::INFINITY)?;
+        let [_, most] = joint.effective;
         let profiles = angles
             .iter()
             .map(|angles| ProfileComparison::new(angles, weights, bootstrap));
         let rotamers = angles
             .iter()
-            .map(|angles| RotamerComparison::new(&[angles], weights, bootstrap));
-        let all: Vec<&Angles> = angles.iter().collect();
+            .map(|angles| RotamerComparison::new(&[angles], weights, bootstrap, most));
         Ok(Some(Self {
             frames: frames.len(),
             profiles: profiles.collect::<Result<_, _>>()?,
             rotamers: rotamers.collect::<Result<_, _>>()?,
-            joint: RotamerComparison::new(&all, weights, bootstrap)?,
+            joint,
         }))
     }
 }
 
 impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [flow, reference] = self.joint.effective;
         writeln!(
             f,
-            "torsions          against all {} frames of the reference; errors of these by blocks",
+            "torsions          of all {} frames of the reference, worth {reference:.0} independent ones; the samples are worth {flow:.0}",
             self.frames
         )?;
         for (profile, rotamers) in self.profiles.iter().zip(&self.rotamers) {
             write_profile(f, profile)?;
-            write_rotamers(f, rotamers)?;
+            write_test(f, rotamers)?;
+            write_states(f, rotamers.states.iter().collect())?;
         }
         // Of one torsion it is the same once more.
         if self.rotamers.len() > 1 {
-            write_rotamers(f, &self.joint)?;
+            write_test(f, &self.joint)?;
+            let common = self.joint.states.iter().filter(|state| !state.rare);
+            write_states(f, common.collect())?;
         }
         Ok(())
     }
@@ -92,62 +95,69 @@ impl fmt::Display for Agreement {
 
 fn write_profile(f: &mut fmt::Formatter<'_>, profile: &ProfileComparison) -> fmt::Result {
     let found = &profile.deviation;
-    write!(f, "F along {:<9} ", profile.name)?;
+    write!(f, "F along {}: ", profile.name)?;
     if found.empty > 0 {
         write!(
             f,
-            "infinitely far apart: {} of {} bins below {HIGHEST} kT have no sample of the flow; over the others ",
+            "infinitely far apart, for {} of the {} bins below {HIGHEST} kT have no sample; without these ",
             found.empty, found.bins
         )?;
     }
-    write!(
+    writeln!(
         f,
-        "{:.3} kT RMS ({:.3} of the errors alone), |z| up to {:.1}",
-        found.sampled, found.expected, found.largest_z
-    )?;
-    match found.empty {
-        0 => writeln!(f, ", over the {} bins below {HIGHEST} kT", found.bins),
-        _ => writeln!(f),
-    }
+        "{:.3} kT RMS over {} bins below {HIGHEST} kT ({:.3} of the errors alone), |z| up to {:.1}",
+        found.sampled,
+        found.bins - found.empty,
+        found.expected,
+        found.largest_z
+    )
 }
 
-fn write_rotamers(f: &mut fmt::Formatter<'_>, rotamers: &RotamerComparison) -> fmt::Result {
-    let RotamerComparison {
-        name,
-        possible,
-        seen,
-        pooled,
-        ..
-    } = rotamers;
-    write!(f, "χ² of {name:<11} ")?;
+fn write_test(f: &mut fmt::Formatter<'_>, rotamers: &RotamerComparison) -> fmt::Result {
+    write!(f, "χ² of {}: ", rotamers.name)?;
     match &rotamers.chi_squared {
-        Some(found) => write!(
-            f,
-            "{:.2} of {} degrees of freedom, p = {:.3}",
-            found.value, found.degrees, found.p
-        )?,
-        None => write!(f, "cannot be told")?,
+        Some(found) => {
+            let p = if found.p < 1e-3 {
+                format!("{:.0e}", found.p)
+            } else {
+                format!("{:.3}", found.p)
+            };
+            let (value, degrees) = (found.value, found.degrees);
+            write!(f, "{value:.2}, degrees of freedom {degrees}, p = {p}")?;
+        }
+        None => write!(f, "not known")?,
     }
-    write!(f, "; {seen} of {possible} states seen")?;
-    if *pooled > 0 {
+    write!(
+        f,
+        " ({} of {} states seen",
+        rotamers.seen, rotamers.possible
+    )?;
+    if rotamers.pooled > 0 {
         write!(
             f,
-            ", {pooled} of fewer than {LEAST_COUNTS} effective counts pooled"
+            ", {} of fewer than {LEAST_COUNTS} effective counts pooled",
+            rotamers.pooled
         )?;
     }
-    writeln!(f)?;
-    if rotamers.block_correlation > CORRELATED {
+    writeln!(f, ")")?;
+    if rotamers.blocks_are_correlated {
         writeln!(
             f,
-            "                  neighbouring blocks of {} frames are correlated by {:.2}: the reference's errors are too small",
-            rotamers.block_length, rotamers.block_correlation
+            "  even {} blocks of {} frames are correlated by {:.2}: the errors of the reference are too small",
+            rotamers.blocks, rotamers.block_length, rotamers.block_correlation
         )?;
     }
-    for state in &rotamers.states {
+    Ok(())
+}
+
+fn write_states(f: &mut fmt::Formatter<'_>, states: Vec<&StateComparison>) -> fmt::Result {
+    let width = states.iter().map(|state| state.name.chars().count());
+    let width = width.max().unwrap_or(0).max(22);
+    for state in states {
         let mark = if state.rare { " (rare)" } else { "" };
         writeln!(
             f,
-            "  {:<22}  {} flow, {} reference, z = {:.2}{mark}",
+            "  {:<width$}  {}, reference {}, z = {:.2}{mark}",
             state.name, state.flow, state.reference, state.z
         )?;
     }

@@ -118,10 +118,14 @@ fn continued_fraction(a: f64, b: f64, x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::populations::BLOCKS;
+    use crate::block_means::{BlockMeans, Cuts};
     use crate::testing::{Markov, weighted_states};
 
     const P: [f64; 4] = [0.5, 0.3, 0.15, 0.05];
+
+    fn in_order(states: &[usize]) -> Populations {
+        BlockMeans::independent(states, 4, Cuts::of_covariance(4)).populations()
+    }
 
     /// Weighted samples of `P`, and a run of four chains in turn of another distribution.
     fn sides(of_run: &[f64], seed: u64) -> [Populations; 2] {
@@ -133,7 +137,7 @@ mod tests {
         };
         [
             Populations::weighted(&weights, &states, 4).unwrap(),
-            Populations::in_order(&run.run(60_000, 1000 + seed), 4, BLOCKS),
+            in_order(&run.run(60_000, 1000 + seed)),
         ]
     }
 
@@ -202,10 +206,10 @@ mod tests {
                 stay: 0.0,
                 chains: 1,
             };
-            Populations::in_order(&chain.run(300, seed), 4, 3)
+            BlockMeans::new(&chain.run(300, seed), 4, 3).populations()
         };
         assert_eq!(ChiSquared::between(&few(1), &few(1)), None);
-        let single = Populations::in_order(&[0], 4, BLOCKS);
+        let single = in_order(&[0]);
         assert_eq!(ChiSquared::between(&a, &single), None);
     }
 

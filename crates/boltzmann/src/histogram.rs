@@ -4,9 +4,9 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+use crate::block_means::populations_in_order;
 use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::populations;
-use crate::populations::populations_in_order;
 use crate::weights::{StatisticsError, Weights};
 
 /// Bins of the histograms that are reported: 10° each.

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod assignment;
+mod block_means;
 mod bootstrap;
 mod checkpoint;
 mod chi_squared;

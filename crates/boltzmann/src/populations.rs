@@ -1,13 +1,11 @@
-//! Populations of states with their covariance: of weighted samples, and of correlated samples in the order of their run.
+//! Populations of states with their covariance.
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::bootstrap::Estimate;
 use crate::weights::{StatisticsError, Weights};
 
-/// Blocks that a run is cut into where the errors of its populations are wanted: each is a hundredth of the run, and a variance known from a
-/// hundred values is known to 14 %.
-pub const BLOCKS: usize = 100;
+/// A state's own error is believed where at least so many samples (effective ones, or blocks of a run) have been in it, and as many outside.
+pub const TELLING: usize = 10;
 
 /// The populations of states `0..K` with their covariance.
 ///
@@ -20,9 +18,35 @@ pub struct Populations {
     pub covariance: DMatrix<f64>,
     /// How well the covariance is known: as well as one from so many independent values and one more.
     pub degrees: f64,
+    /// Whether each state's own error is to be believed, see [`TELLING`].
+    telling: Vec<bool>,
+    /// What else is known of the effective size: it is not more than this.
+    most: f64,
 }
 
 impl Populations {
+    /// Populations with their covariance, the degrees of this, and which states' errors are to be believed.
+    pub(crate) fn new(
+        values: DVector<f64>,
+        covariance: DMatrix<f64>,
+        degrees: f64,
+        telling: Vec<bool>,
+    ) -> Self {
+        Self {
+            values,
+            covariance,
+            degrees,
+            telling,
+            most: f64::INFINITY,
+        }
+    }
+
+    /// The same of samples that are known to be worth not more than so many independent ones: what a run has hardly seen looks well known, however slow
+    /// it is.
+    pub fn of_size_at_most(self, most: f64) -> Self {
+        Self { most, ..self }
+    }
+
     /// Of weighted samples that are independent, given each one's state; one that is in none has a number of `count` or more.
     ///
     /// The covariance is `Σ w̃² (1 − p)(1 − p)ᵀ` with `1` the sample's indicator of the states and `w̃ = w/Σw`: the limit of the bootstrap's for many
@@ -51,37 +75,14 @@ impl Populations {
             - &squares * values.transpose()
             - &values * squares.transpose()
             + &values * values.transpose() * all_squares;
-        Ok(Self {
-            values,
-            covariance,
-            degrees: all_squares * all_squares / fourths - 1.0,
-        })
-    }
-
-    /// Of correlated samples of equal weight in the order of their run, given each one's state; one that is in none has a number of `count` or more.
-    ///
-    /// The covariance is that of the means of `blocks` equally long blocks of neighbours, divided by their number (non-overlapping batch means; what
-    /// is left over at the end counts in the populations only). It is right where blocks are much longer than the run's correlation, see
-    /// [`block_correlation`]. The frames of several chains may be written in turn, as `simulate --ladders` does: then a block holds all chains over the same
-    /// stretch, of a length that is smaller by their number. Fewer than two samples have an infinite covariance.
-    pub fn in_order(states: &[usize], count: usize, blocks: usize) -> Self {
-        let values = shares(states, count);
-        let means = block_means(states, count, blocks);
-        let found = means.len() as f64;
-        let mean = means.iter().sum::<DVector<f64>>() / found;
-        let mut covariance = DMatrix::zeros(count, count);
-        for block in &means {
-            let off = block - &mean;
-            covariance.ger(1.0 / (found * (found - 1.0)), &off, &off, 1.0);
-        }
-        if means.len() < 2 {
-            covariance.fill(f64::INFINITY);
-        }
-        Self {
-            values,
-            covariance,
-            degrees: found - 1.0,
-        }
+        let degrees = all_squares * all_squares / fourths - 1.0;
+        let effective = |sum: f64, squares: f64| sum * sum / squares >= TELLING as f64;
+        let is_telling = |state: usize| {
+            let (p, square): (f64, f64) = (values[state], squares[state]);
+            effective(p, square) && effective(1.0 - p, all_squares - square)
+        };
+        let telling = (0..count).map(is_telling).collect();
+        Ok(Self::new(values, covariance, degrees, telling))
     }
 
     /// How many states there are.
@@ -116,21 +117,23 @@ impl Populations {
     pub fn size(&self) -> f64 {
         let trace = self.covariance.trace();
         let multinomial = 1.0 - self.values.norm_squared();
-        if trace > 0.0 && multinomial > 1e-14 {
+        let size = if trace > 0.0 && multinomial > 1e-14 {
             multinomial / trace
         } else {
             self.degrees + 1.0
-        }
+        };
+        size.min(self.most)
     }
 
-    /// How many would know the population of one state as well, `p (1 − p) / σ²`, but not more than [`Self::size`]: a state that was seen once, for a
-    /// moment, seems to be known well.
+    /// How many would know the population of one state as well, `p (1 − p) / σ²`; not more than [`Self::size`] where its error is not to be believed: a
+    /// state that was seen once, for a moment, seems to be known well.
     pub fn size_of(&self, state: usize) -> f64 {
         let error = self.error(state);
-        if error > 0.0 {
-            self.size().min(self.spread(state) / (error * error))
-        } else {
-            self.size()
+        let own = self.spread(state) / (error * error);
+        match (error > 0.0, self.telling[state]) {
+            (true, true) => own,
+            (true, false) => own.min(self.size()),
+            (false, _) => self.size(),
         }
     }
 
@@ -145,70 +148,17 @@ impl Populations {
         for (state, &group) in group.iter().enumerate() {
             sum[(group, state)] = 1.0;
         }
+        let of_group = |index: usize| {
+            let mut states = group.iter().zip(&self.telling);
+            states.any(|(group, telling)| *group == index && *telling)
+        };
         Self {
+            telling: (0..count).map(of_group).collect(),
             values: &sum * &self.values,
             covariance: &sum * &self.covariance * sum.transpose(),
-            degrees: self.degrees,
+            ..self.clone()
         }
     }
-}
-
-/// Populations of correlated samples in the order of their run, as of [`Populations::in_order`] with [`BLOCKS`] blocks: errors by blocks, and as if samples were
-/// independent.
-pub fn populations_in_order(states: &[usize], count: usize) -> Vec<Estimate> {
-    let found = Populations::in_order(states, count, BLOCKS);
-    let estimate = |state: usize| {
-        let value = found.values[state];
-        Estimate {
-            value,
-            error: found.error(state),
-            delta: (value * (1.0 - value) / states.len() as f64).sqrt(),
-        }
-    };
-    (0..count).map(estimate).collect()
-}
-
-/// The correlation of a block's populations with the next one's, over all states (each in units of its own deviation); 0 where there are
-/// fewer than two blocks, or nothing changes.
-///
-/// Where it is `ρ`, blocks are too short, and the covariance is too small by about `1 + 2ρ`. Independent blocks have `0 ± 1/√(blocks)`.
-pub fn block_correlation(states: &[usize], count: usize, blocks: usize) -> f64 {
-    let means = block_means(states, count, blocks);
-    let mean = means.iter().sum::<DVector<f64>>() / means.len().max(1) as f64;
-    let mut correlations = Vec::new();
-    for state in 0..count {
-        let series: Vec<f64> = means
-            .iter()
-            .map(|block| block[state] - mean[state])
-            .collect();
-        let squares: f64 = series.iter().map(|off| off * off).sum();
-        let products: f64 = series.windows(2).map(|pair| pair[0] * pair[1]).sum();
-        if squares > 0.0 {
-            // Less the bias of a correlation about the mean of the same blocks.
-            correlations.push(products / squares + 1.0 / series.len() as f64);
-        }
-    }
-    correlations.iter().sum::<f64>() / correlations.len().max(1) as f64
-}
-
-/// How long the blocks are if a run of so many samples is cut into so many.
-pub fn block_length(samples: usize, blocks: usize) -> usize {
-    (samples / blocks).max(1)
-}
-
-fn block_means(states: &[usize], count: usize, blocks: usize) -> Vec<DVector<f64>> {
-    let length = block_length(states.len(), blocks);
-    let whole = states.chunks_exact(length).take(blocks);
-    whole.map(|block| shares(block, count)).collect()
-}
-
-/// The part of the samples that is in each state.
-fn shares(states: &[usize], count: usize) -> DVector<f64> {
-    let mut shares = DVector::zeros(count);
-    for &state in states.iter().filter(|state| **state < count) {
-        shares[state] += 1.0;
-    }
-    shares / states.len() as f64
 }
 
 #[cfg(test)]
@@ -216,52 +166,7 @@ mod tests {
     use super::*;
     use crate::bootstrap::Bootstrap;
     use crate::free_energy::populations;
-    use crate::testing::{Markov, normal};
-
-    #[test]
-    fn errors_of_a_correlated_series_follow_from_its_correlation_time() {
-        let p = [0.6, 0.3, 0.1];
-        for (stay, chains) in [(0.0, 1), (0.8, 1), (0.8, 4), (0.95, 4)] {
-            let chain = Markov {
-                p: &p,
-                stay,
-                chains,
-            };
-            let runs =
-                (0..20).map(|seed| Populations::in_order(&chain.run(60_000, seed), 3, BLOCKS));
-            let runs: Vec<Populations> = runs.collect();
-            let time = (1.0 + stay) / (1.0 - stay);
-            for i in 0..3 {
-                for j in 0..3 {
-                    let own = if i == j { p[i] } else { 0.0 };
-                    let exact = time * (own - p[i] * p[j]) / 60_000.0;
-                    let found = runs.iter().map(|run| run.covariance[(i, j)]);
-                    // 2000 blocks in all know a variance to 3 %, a covariance of a correlation of .2 to 11 %; blocks of 600 frames of four chains with a
-                    // time of 39 each lose a tenth of it.
-                    let off = found.sum::<f64>() / 20.0 / exact - 1.0;
-                    assert!(off.abs() < 0.35, "{stay} {chains} {i} {j}: {off}");
-                    assert!(i != j || off.abs() < 0.2, "{stay} {chains} {i}: {off}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn neighbouring_blocks_tell_that_they_are_too_short() {
-        let p = [0.5, 0.5];
-        let correlation = |stay: f64| {
-            let chain = Markov {
-                p: &p,
-                stay,
-                chains: 1,
-            };
-            let found = (0..10).map(|seed| block_correlation(&chain.run(20_000, seed), 2, BLOCKS));
-            found.sum::<f64>() / 10.0
-        };
-        assert!(correlation(0.5).abs() < 0.12, "{}", correlation(0.5));
-        assert!(correlation(0.995) > 0.4, "{}", correlation(0.995));
-        assert_eq!(block_correlation(&[1; 1000], 2, BLOCKS), 0.0);
-    }
+    use crate::testing::normal;
 
     #[test]
     fn the_covariance_of_weighted_samples_is_the_bootstraps() {
@@ -308,10 +213,10 @@ mod tests {
         let found = Populations::weighted(&Weights::equal(1000).unwrap(), &states, 3).unwrap();
         assert_eq!(found.error(2), 0.0);
         assert!((found.expected_error(0.01) - (0.01 * 0.99 / 1000.0_f64).sqrt()).abs() < 1e-9);
-        assert!(
-            Populations::in_order(&[0], 1, BLOCKS)
-                .error(0)
-                .is_infinite()
-        );
+        let worth_less = found.of_size_at_most(50.0);
+        assert!((worth_less.expected_error(0.5).powi(2) - 0.25 / 50.0).abs() < 1e-12);
+        assert!((worth_less.size_of(2) - 50.0).abs() < 1e-9);
+        // Half of the samples tell of their state what they are worth.
+        assert!((worth_less.size_of(0) - 1000.0).abs() < 1e-6);
     }
 }

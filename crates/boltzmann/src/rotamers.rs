@@ -7,20 +7,17 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::block_means::{BlockMeans, Cuts, populations_in_order};
 use crate::bootstrap::{Bootstrap, Estimate, number_or_null};
 use crate::chi_squared::ChiSquared;
 use crate::free_energy::populations;
-use crate::populations::{
-    BLOCKS, Populations, block_correlation, block_length, populations_in_order,
-};
+use crate::populations::Populations;
 use crate::torsion::Torsion;
 use crate::weights::{StatisticsError, Weights};
 pub use cells::LEAST_COUNTS;
 use cells::{Cells, Sides};
 use states::{Rotamers, States};
 
-/// Blocks of the reference for each state of a test, at least: its covariance must be known in all directions.
-const BLOCKS_PER_STATE: usize = 8;
 /// `|z|` of 95 % coverage.
 const COVERAGE_Z: f64 = 1.96;
 
@@ -71,14 +68,21 @@ pub struct RotamerComparison {
     /// Whether the populations are of one distribution; absent where fewer than two states are left, or the reference is too short.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chi_squared: Option<ChiSquared>,
-    /// Frames in each block of the reference that the test's covariance is from.
+    /// How many independent samples of equal weight know the populations as well, of the flow and of the reference.
+    pub effective: [f64; 2],
+    /// Blocks of the reference that the test's covariance is from.
+    pub blocks: usize,
+    /// Frames in each.
     pub block_length: usize,
-    /// The correlation of neighbouring blocks' populations ([`block_correlation`]): where it is not about 0, the reference's errors are too small.
+    /// The largest correlation of a state's population in neighbouring blocks.
     pub block_correlation: f64,
+    /// Whether it is more than chance: then even the longest blocks are too short, and the reference's errors too small.
+    pub blocks_are_correlated: bool,
 }
 
 impl RotamerComparison {
-    /// The states of a torsion alone, or of several together.
+    /// The states of a torsion alone, or of several together. The reference is taken to be worth not more than `most` independent frames, infinity where
+    /// that is not known: a torsion that has hardly turned does not tell how slowly it turns.
     ///
     /// # Errors
     /// If there is not one finite angle for every weight and every frame, or there are no frames.
@@ -86,6 +90,7 @@ impl RotamerComparison {
         torsions: &[&Angles],
         weights: &Weights,
         bootstrap: &Bootstrap,
+        most: f64,
     ) -> Result<Self, StatisticsError> {
         let equal = Weights::equal(torsions.first().map_or(0, |angles| angles.reference.len()))?;
         for angles in torsions {
@@ -100,9 +105,10 @@ impl RotamerComparison {
             populations(weights, flow, count, bootstrap)?,
             populations_in_order(reference, count),
         ];
+        let in_blocks = BlockMeans::independent(reference, count + 1, Cuts::OF_ERRORS);
         let sides = [
-            Populations::weighted(weights, flow, count + 1)?,
-            Populations::in_order(reference, count + 1, BLOCKS),
+            Populations::weighted(weights, flow, count + 1)?.of_size_at_most(weights.effective()),
+            in_blocks.populations().of_size_at_most(most),
         ];
         let sides = [&sides[0], &sides[1]];
         let cells = Cells::new(sides);
@@ -114,12 +120,10 @@ impl RotamerComparison {
                 ..StateComparison::of(index, estimates, sides)
             }
         };
-        let blocks = BLOCKS.max(BLOCKS_PER_STATE * cells.count);
         let [flow, reference] = [flow, reference].map(|states| cells.of(states));
-        let test = ChiSquared::between(
-            &Populations::weighted(weights, &flow, cells.count)?,
-            &Populations::in_order(&reference, cells.count, blocks),
-        );
+        let cuts = Cuts::of_covariance(cells.count);
+        let blocks = BlockMeans::independent(&reference, cells.count, cuts);
+        let flow = Populations::weighted(weights, &flow, cells.count)?;
         let is_seen = |state: &usize| sides.iter().any(|side| side.values[*state] > 0.0);
         let rare = (0..count).filter(|state| cells.rare[*state] && is_seen(state));
         Ok(Self {
@@ -128,9 +132,12 @@ impl RotamerComparison {
             seen: states.seen,
             pooled: rare.count() + states.seen.saturating_sub(count),
             states: (0..count).map(state).collect(),
-            chi_squared: test,
-            block_length: block_length(reference.len(), blocks),
-            block_correlation: block_correlation(&reference, cells.count, blocks),
+            chi_squared: ChiSquared::between(&flow, &blocks.populations()),
+            effective: sides.map(Populations::size),
+            blocks: blocks.count(),
+            block_length: blocks.length,
+            block_correlation: blocks.correlation(),
+            blocks_are_correlated: blocks.are_correlated(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use crate::populations::Populations;
 
 /// A state is too rare for a Gaussian, and is pooled with others that are, where either side expects fewer effective counts: the larger of its two populations times
-/// the side's effective size. The side that has not seen it expects what the other has seen.
+/// the side's effective size for the state. The side that has not seen it expects what the other has seen.
 pub const LEAST_COUNTS: f64 = 10.0;
 
 /// The populations of the same states in two ensembles.

@@ -3,6 +3,14 @@ use super::*;
 use crate::testing::{Markov, weighted_states};
 use crate::torsion::Kind;
 
+fn torsion() -> Torsion {
+    Torsion {
+        name: "a torsion".to_owned(),
+        atoms: [0, 1, 2, 3],
+        kind: Kind::Staggered,
+    }
+}
+
 /// Two staggered torsions, whose 9 joint states have the populations `p`; the flow's samples are weighted, of `flow`, and the reference is four
 /// chains in turn.
 fn pentane(flow: &[f64; 9], p: &[f64; 9], seed: u64) -> (Weights, [Vec<usize>; 2]) {
@@ -27,11 +35,7 @@ fn compared(
     (weights, [flow, reference]): &(Weights, [Vec<usize>; 2]),
     torsions: usize,
 ) -> RotamerComparison {
-    let torsion = Torsion {
-        name: "a torsion".to_owned(),
-        atoms: [0, 1, 2, 3],
-        kind: Kind::Staggered,
-    };
+    let torsion = torsion();
     let angles = |states: &[usize], torsion: usize| {
         states.iter().map(|state| angle(*state, torsion)).collect()
     };
@@ -43,7 +47,7 @@ fn compared(
         })
         .collect();
     let all: Vec<&Angles> = all.iter().collect();
-    RotamerComparison::new(&all, weights, &Bootstrap::default()).unwrap()
+    RotamerComparison::new(&all, weights, &Bootstrap::default(), f64::INFINITY).unwrap()
 }
 
 #[test]
@@ -137,12 +141,29 @@ fn a_torsion_of_one_state_has_no_test() {
 }
 
 #[test]
-fn more_states_than_can_be_told_apart_are_pooled() {
-    let torsion = Torsion {
-        name: "a torsion".to_owned(),
-        atoms: [0, 1, 2, 3],
-        kind: Kind::Staggered,
+fn a_run_that_has_hardly_left_a_state_may_have_missed_another() {
+    let (weights, flow) = weighted_states(&[0.996, 0.002, 0.002], 20_000, 1);
+    // Two visits of one frame each, of a slow torsion that should be elsewhere 320 times.
+    let mut reference = vec![0; 80_000];
+    (reference[30_000], reference[50_000]) = (1, 2);
+    let of_size = |most: f64| {
+        let torsion = torsion();
+        let angles = Angles {
+            torsion: &torsion,
+            flow: flow.iter().map(|state| angle(*state, 1)).collect(),
+            reference: reference.iter().map(|state| angle(*state, 1)).collect(),
+        };
+        RotamerComparison::new(&[&angles], &weights, &Bootstrap::default(), most).unwrap()
     };
+    assert!(of_size(f64::INFINITY).chi_squared.unwrap().p < 1e-3);
+    let known = of_size(500.0);
+    assert_eq!((known.chi_squared, known.pooled), (None, 2));
+    assert!(known.states.iter().all(|state| state.covered));
+}
+
+#[test]
+fn more_states_than_can_be_told_apart_are_pooled() {
+    let torsion = torsion();
     let side = |count: usize, seed: u64| -> Vec<Vec<f64>> {
         let states = |k: u64| {
             Markov {
@@ -167,8 +188,13 @@ fn more_states_than_can_be_told_apart_are_pooled() {
         })
         .collect();
     let all: Vec<&Angles> = angles.iter().collect();
-    let found = RotamerComparison::new(&all, &Weights::equal(5000).unwrap(), &Bootstrap::default())
-        .unwrap();
+    let found = RotamerComparison::new(
+        &all,
+        &Weights::equal(5000).unwrap(),
+        &Bootstrap::default(),
+        f64::INFINITY,
+    )
+    .unwrap();
     assert_eq!((found.possible, found.states.len()), (2187, MOST_STATES));
     assert!(found.seen > 1000 && found.pooled > 1000);
     let test = found.chi_squared.unwrap();
