@@ -8,9 +8,10 @@ use std::hint::black_box;
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Autoregressive, Bijection, Context, Coupling, Divergence, Dual, Edges, Egnn, EgnnConfig,
-    Elementwise, FlowError, Given, Initializer, MeanFreeGaussian, Noise, Points, Prior, Probes,
-    Samples, Schedule, Size, Space, VectorField, by_coordinates,
+    AttentionConfig, AttentionSize, Autoregressive, Bijection, Context, Coupling, Divergence, Dual,
+    Edges, Egnn, EgnnConfig, Elementwise, FlowError, Given, Initializer, MeanFreeGaussian,
+    NetworkConfig, Noise, Points, Prior, Probes, Samples, Schedule, Size, Space, VectorField,
+    by_coordinates,
 };
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -150,6 +151,22 @@ const SIZE: Size = Size {
     layers: 2,
 };
 
+/// Numbers that label a coordinate and a pair of coordinates, as of molecules.
+const LABELS: [usize; 2] = [128, 20];
+
+/// Labels without meaning, which perceptrons do not see.
+fn labelled(points: usize, samples: Samples, device: &Device) -> Context {
+    let waves = |count: usize| (0..count).map(|k| (k as f32).sin()).collect::<Vec<f32>>();
+    let [node, pair] = LABELS;
+    let nodes = TensorData::new(waves(points * node), [1, points, node]);
+    let pairs = TensorData::new(waves(points * points * pair), [1, points, points, pair]);
+    Context {
+        nodes: Tensor::from_data(nodes, (device, DType::F32)),
+        pairs: Some(Tensor::from_data(pairs, (device, DType::F32))),
+        ..Context::alike(points, samples, device, DType::F32)
+    }
+}
+
 /// A family with networks in single precision, and numbers in 0…1 to map in double, as flows of internal coordinates have them on the CPU.
 struct Family<M> {
     map: M,
@@ -162,6 +179,14 @@ impl<M: Bijection + Module> Family<M> {
         space: Space,
         make: impl FnOnce(&mut Initializer) -> Result<M, FlowError>,
     ) -> Result<Self, FlowError> {
+        Self::of(BATCH, space, make)
+    }
+
+    fn of(
+        batch: usize,
+        space: Space,
+        make: impl FnOnce(&mut Initializer) -> Result<M, FlowError>,
+    ) -> Result<Self, FlowError> {
         let device = Device::flex();
         let points = space.points();
         let mut random = stream(2, Purpose::Parameters, 0);
@@ -170,15 +195,15 @@ impl<M: Bijection + Module> Family<M> {
             device: &device,
             dtype: DType::F32,
         })?;
-        let numbers: Vec<f64> = random.random_iter().take(BATCH * points).collect();
-        let samples = Samples::consecutive(1, 0..BATCH as u64);
+        let numbers: Vec<f64> = random.random_iter().take(batch * points).collect();
+        let samples = Samples::consecutive(1, 0..batch as u64);
         Ok(Self {
             map,
             x: Tensor::from_data(
-                TensorData::new(numbers, [BATCH, points, 1]),
+                TensorData::new(numbers, [batch, points, 1]),
                 (&device, DType::F64),
             ),
-            context: Context::alike(points, samples, &device, DType::F32),
+            context: labelled(points, samples, &device),
         })
     }
 
@@ -225,6 +250,42 @@ fn couplings(criterion: &mut Criterion) {
     }
 }
 
+/// What attention costs beside a perceptron, for a chunk of samples on one thread.
+fn networks(criterion: &mut Criterion) {
+    let space = Space::Product {
+        lines: 0,
+        intervals: 40,
+        circles: 20,
+    };
+    let attention = AttentionConfig {
+        size: AttentionSize {
+            width: 64,
+            heads: 4,
+            layers: 2,
+        },
+        node_features: LABELS[0],
+        pair_features: LABELS[1],
+    };
+    let mut group = criterion.benchmark_group("networks of a spline coupling, 64 of 60");
+    for (name, network) in [
+        ("perceptron", NetworkConfig::Perceptron(SIZE)),
+        ("attention", NetworkConfig::Attention(attention)),
+    ] {
+        let active = (0..space.points()).step_by(2).collect();
+        let family = Family::of(64, space, |make| {
+            Coupling::new(space, active, SPLINE, 0, network, make)
+        });
+        let family = family.expect("splines are for intervals and circles");
+        group.bench_function(BenchmarkId::new(name, "inverse"), |bench| {
+            bench.iter(|| family.inverse(&family.map));
+        });
+        group.bench_function(BenchmarkId::new(name, "with gradients"), |bench| {
+            bench.iter(|| family.gradients());
+        });
+    }
+    group.finish();
+}
+
 /// The log-density of data costs as much for each coordinate however many there are: the log-determinant is a sum.
 fn growth(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("log-density by the number of coordinates");
@@ -260,5 +321,5 @@ fn growth(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = settings::short(); targets = egnn, couplings, growth }
+criterion_group! { name = benches; config = settings::short(); targets = egnn, couplings, networks, growth }
 criterion_main!(benches);

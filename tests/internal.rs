@@ -35,6 +35,11 @@ pub fn trials() -> Vec<Trial> {
             generate_takes_the_family_that_is_asked_for,
         ),
         trial(
+            "attention_is_trained_sampled_and_knows_its_density_and_that_of_no_other_order",
+            false,
+            attention_is_trained_sampled_and_knows_its_density_and_that_of_no_other_order,
+        ),
+        trial(
             "rounded_coordinates_are_filled_up_or_warned_of",
             false,
             rounded_coordinates_are_filled_up_or_warned_of,
@@ -292,6 +297,62 @@ fn generate_takes_the_family_that_is_asked_for() -> Result<(), Failed> {
     assert!(
         plan.contains("flow = \"realnvp\"") && plan.contains("map = \"affine\""),
         "{plan}"
+    );
+    Ok(())
+}
+
+fn attention_is_trained_sampled_and_knows_its_density_and_that_of_no_other_order()
+-> Result<(), Failed> {
+    let attentive = |steps: usize| {
+        let perceptron = "network = { width = 24, layers = 1 }\nstiff = \"whitened\"";
+        let attention =
+            "network = { attention = { width = 16, heads = 2, layers = 2 } }\nstiff = \"scaled\"";
+        let text = config(SPLINE, BOTH, steps);
+        assert!(text.contains(perceptron));
+        text.replace(perceptron, attention)
+    };
+    let folder = folder(&attentive(40));
+    let at = folder.path();
+    train(at, "-o flow.safetensors");
+    let log = std::fs::read_to_string(at.join("flow.log.jsonl"))?;
+    let losses = log.lines().map(json);
+    let losses: Vec<f64> = losses.filter_map(|line| line["loss"].as_f64()).collect();
+    assert!(losses.last() < losses.first(), "{log}");
+    succeed(at, "sample flow.safetensors -n 200 --seed 5 -o whole.npz");
+    for index in 0..2 {
+        let part = format!("--shard {index}/2 --threads 1 -o part-{index}.npz");
+        succeed(
+            at,
+            &format!("sample flow.safetensors -n 200 --seed 5 {part}"),
+        );
+    }
+    succeed(at, "merge part-0.npz part-1.npz -o merged.npz");
+    assert_eq!(bytes(at, "merged.npz"), bytes(at, "whole.npz"));
+    succeed(
+        at,
+        "density flow.safetensors whole.npz --own-samples 0 -o density.npz",
+    );
+    let read = |name: &str| {
+        let npz = Npz::read(&at.join(name)).unwrap();
+        npz.array("log_q").unwrap().as_f64().unwrap().to_vec()
+    };
+    let (drawn, found) = (read("whole.npz"), read("density.npz"));
+    let pairs = drawn.iter().zip(&found).filter(|(a, _)| a.is_finite());
+    assert!(pairs.clone().count() > 190, "{drawn:?}");
+    for (a, b) in pairs {
+        assert!((a - b).abs() < 0.05, "{a} and {b}");
+    }
+    std::fs::write(
+        at.join("bad.toml"),
+        attentive(5).replace("\"coupling\"", "\"maf\""),
+    )?;
+    let words = format!("train {MOLECULE} --data data.npz --config bad.toml -o x.safetensors");
+    let refused = output(at, &words);
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("model.internal.scheme = \"coupling\""),
+        "{message}"
     );
     Ok(())
 }

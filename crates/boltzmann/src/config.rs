@@ -1,15 +1,17 @@
 //! A complete experiment in one TOML file.
 
+mod network;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
 use boltzflow_flow::ode::{Steps, Tolerance};
-use boltzflow_flow::{Divergence, Edges, Elementwise, Schedule, Size, Solver};
+use boltzflow_flow::{Divergence, Edges, Elementwise, Schedule, Solver};
 use serde::{Deserialize, Serialize};
 
 use crate::temperatures::Temperatures;
+pub use network::Network;
 
 /// Everything that training a flow is told. Every field is written out: the file alone determines the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +94,7 @@ pub struct InternalConfig {
     /// Maps one after another.
     pub layers: usize,
     /// The network of each.
-    pub network: Size,
+    pub network: Network,
     /// Whether stiff coordinates are made uncorrelated by the principal axes of the data, or only brought to one scale.
     pub stiff: Stiffness,
     /// Splines act between bounds: the least and greatest value in the data, moved apart by this part of their distance on each side.
@@ -277,6 +279,26 @@ pub enum ConfigError {
         found: f64,
         /// That of the flow.
         range: f64,
+    },
+    /// A network of labelled coordinates where these are mixed or put in order.
+    #[error("model.internal.network.attention goes with model.internal.{name} = {value}: {reason}")]
+    Attention {
+        /// Of which value.
+        name: &'static str,
+        /// What it has to be.
+        value: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Heads that do not share a width evenly.
+    #[error(
+        "model.internal.network.attention.width is {width}, but must be a multiple of its {heads} heads"
+    )]
+    Heads {
+        /// The width.
+        width: usize,
+        /// How many heads.
+        heads: usize,
     },
     /// An objective that this flow is not trained by.
     #[error("a flow of model.{model} is trained by training.objective = {objective}")]
@@ -499,19 +521,14 @@ impl CartesianConfig {
 
 impl InternalConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        for (name, found, most) in [
-            ("model.internal.layers", self.layers, 64.0),
-            ("model.internal.network.width", self.network.width, 4096.0),
-        ] {
-            within(name, found as f64, 1.0, most, WHOLE)?;
-        }
         within(
-            "model.internal.network.layers",
-            self.network.layers as f64,
-            0.0,
-            16.0,
-            "a whole number of at most 16",
+            "model.internal.layers",
+            self.layers as f64,
+            1.0,
+            64.0,
+            WHOLE,
         )?;
+        self.check_network()?;
         let has_lines = matches!(self.map, Elementwise::Additive | Elementwise::Affine);
         if self.between == Between::Linear && !(has_lines && self.scheme == Scheme::Coupling) {
             return Err(ConfigError::Linear);
@@ -548,6 +565,44 @@ impl InternalConfig {
             1000.0,
             "between 1, for one temperature, and 1000",
         )
+    }
+
+    fn check_network(&self) -> Result<(), ConfigError> {
+        let size = match self.network {
+            Network::Perceptron(size) => {
+                let (width, layers) = (size.width as f64, size.layers as f64);
+                within("model.internal.network.width", width, 1.0, 4096.0, WHOLE)?;
+                let most = "a whole number of at most 16";
+                return within("model.internal.network.layers", layers, 0.0, 16.0, most);
+            }
+            Network::Attention(size) => size,
+        };
+        for (name, found, most) in [
+            ("model.internal.network.attention.width", size.width, 4096.0),
+            ("model.internal.network.attention.heads", size.heads, 256.0),
+            ("model.internal.network.attention.layers", size.layers, 16.0),
+        ] {
+            within(name, found as f64, 1.0, most, WHOLE)?;
+        }
+        if !size.width.is_multiple_of(size.heads) {
+            let (width, heads) = (size.width, size.heads);
+            return Err(ConfigError::Heads { width, heads });
+        }
+        let mixed = "it labels single coordinates, and has no labels for mixtures of them";
+        let (name, value, reason) = if self.scheme != Scheme::Coupling {
+            ("scheme", "\"coupling\"", "it sees coordinates in no order")
+        } else if self.stiff != Stiffness::Scaled {
+            ("stiff", "\"scaled\"", mixed)
+        } else if self.between != Between::Nothing {
+            ("between", "\"nothing\"", mixed)
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Attention {
+            name,
+            value,
+            reason,
+        })
     }
 }
 

@@ -40,8 +40,8 @@ pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use chi_squared::ChiSquared;
 pub use config::{
-    Alike, Between, CartesianConfig, Config, ConfigError, InternalConfig, ModelConfig, Objective,
-    Pairing, Scheme, Stiffness, TrainingConfig,
+    Alike, Between, CartesianConfig, Config, ConfigError, InternalConfig, ModelConfig, Network,
+    Objective, Pairing, Scheme, Stiffness, TrainingConfig,
 };
 pub use distances::PairStatistics;
 pub use evaluation::{

@@ -116,7 +116,7 @@ impl Architecture {
         } else {
             match &self.flow {
                 FlowArchitecture::Cartesian(flow) => flow.flaw(*points),
-                FlowArchitecture::Internal(flow) => flow.flaw(*points, *dims),
+                FlowArchitecture::Internal(flow) => flow.flaw(&self.features),
             }
         }
     }
@@ -256,7 +256,7 @@ impl Model {
                 Flow::Cartesian(CartesianFlow::new(parts, features, seed, device)?)
             }
             FlowArchitecture::Internal(parts) => {
-                Flow::Internal(InternalFlow::new(parts, seed, device)?)
+                Flow::Internal(InternalFlow::new(parts, features, seed, device)?)
             }
         };
         Ok(Self {

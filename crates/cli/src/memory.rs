@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    CartesianConfig, Config, Features, Flow, InternalConfig, Model, ModelConfig, sampling,
+    CartesianConfig, Config, Features, Flow, InternalConfig, Model, ModelConfig, Network, sampling,
 };
 use boltzflow_flow::{Divergence, VectorField};
 
@@ -24,6 +24,12 @@ const PASS: f64 = (1 << 20) as f64;
 const PIECE: f64 = 16.0;
 /// Configurations of internal coordinates that one thread differentiates at a time.
 const ROWS: f64 = 64.0;
+/// Numbers that label a coordinate, at most.
+const LABEL: f64 = 256.0;
+/// Square matrices in a layer of attention.
+const MATRICES_OF_ATTENTION: f64 = 8.0;
+/// Tensors as large as all tokens that reverse mode keeps of a layer of attention.
+const KEPT_OF_TOKEN: f64 = 24.0;
 /// Tensors as large as the numbers of all splines that reverse mode keeps.
 const SPLINE_KEPT: f64 = 20.0;
 
@@ -98,7 +104,12 @@ impl Need {
                 }
             }
             (_, ModelConfig::Internal(config)) => {
-                let widest = (points * dims * config.map.parameters()).max(config.network.width);
+                let size = points * dims;
+                let widest = (size * config.map.parameters()).max(match config.network {
+                    Network::Perceptron(network) => network.width,
+                    // Keys and values, or the logits of a head.
+                    Network::Attention(network) => size * (2 * network.width).max(size),
+                });
                 (widest * sampling::CHUNK) as f64
             }
             (Flow::Internal(_), ModelConfig::Cartesian(_)) => PASS,
@@ -163,12 +174,23 @@ fn cartesian(model: &CartesianConfig, points: f64) -> (f64, f64, f64) {
 
 /// The same of a flow of internal coordinates, of which there are no more than of positions.
 fn internal(model: &InternalConfig, size: f64) -> (f64, f64, f64) {
-    let [width, hidden, layers] =
-        [model.network.width, model.network.layers, model.layers].map(|count| count as f64);
-    let outputs = size * model.map.parameters() as f64;
-    // A circle is seen as six waves.
-    let parameters = width * (6.0 * size + hidden * width + outputs);
-    let kept = 3.0 * hidden * width + SPLINE_KEPT * outputs;
+    let layers = model.layers as f64;
+    let numbers = model.map.parameters() as f64;
+    let outputs = size * numbers;
+    let (parameters, kept) = match model.network {
+        Network::Perceptron(network) => {
+            let [width, hidden] = [network.width, network.layers].map(|count| count as f64);
+            // A circle is seen as six waves.
+            let parameters = width * (6.0 * size + hidden * width + outputs);
+            (parameters, 3.0 * hidden * width)
+        }
+        Network::Attention(network) => {
+            let [width, hidden] = [network.width, network.layers].map(|count| count as f64);
+            let parameters = width * (LABEL + hidden * MATRICES_OF_ATTENTION * width + numbers);
+            (parameters, hidden * KEPT_OF_TOKEN * size * width)
+        }
+    };
+    let kept = kept + SPLINE_KEPT * outputs;
     (layers * parameters, layers * kept, ROWS)
 }
 

@@ -5,11 +5,12 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::bijection::{Bijection, FlowError};
-use crate::conditioner::{Conditioner, Size};
+use crate::conditioner::Conditioner;
 use crate::context::Context;
 use crate::coupling::some;
 use crate::elementwise::Elementwise;
 use crate::linear::Initializer;
+use crate::network::NetworkConfig;
 use crate::space::Space;
 use crate::{PerSample, Points};
 
@@ -45,17 +46,22 @@ impl Autoregressive {
     /// A map of all coordinates in this order; `globals` features of the whole go to its network too.
     ///
     /// # Errors
-    /// [`FlowError::Unsupported`] where the map cannot act on a coordinate, or the order is no permutation of them.
+    /// [`FlowError::Unsupported`] where the map cannot act on a coordinate, the order is no permutation of them, or the network is no perceptron.
     pub fn new(
         space: Space,
         order: Vec<usize>,
         map: Elementwise,
         given: Given,
         globals: usize,
-        size: Size,
+        network: impl Into<NetworkConfig>,
         make: &mut Initializer,
     ) -> Result<Self, FlowError> {
         map.check(space)?;
+        let NetworkConfig::Perceptron(size) = network.into() else {
+            return Err(FlowError::Unsupported {
+                what: "attention sees coordinates in no order, as a coupling's network may, but an autoregressive map's may not".to_owned(),
+            });
+        };
         let mut sorted = order.clone();
         sorted.sort_unstable();
         if !sorted.into_iter().eq(0..space.points()) {

@@ -120,7 +120,7 @@ impl Chart {
     /// What does not fit together in it, as in a file that is damaged or forged.
     pub fn flaw(&self, coordinates: usize) -> Option<&'static str> {
         let m = self.stiff.len();
-        let mut all: Vec<usize> = self.columns();
+        let mut all = self.coordinates();
         all.sort_unstable();
         let numbers = self.spread.iter().chain(&self.whiten);
         let centers = self.stiff.iter().map(|stiff| &stiff.center);
@@ -194,7 +194,7 @@ impl Chart {
             parts.push(u * TAU + cuts);
         }
         let mut place = vec![0; count];
-        for (k, column) in self.columns().into_iter().enumerate() {
+        for (k, column) in self.coordinates().into_iter().enumerate() {
             place[column] = k;
         }
         let all = Tensor::cat(parts, 1).select(1, indices(&place, &device));
@@ -214,7 +214,7 @@ impl Chart {
         .check(internal)?;
         let (device, dtype) = (internal.device(), internal.dtype());
         let x = internal.clone().reshape([batch, count]);
-        let x = x.select(1, indices(&self.columns(), &device));
+        let x = x.select(1, indices(&self.coordinates(), &device));
         let m = self.stiff.len();
         let mut log_det = Tensor::full([batch], -self.constant(), (&device, dtype));
         let mut parts = Vec::new();
@@ -281,7 +281,7 @@ impl Chart {
     }
 
     /// Internal coordinates in the order of the product.
-    fn columns(&self) -> Vec<usize> {
+    pub fn coordinates(&self) -> Vec<usize> {
         let stiff = self.stiff.iter().map(|stiff| stiff.coordinate);
         let torsions = self.torsions.iter().map(|torsion| torsion.coordinate);
         stiff.chain(torsions).collect()

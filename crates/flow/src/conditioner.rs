@@ -11,9 +11,9 @@ use crate::product::product;
 use crate::space::Space;
 
 /// Waves `cos 2πhx` and `sin 2πhx` that a network sees of a circle, `h = 1…HARMONICS`.
-const HARMONICS: usize = 3;
+pub(crate) const HARMONICS: usize = 3;
 /// Gain of the last layer: flows start near the identity.
-const LAST_GAIN: f64 = 0.01;
+pub(crate) const LAST_GAIN: f64 = 0.01;
 
 /// The size of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,7 +232,7 @@ fn encoded(space: Space) -> Vec<usize> {
 }
 
 /// Features of coordinates: lines as they are, intervals as −1…1, circles as waves.
-fn encode(space: Space, x: &Tensor<2>) -> Vec<Tensor<2>> {
+pub(crate) fn encode(space: Space, x: &Tensor<2>) -> Vec<Tensor<2>> {
     let Space::Product {
         lines,
         intervals,

@@ -3,12 +3,13 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use crate::attention::Attention;
 use crate::bijection::{Bijection, FlowError};
-use crate::conditioner::{Conditioner, Size};
 use crate::context::Context;
 use crate::divergence::indices;
 use crate::elementwise::Elementwise;
 use crate::linear::Initializer;
+use crate::network::{Network, NetworkConfig};
 use crate::space::Space;
 use crate::{PerSample, Points};
 
@@ -16,7 +17,7 @@ use crate::{PerSample, Points};
 /// `P`. Its Jacobian is triangular, so `log |det|` is the sum of the logarithms of the slopes.
 #[derive(Module, Debug)]
 pub struct Coupling {
-    network: Conditioner,
+    network: Network,
     #[module(skip)]
     map: Elementwise,
     #[module(skip)]
@@ -31,13 +32,13 @@ impl Coupling {
     /// A coupling of these active coordinates; `globals` features of the whole go to its network too.
     ///
     /// # Errors
-    /// [`FlowError::Unsupported`] where the map cannot act on an active coordinate, or none is active.
+    /// [`FlowError::Unsupported`] where the map cannot act on an active coordinate, none is active, or the network's size is none.
     pub fn new(
         space: Space,
         active: Vec<usize>,
         map: Elementwise,
         globals: usize,
-        size: Size,
+        network: impl Into<NetworkConfig>,
         make: &mut Initializer,
     ) -> Result<Self, FlowError> {
         let mut active = active;
@@ -52,9 +53,9 @@ impl Coupling {
             .filter(|k| !active.contains(k))
             .collect();
         map.check(some(space, &active))?;
-        let outputs = [active.len(), map.parameters()];
+        let counts = [globals, map.parameters()];
         Ok(Self {
-            network: Conditioner::new(some(space, &passive), globals, outputs, size, make),
+            network: Network::new(space, &active, counts, network.into(), make)?,
             map,
             space,
             active,
@@ -65,6 +66,14 @@ impl Coupling {
     /// Coordinates that it maps, ascending.
     pub fn active(&self) -> &[usize] {
         &self.active
+    }
+
+    /// Its network, if that is one of labelled coordinates.
+    pub fn attention(&self) -> Option<&Attention> {
+        match &self.network {
+            Network::Perceptron(_) => None,
+            Network::Attention(network) => Some(network),
+        }
     }
 
     fn apply(
@@ -78,7 +87,7 @@ impl Coupling {
         let x = x.clone().reshape([batch, count]);
         let part = |which: &[usize]| x.clone().select(1, indices(which, &x.device()));
         let (active, passive) = (part(&self.active), part(&self.passive));
-        let numbers = self.network.forward(&passive, context.global.as_ref());
+        let numbers = self.network.forward(&passive, context)?;
         let (y, log_slope) = map(some(self.space, &self.active), active, &numbers);
         let log_det = log_slope.sum_dim(1).reshape([batch]);
         // Where each coordinate is among the passive and then the active ones.

@@ -34,6 +34,17 @@ const SIZE: Size = Size {
 const SPLINE: Elementwise = Elementwise::Spline { bins: 3 };
 const BUMP: Elementwise = Elementwise::Bump { ramps: 3 };
 const GLOBALS: usize = 2;
+/// Numbers that label a coordinate, and a pair of them.
+const LABELS: [usize; 2] = [3, 2];
+const ATTENTION: NetworkConfig = NetworkConfig::Attention(AttentionConfig {
+    size: AttentionSize {
+        width: 8,
+        heads: 2,
+        layers: 2,
+    },
+    node_features: LABELS[0],
+    pair_features: LABELS[1],
+});
 
 /// The same network with its parameters moved by normal noise, away from the identity.
 fn shaken<M: Module>(module: M) -> M {
@@ -57,11 +68,24 @@ fn made<M>(make: impl FnOnce(&mut Initializer) -> Result<M, FlowError>) -> Resul
 }
 
 fn context(space: Space, batch: usize) -> Context {
-    let values: Vec<f64> = (0..batch * GLOBALS).map(|k| (k as f64).sin()).collect();
-    let global: Tensor<2> =
-        divergence::tensor(values, [batch, GLOBALS], &Device::flex(), DType::F64);
+    let count = space.points();
+    let waves = |count: usize| (0..count).map(|k| (k as f64).sin()).collect();
+    let device = Device::flex();
+    let [nodes, pairs] = LABELS;
     Context {
-        global: Some(global),
+        global: Some(divergence::tensor(
+            waves(batch * GLOBALS),
+            [batch, GLOBALS],
+            &device,
+            DType::F64,
+        )),
+        nodes: divergence::tensor(waves(count * nodes), [1, count, nodes], &device, DType::F64),
+        pairs: Some(divergence::tensor(
+            waves(count * count * pairs),
+            [1, count, count, pairs],
+            &device,
+            DType::F64,
+        )),
         ..alike(space, batch)
     }
 }
@@ -139,6 +163,12 @@ fn coupling(name: &'static str, space: Space, active: &[usize], map: Elementwise
     })
 }
 
+fn attending(name: &'static str, space: Space, active: &[usize], map: Elementwise) -> Row {
+    row(name, space, |make| {
+        Coupling::new(space, active.to_vec(), map, GLOBALS, ATTENTION, make)
+    })
+}
+
 fn autoregressive(name: &'static str, space: Space, map: Elementwise, given: Given) -> Row {
     row(name, space, |make| {
         Autoregressive::new(space, order(space), map, given, GLOBALS, SIZE, make)
@@ -168,6 +198,14 @@ fn rows() -> Vec<Row> {
         coupling("bump coupling", BOUNDED, &[1, 2, 3, 5], BUMP),
         autoregressive("bump MAF", BOUNDED, BUMP, Given::Data),
         autoregressive("bump IAF", BOUNDED, BUMP, Given::Latent),
+        attending("attentive RealNVP", LINES, &[0, 3], Elementwise::Affine),
+        attending("attentive spline", BOUNDED, &[1, 2, 3, 5], SPLINE),
+        attending(
+            "attentive spline of all",
+            BOUNDED,
+            &[0, 1, 2, 3, 4, 5],
+            SPLINE,
+        ),
         row("actnorm", TURNS, |make| Actnorm::new(TURNS, make)),
         row("actnorm of lines", LINES, |make| Actnorm::new(LINES, make)),
         row("LU", TURNS, |make| LowerUpper::new(TURNS, vec![0, 1], make)),
@@ -334,5 +372,12 @@ fn what_a_map_cannot_act_on_is_refused() {
             .unwrap_err()
             .to_string()
             .contains("no order of the coordinates")
+    );
+    let order = vec![0, 1, 2, 3, 4];
+    let found = made(|make| Autoregressive::new(LINES, order, map, given, 0, ATTENTION, make));
+    let message = found.unwrap_err().to_string();
+    assert!(
+        message.contains("attention sees coordinates in no order"),
+        "{message}"
     );
 }

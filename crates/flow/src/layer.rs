@@ -15,6 +15,10 @@ use crate::space::Space;
 use crate::{PerSample, Points};
 
 /// A link of a [`crate::Chain`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a flow has a few of them, on the heap"
+)]
 #[derive(Module, Debug)]
 pub enum Layer {
     /// See [`Affine`].

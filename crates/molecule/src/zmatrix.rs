@@ -254,17 +254,22 @@ impl<'a> Growth<'a> {
 
     /// Bonds from an atom to each.
     fn distances(&self, atom: usize) -> Vec<usize> {
-        let mut distances = vec![usize::MAX; self.neighbours.len()];
-        distances[atom] = 0;
-        let mut queue = VecDeque::from([atom]);
-        while let Some(next) = queue.pop_front() {
-            for &neighbour in &self.neighbours[next] {
-                if distances[neighbour] == usize::MAX {
-                    distances[neighbour] = distances[next] + 1;
-                    queue.push_back(neighbour);
-                }
+        bonds_from(&self.neighbours, atom)
+    }
+}
+
+/// Bonds on the shortest way from an atom to each, [`usize::MAX`] to those of another piece.
+pub(crate) fn bonds_from(neighbours: &[Vec<usize>], atom: usize) -> Vec<usize> {
+    let mut distances = vec![usize::MAX; neighbours.len()];
+    distances[atom] = 0;
+    let mut queue = VecDeque::from([atom]);
+    while let Some(next) = queue.pop_front() {
+        for &neighbour in &neighbours[next] {
+            if distances[neighbour] == usize::MAX {
+                distances[neighbour] = distances[next] + 1;
+                queue.push_back(neighbour);
             }
         }
-        distances
     }
+    distances
 }

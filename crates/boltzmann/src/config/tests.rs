@@ -117,3 +117,126 @@ fn patience_needs_data_held_out() {
     let idle = SOUND.replace("patience = 3", "patience = 0");
     checked(&idle.replace("validation = 0.1", "validation = 0.0")).unwrap();
 }
+
+const INTERNAL: &str = r#"
+[model.internal]
+map = { spline = { bins = 8 } }
+scheme = "coupling"
+between = "nothing"
+layers = 4
+network = { width = 96, layers = 2 }
+stiff = "scaled"
+margin = 0.25
+"#;
+
+/// The experiment with a flow of internal coordinates and one word of it replaced.
+fn internal(from: &str, to: &str) -> String {
+    let (_, training) = SOUND.split_once("[training]").unwrap();
+    let training = training.replace(
+        r#"{ flow_matching = { pairing = "aligned" } }"#,
+        r#""likelihood""#,
+    );
+    assert_eq!(INTERNAL.matches(from).count(), 1, "{from}");
+    format!("{}[training]{training}", INTERNAL.replace(from, to))
+}
+
+const ATTENTION: &str = "{ attention = { width = 64, heads = 4, layers = 2 } }";
+const PERCEPTRON: &str = "{ width = 96, layers = 2 }";
+
+#[test]
+fn a_network_is_one_of_two_kinds_and_reads_as_it_was_written() {
+    for (text, expected) in [
+        (
+            PERCEPTRON,
+            Network::Perceptron(boltzflow_flow::Size {
+                width: 96,
+                layers: 2,
+            }),
+        ),
+        (
+            ATTENTION,
+            Network::Attention(boltzflow_flow::AttentionSize {
+                width: 64,
+                heads: 4,
+                layers: 2,
+            }),
+        ),
+    ] {
+        let config: Config = toml::from_str(&internal(PERCEPTRON, text)).unwrap();
+        config.check().unwrap();
+        let ModelConfig::Internal(found) = config.model else {
+            panic!("it is a flow of internal coordinates");
+        };
+        assert_eq!(found.network, expected);
+        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+    }
+    for (text, message) in [
+        ("{ width = 96 }", "a network is either"),
+        (
+            "{ width = 96, layers = 2, attention = { width = 64, heads = 4, layers = 2 } }",
+            "a network is either",
+        ),
+        (
+            "{ width = 96, layers = 2, heads = 4 }",
+            "unknown field `heads`",
+        ),
+        (
+            "{ attention = { width = 64, heads = 4, layers = 2, depth = 1 } }",
+            "unknown field `depth`",
+        ),
+        (
+            "{ attention = { width = 64, heads = 4 } }",
+            "missing field `layers`",
+        ),
+    ] {
+        let found = toml::from_str::<Config>(&internal(PERCEPTRON, text)).unwrap_err();
+        assert!(found.to_string().contains(message), "{found}");
+    }
+}
+
+#[test]
+fn attention_needs_coordinates_that_labels_can_be_of() {
+    let attentive = |from: &str, to: &str| {
+        let text = internal(PERCEPTRON, ATTENTION);
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        checked(&text.replace(from, to)).unwrap_err().to_string()
+    };
+    let own = "model.internal.network.attention";
+    for (from, to, message) in [
+        (
+            "stiff = \"scaled\"",
+            "stiff = \"whitened\"",
+            "goes with model.internal.stiff = \"scaled\"",
+        ),
+        (
+            "scheme = \"coupling\"",
+            "scheme = \"maf\"",
+            "goes with model.internal.scheme = \"coupling\"",
+        ),
+        (
+            "map = { spline = { bins = 8 } }\nscheme = \"coupling\"\nbetween = \"nothing\"",
+            "map = \"affine\"\nscheme = \"coupling\"\nbetween = \"linear\"",
+            "goes with model.internal.between = \"nothing\"",
+        ),
+        (
+            "heads = 4",
+            "heads = 5",
+            "must be a multiple of its 5 heads",
+        ),
+        (
+            "heads = 4",
+            "heads = 0",
+            ".heads is 0, but must be a whole number",
+        ),
+        ("width = 64", "width = 0", ".width is 0, but must be"),
+        (
+            "heads = 4, layers = 2",
+            "heads = 4, layers = 0",
+            ".layers is 0, but must be",
+        ),
+    ] {
+        let found = attentive(from, to);
+        assert!(found.starts_with(own) && found.contains(message), "{found}");
+    }
+}

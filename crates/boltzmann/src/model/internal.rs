@@ -1,5 +1,6 @@
 //! Flows of internal coordinates.
 
+mod labelling;
 mod learning;
 #[cfg(test)]
 mod tests;
@@ -7,11 +8,11 @@ mod tests;
 use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Actnorm, Autoregressive, Bijection, Chain, Chart, Context, Coupling, Direction, Elementwise,
-    FlowError, Frame, Given, Initializer, Layer, LowerUpper, Placed, Points, Prior, ProductPrior,
-    Rounds, Samples, Space, host,
+    Actnorm, Attention, Autoregressive, Bijection, Chain, Chart, Context, Coupling, Direction,
+    Elementwise, FlowError, Frame, Given, Initializer, Layer, LowerUpper, NetworkConfig, Placed,
+    Points, Prior, ProductPrior, Rounds, Samples, Size, Space, host,
 };
-use boltzflow_molecule::{self as molecule, Conformers, ZMatrix};
+use boltzflow_molecule::{self as molecule, BondOrder, Conformers, ZMatrix};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
@@ -19,7 +20,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{ArchitectureError, Drawn, batch};
-use crate::config::{Between, InternalConfig, Scheme};
+use crate::config::{Between, InternalConfig, Network, Scheme};
+use crate::features::Features;
 use crate::system::{Reference, System};
 use crate::temperatures::Temperatures;
 
@@ -39,6 +41,9 @@ pub struct Internal {
     pub chart: Chart,
     /// The temperature of the system that it is for, in K; the coldest of a range.
     pub temperature: f64,
+    /// The order of each bond, where its networks are told what coordinates are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders: Option<Vec<BondOrder>>,
 }
 
 impl Internal {
@@ -63,6 +68,7 @@ impl Internal {
             learning::of_data(&model, &frame, &internal)?
         };
         Ok(Self {
+            orders: labelling::orders(&model, molecule),
             model,
             frame,
             chart,
@@ -74,7 +80,10 @@ impl Internal {
         Temperatures::new(self.temperature, self.model.hottest)
     }
 
-    pub(super) fn flaw(&self, points: usize, dims: usize) -> Option<&'static str> {
+    pub(super) fn flaw(&self, features: &Features) -> Option<&'static str> {
+        let (points, dims) = (features.points, features.dims);
+        let is_labelled = matches!(self.model.network, Network::Attention(_));
+        let orders = self.orders.as_ref().map(Vec::len);
         let coordinates: usize = self.frame.counts().iter().sum();
         let (bounded, rounds) = shape(self.model.map);
         if self.frame.points() != points || dims != 3 {
@@ -83,6 +92,8 @@ impl Internal {
             Some("its coordinates are not on what its maps act on")
         } else if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             Some("its temperature is not above 0 and finite")
+        } else if orders != is_labelled.then_some(features.bonds.len()) {
+            Some("its orders are not one for each bond, where its network sees them, and else none")
         } else {
             self.chart.flaw(coordinates)
         }
@@ -223,17 +234,18 @@ impl Located {
 }
 
 impl InternalFlow {
-    pub(super) fn new(parts: &Internal, seed: u64, device: &Device) -> Result<Self, FlowError> {
+    pub(super) fn new(
+        parts: &Internal,
+        features: &Features,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, FlowError> {
         let space = parts.chart.space();
         let mut random = stream(seed, Purpose::Parameters, 0);
         let mut make = Initializer {
             random: &mut random,
             device,
             dtype: DType::F32,
-        };
-        let samples = Samples {
-            seed: 0,
-            numbers: Vec::new(),
         };
         let passes = match parts.model.scheme {
             Scheme::Coupling | Scheme::Iaf => 1,
@@ -244,7 +256,7 @@ impl InternalFlow {
             chart: parts.chart.clone(),
             prior: parts.chart.prior(),
             chain: Chain::new(layers(&parts.model, space, &mut make)?)?,
-            context: Context::alike(space.points(), samples, device, DType::F32),
+            context: labelling::context(parts, features, device)?,
             temperatures: parts.temperatures(),
             temperature: parts.temperature,
             device: device.clone(),
@@ -301,8 +313,16 @@ impl InternalFlow {
         self.chart.len()
     }
 
-    /// Two for every weight, in each pass that the networks take.
+    /// Two for every weight, in each pass that the networks take; of attention, as it counts them.
     pub(super) fn operations_per_sample(&self) -> f64 {
+        let attention = self.chain.layers().iter().filter_map(|layer| match layer {
+            Layer::Coupling(coupling) => coupling.attention(),
+            _ => None,
+        });
+        let counted: f64 = attention.map(Attention::operations).sum();
+        if counted > 0.0 {
+            return counted;
+        }
         let parameters = boltzflow_flow::parameters::flatten(&self.chain).len();
         (2 * parameters * self.passes) as f64
     }
@@ -542,7 +562,7 @@ fn layers(
     make: &mut Initializer,
 ) -> Result<Vec<Layer>, FlowError> {
     let all: Vec<usize> = (0..space.points()).collect();
-    let (map, size) = (model.map, model.network);
+    let (map, network) = (model.map, labelling::network(model));
     let given = match model.scheme {
         Scheme::Coupling => return couplings(model, space, make),
         Scheme::Maf => Given::Data,
@@ -555,7 +575,7 @@ fn layers(
         } else {
             all.clone()
         };
-        let map = Autoregressive::new(space, order, map, given, globals(model), size, make)?;
+        let map = Autoregressive::new(space, order, map, given, globals(model), network, make)?;
         Ok(Layer::Autoregressive(map))
     });
     layers.collect()
@@ -594,7 +614,7 @@ fn couplings(
             active.to_vec(),
             model.map,
             globals(model),
-            model.network,
+            labelling::network(model),
             make,
         )?));
     }
@@ -602,11 +622,15 @@ fn couplings(
         model.map,
         Elementwise::Spline { .. } | Elementwise::Bump { .. }
     ) {
-        let size = boltzflow_flow::Size {
-            width: 1,
-            layers: 0,
+        // Of a perceptron without inputs the biases are left; attention still sees labels.
+        let network = match labelling::network(model) {
+            NetworkConfig::Perceptron(_) => NetworkConfig::Perceptron(Size {
+                width: 1,
+                layers: 0,
+            }),
+            attention @ NetworkConfig::Attention(_) => attention,
         };
-        let single = Coupling::new(space, all, model.map, globals(model), size, make)?;
+        let single = Coupling::new(space, all, model.map, globals(model), network, make)?;
         layers.push(Layer::Coupling(single));
     }
     Ok(layers)

@@ -1,8 +1,8 @@
 //! What `generate` trains where no config is given: small enough for ten minutes on two cores.
 
 use boltzflow_boltzmann::{
-    Alike, Between, CartesianConfig, Config, InternalConfig, ModelConfig, Objective, Pairing,
-    Scheme, Stiffness, TrainingConfig,
+    Alike, Between, CartesianConfig, Config, InternalConfig, ModelConfig, Network, Objective,
+    Pairing, Scheme, Stiffness, TrainingConfig,
 };
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Schedule, Size, Solver};
@@ -35,10 +35,10 @@ pub fn config(family: Family, seed: u64) -> Config {
             scheme,
             between,
             layers,
-            network: Size {
+            network: Network::Perceptron(Size {
                 width: 96,
                 layers: 2,
-            },
+            }),
             stiff: Stiffness::Whitened,
             margin: 0.25,
             hottest: 1.0,

@@ -1,6 +1,7 @@
 mod temperatures;
 
 use boltzflow_energy::Variant;
+use boltzflow_flow::AttentionSize;
 use boltzflow_molecule::{Molecule, embed, geometry};
 
 use super::*;
@@ -33,10 +34,10 @@ fn experiment(map: Elementwise, scheme: Scheme, stiff: Stiffness) -> Config {
                 Between::Nothing
             },
             layers: 2,
-            network: boltzflow_flow::Size {
+            network: Network::Perceptron(Size {
                 width: 8,
                 layers: 1,
-            },
+            }),
             stiff,
             margin: 0.3,
             hottest: 1.0,
@@ -383,4 +384,126 @@ fn molecules_of_few_atoms_are_flows_too_and_linear_ones_are_refused() {
     let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
     let found = Architecture::new(&config, &system, &data).unwrap_err();
     assert!(found.to_string().contains("line"), "{found}");
+}
+
+/// An experiment whose networks are one for every molecule.
+fn attentive(map: Elementwise) -> Config {
+    let mut config = experiment(map, Scheme::Coupling, Stiffness::Scaled);
+    let ModelConfig::Internal(internal) = &mut config.model else {
+        panic!("an experiment of internal coordinates")
+    };
+    internal.between = Between::Nothing;
+    internal.network = Network::Attention(AttentionSize {
+        width: 16,
+        heads: 2,
+        layers: 2,
+    });
+    config.check().unwrap();
+    config
+}
+
+#[test]
+fn attention_gives_samples_the_log_density_that_they_were_drawn_with() {
+    let (system, data) = vibrating("CC(O)CC", 60);
+    for map in [
+        SPLINE,
+        Elementwise::Bump { ramps: 2 },
+        Elementwise::Affine,
+        Elementwise::Additive,
+    ] {
+        let model = model(&attentive(map), &system, &data);
+        let samples = Samples::consecutive(7, 0..20);
+        let drawn = model.sample(&samples).unwrap();
+        let found = model.density(&drawn.positions, &samples).unwrap();
+        let (log_q, again) = (drawn.log_q(), found.log_q());
+        let pairs = log_q.iter().zip(&again).filter(|(a, _)| a.is_finite());
+        assert!(pairs.clone().count() > 15, "{map:?}: {log_q:?}");
+        for (a, b) in pairs {
+            assert!((a - b).abs() < 2e-2, "{map:?}: {a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn attention_has_the_same_parameters_for_every_molecule() {
+    let made = |smiles: &str, config: &Config| {
+        let (system, data) = vibrating(smiles, 40);
+        let architecture = Architecture::new(config, &system, &data).unwrap();
+        Model::new(architecture, 1, &Device::flex()).unwrap()
+    };
+    let config = attentive(SPLINE);
+    let [small, large] = ["CO", "C[C@H](O)c1ccncc1"].map(|smiles| made(smiles, &config));
+    assert_eq!(small.parameters(), large.parameters());
+    assert!(small.operations_per_sample() < large.operations_per_sample());
+    // Those of one are a flow of the other.
+    let moved: Vec<f32> = large.parameters().iter().map(|p| 1.1 * p).collect();
+    let samples = Samples::consecutive(1, 0..4);
+    let before = small.sample(&samples).unwrap().log_det;
+    let after = small.with_parameters(&moved).sample(&samples).unwrap();
+    assert!(after.log_det.iter().zip(before).all(|(a, b)| *a != b));
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
+    let [small, large] = ["CO", "CCO"].map(|smiles| made(smiles, &config).parameters().len());
+    assert!(small < large);
+}
+
+#[test]
+fn labels_tell_the_two_hydrogens_of_a_methylene_group_apart_by_their_side() {
+    // Embedding gives the two either label; here they keep it.
+    let (system, data) = vibrating("CCO", 1);
+    let mut data = data.select(&[0; 40]);
+    let noise = normal(data.positions().len(), 6);
+    let moved = data.positions_mut().iter_mut().zip(noise);
+    moved.for_each(|(x, noise)| *x += 0.02 * noise);
+    let model = model(&attentive(SPLINE), &system, &data);
+    let flow = internal(&model);
+    let [_, count, width] = flow.context.nodes.dims();
+    assert_eq!(count, flow.coordinates());
+    let nodes = host(flow.context.nodes.clone());
+    let labels: Vec<&[f64]> = nodes.chunks(width).collect();
+    // Alike in all else, but for the sine of the dihedral where their zero is.
+    let mirrored = |a: &[f64], b: &[f64]| {
+        a[..width - 2] == b[..width - 2] && a[width - 1] * b[width - 1] < -0.25
+    };
+    let pairs = (0..count).flat_map(|i| (0..i).map(move |j| (i, j)));
+    let found = pairs.filter(|&(i, j)| mirrored(labels[i], labels[j]));
+    // Those of the methylene group, and two of the methyl group.
+    let zeros = labels.iter().map(|label| &label[width - 2..]);
+    assert_eq!(found.count(), 2, "{:?}", zeros.collect::<Vec<_>>());
+}
+
+#[test]
+fn attention_learns_from_likelihood() {
+    let (system, data) = vibrating("CCO", 300);
+    let mut config = attentive(SPLINE);
+    config.training.steps = 40;
+    config.training.learning_rate = 5e-3;
+    let architecture = Architecture::new(&config, &system, &data).unwrap();
+    let model = Model::new(architecture, 1, &Device::flex()).unwrap();
+    let data = crate::TrainingData::at(data, 300.0);
+    let mut training = crate::Training::new(model, &config.training, &data, &system).unwrap();
+    let losses: Vec<f64> = (0..40).map(|_| training.advance().loss).collect();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(mean(&losses[30..]) < mean(&losses[..5]) - 0.5, "{losses:?}");
+}
+
+#[test]
+fn a_damaged_account_of_bonds_is_found() {
+    let (system, data) = vibrating("CCO", 40);
+    let flaw = |config: &Config, orders: Option<Vec<BondOrder>>| {
+        let mut architecture = Architecture::new(config, &system, &data).unwrap();
+        assert_eq!(architecture.flaw(), None);
+        let crate::model::FlowArchitecture::Internal(parts) = &mut architecture.flow else {
+            panic!("an experiment of internal coordinates")
+        };
+        parts.orders = orders;
+        architecture.flaw()
+    };
+    let config = attentive(SPLINE);
+    for orders in [None, Some(vec![BondOrder::Single; 7])] {
+        let found = flaw(&config, orders);
+        assert!(found.unwrap().contains("one for each bond"));
+    }
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
+    let found = flaw(&config, Some(vec![BondOrder::Single; 8]));
+    assert!(found.unwrap().contains("one for each bond"));
 }
