@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 pub use cartesian::{Cartesian, CartesianFlow, natural_scale};
-pub use internal::{Internal, InternalFlow, Located, Potential, Reverse, Terms};
+pub use internal::{Fitted, Internal, InternalFlow, Located, Potential, Reverse, Terms};
 
 use crate::config::{Config, ModelConfig};
 use crate::features::Features;
@@ -34,6 +34,8 @@ pub enum FlowArchitecture {
     Cartesian(Cartesian),
     /// Internal coordinates.
     Internal(Internal),
+    /// The same, by distributions that are fitted.
+    Fitted(Fitted),
 }
 
 /// Why a flow cannot be made for a system.
@@ -47,8 +49,8 @@ pub enum ArchitectureError {
         /// Its name.
         name: String,
     },
-    /// A flow of positions learns what distances are like.
-    #[error("a flow of model.cartesian needs configurations to learn from")]
+    /// A flow of positions learns what distances are like, one that is fitted everything.
+    #[error("a flow of model.cartesian or model.fitted needs configurations to learn from")]
     NoData,
     /// The energy about the start.
     #[error(transparent)]
@@ -69,12 +71,17 @@ impl Architecture {
         data: &Conformers,
     ) -> Result<Self, ArchitectureError> {
         let flow = match &config.model {
-            ModelConfig::Cartesian(_) if data.is_empty() => return Err(ArchitectureError::NoData),
+            ModelConfig::Cartesian(_) | ModelConfig::Fitted(_) if data.is_empty() => {
+                return Err(ArchitectureError::NoData);
+            }
             ModelConfig::Cartesian(model) => {
                 FlowArchitecture::Cartesian(Cartesian::new(*model, system, data))
             }
             ModelConfig::Internal(model) => {
                 FlowArchitecture::Internal(Internal::new(*model, system, data)?)
+            }
+            ModelConfig::Fitted(model) => {
+                FlowArchitecture::Fitted(Fitted::new(*model, system, data)?)
             }
         };
         Ok(Self {
@@ -88,6 +95,7 @@ impl Architecture {
         match &self.flow {
             FlowArchitecture::Cartesian(flow) => ModelConfig::Cartesian(flow.model),
             FlowArchitecture::Internal(flow) => ModelConfig::Internal(flow.model),
+            FlowArchitecture::Fitted(flow) => ModelConfig::Fitted(flow.model),
         }
     }
 
@@ -116,6 +124,7 @@ impl Architecture {
             match &self.flow {
                 FlowArchitecture::Cartesian(flow) => flow.flaw(*points),
                 FlowArchitecture::Internal(flow) => flow.flaw(*points, *dims),
+                FlowArchitecture::Fitted(flow) => flow.flaw(*points, *dims),
             }
         }
     }
@@ -129,7 +138,7 @@ impl Architecture {
     pub fn mirror(&self) -> Mirror {
         match &self.flow {
             FlowArchitecture::Cartesian(_) => Mirror::Both,
-            FlowArchitecture::Internal(_) => Mirror::One,
+            FlowArchitecture::Internal(_) | FlowArchitecture::Fitted(_) => Mirror::One,
         }
     }
 }
@@ -233,6 +242,7 @@ impl Model {
             FlowArchitecture::Internal(parts) => {
                 Flow::Internal(InternalFlow::new(parts, seed, device)?)
             }
+            FlowArchitecture::Fitted(parts) => Flow::Internal(parts.flow(device)?),
         };
         Ok(Self {
             architecture,

@@ -1,5 +1,6 @@
 //! Flows of internal coordinates.
 
+mod fitted;
 mod learning;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+pub use fitted::Fitted;
 
 use super::{ArchitectureError, Drawn, batch};
 use crate::config::{Between, InternalConfig, Scheme};
@@ -44,20 +47,17 @@ impl Internal {
         system: &System,
         data: &Conformers,
     ) -> Result<Self, ArchitectureError> {
-        let Some(Reference { molecule, .. }) = &system.molecule else {
-            return Err(ArchitectureError::Toy {
-                name: system.name.clone(),
-            });
+        let (turning, frame) = frame_of(system)?;
+        let standard = learning::Standard {
+            map: model.map,
+            stiff: model.stiff,
+            margin: model.margin,
         };
-        let zmatrix = ZMatrix::new(molecule, system.start.get(0))?;
-        let places = zmatrix.places().iter().map(placed).collect();
-        let frame = Frame::new(places)?;
         let chart = if data.is_empty() {
-            let turning = zmatrix.turning(molecule);
-            learning::of_minimum(&model, &frame, &turning, system)?
+            learning::of_minimum(standard, &frame, &turning, system)?
         } else {
             let (internal, _) = internal_coordinates(&frame, data)?;
-            learning::of_data(&model, &frame, &internal)?
+            learning::of_data(standard, &frame, &internal)?
         };
         Ok(Self {
             model,
@@ -67,15 +67,37 @@ impl Internal {
     }
 
     pub(super) fn flaw(&self, points: usize, dims: usize) -> Option<&'static str> {
-        let coordinates: usize = self.frame.counts().iter().sum();
-        let (bounded, rounds) = shape(self.model.map);
-        if self.frame.points() != points || dims != 3 {
-            Some("its internal coordinates are not those of its atoms")
-        } else if self.chart.rounds != rounds || self.chart.bounds.is_empty() == bounded {
-            Some("its coordinates are not on what its maps act on")
-        } else {
-            self.chart.flaw(coordinates)
-        }
+        flaw(&self.frame, &self.chart, self.model.map, [points, dims])
+    }
+}
+
+/// Which distances, angles and dihedrals place each atom of a molecule, after the places whose dihedrals go round.
+fn frame_of(system: &System) -> Result<(Vec<usize>, Frame), ArchitectureError> {
+    let Some(Reference { molecule, .. }) = &system.molecule else {
+        return Err(ArchitectureError::Toy {
+            name: system.name.clone(),
+        });
+    };
+    let zmatrix = ZMatrix::new(molecule, system.start.get(0))?;
+    let places = zmatrix.places().iter().map(placed).collect();
+    Ok((zmatrix.turning(molecule), Frame::new(places)?))
+}
+
+/// What of frame, chart and maps does not fit together.
+fn flaw(
+    frame: &Frame,
+    chart: &Chart,
+    map: Elementwise,
+    [points, dims]: [usize; 2],
+) -> Option<&'static str> {
+    let coordinates: usize = frame.counts().iter().sum();
+    let (bounded, rounds) = shape(map);
+    if frame.points() != points || dims != 3 {
+        Some("its internal coordinates are not those of its atoms")
+    } else if chart.rounds != rounds || chart.bounds.is_empty() == bounded {
+        Some("its coordinates are not on what its maps act on")
+    } else {
+        chart.flaw(coordinates)
     }
 }
 
@@ -206,10 +228,6 @@ impl InternalFlow {
             device,
             dtype: DType::F32,
         };
-        let samples = Samples {
-            seed: 0,
-            numbers: Vec::new(),
-        };
         let passes = match parts.model.scheme {
             Scheme::Coupling | Scheme::Iaf => 1,
             Scheme::Maf => space.points(),
@@ -219,7 +237,7 @@ impl InternalFlow {
             chart: parts.chart.clone(),
             prior: parts.chart.prior(),
             chain: Chain::new(layers(&parts.model, space, &mut make)?)?,
-            context: Context::alike(space.points(), samples, device, DType::F32),
+            context: context(space.points(), device, DType::F32),
             device: device.clone(),
             passes,
         })
@@ -432,6 +450,15 @@ impl InternalFlow {
             log_det: log_det.map(|(maps, rest)| -(maps + rest)).collect(),
         })
     }
+}
+
+/// What maps are told that draw nothing.
+fn context(coordinates: usize, device: &Device, dtype: DType) -> Context {
+    let samples = Samples {
+        seed: 0,
+        numbers: Vec::new(),
+    };
+    Context::alike(coordinates, samples, device, dtype)
 }
 
 /// The maps, the one nearest to the latents first.

@@ -87,18 +87,29 @@ impl Likelihood {
 
     /// The loss of all that is held out: the sum, and of how many configurations.
     pub fn held_out(&self, flow: &InternalFlow) -> (f64, f64) {
-        let held_out = &self.data.held_out;
-        let points = held_out.points.par_chunks(PIECE * held_out.size);
-        let losses: Vec<f64> = points
-            .map(|points| {
-                let loss = flow.negative_log_likelihood(flow.maps(), points);
-                host(loss.expect("points are of the flow's space"))[0]
-            })
-            .collect();
-        let constant: f64 = held_out.log_det.iter().sum();
-        let count = held_out.log_det.len() as f64;
-        (losses.iter().sum::<f64>() - constant, count)
+        loss(flow, &self.data.held_out)
     }
+
+    /// The same of all that is learnt from.
+    pub fn learnt(&self, flow: &InternalFlow) -> (f64, f64) {
+        loss(flow, &self.data.train)
+    }
+}
+
+/// The summed loss of some configurations, and how many they are.
+fn loss(flow: &InternalFlow, data: &Located) -> (f64, f64) {
+    let points = data.points.par_chunks(PIECE * data.size);
+    let losses: Vec<f64> = points
+        .map(|points| {
+            let loss = flow.negative_log_likelihood(flow.maps(), points);
+            host(loss.expect("points are of the flow's space"))[0]
+        })
+        .collect();
+    let constant: f64 = data.log_det.iter().sum();
+    (
+        losses.iter().sum::<f64>() - constant,
+        data.log_det.len() as f64,
+    )
 }
 
 /// How often configurations are to be drawn: those in a torsion's well that holds less than the part `rarest` of all, as if it held as much, see
