@@ -49,6 +49,11 @@ pub fn trials() -> Vec<Trial> {
             false,
             what_internal_coordinates_cannot_do_is_refused,
         ),
+        trial(
+            "a_copula_is_fitted_sampled_and_read_back_to_the_same_bits",
+            false,
+            a_copula_is_fitted_sampled_and_read_back_to_the_same_bits,
+        ),
     ]
 }
 
@@ -59,6 +64,9 @@ pub const SPLINE: &str = "map = { spline = { bins = 4 } }\nscheme = \"coupling\"
 const ENERGY: &str = "{ energy = { likelihood = 0.0, own = 0.5, pool = 0.5, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
 
 /// Along the energy and the data.
+const FITTED: &str = "[model.fitted]\ndependence = \"independent\"\nbins = 32\nmargin = 0.25\n\
+     [fit]\npseudo_count = 1.0\nrarest = 0.02\nvalidation = 0.1\ndequantize = false\nseed = 1\n";
+
 pub const BOTH: &str = "{ energy = { likelihood = 1.0, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
 
 /// A small experiment.
@@ -466,5 +474,61 @@ fn what_internal_coordinates_cannot_do_is_refused() -> Result<(), Failed> {
         "is not that of the config",
     );
     assert!(!at.join("x.safetensors").exists());
+    Ok(())
+}
+
+fn a_copula_is_fitted_sampled_and_read_back_to_the_same_bits() -> Result<(), Failed> {
+    let folder = folder(FITTED);
+    let at = folder.path();
+    let generate = "generate butane.xyz --smiles CCCC --flow copula --frames 1500 -n 300 --seed 4 --json -o out.sdf";
+    let found = json(&succeed(at, generate));
+    assert_eq!(found["samples"], 300);
+    assert!(
+        found["efficiency"]["value"].as_f64().unwrap() > 0.02,
+        "{found}"
+    );
+    let plan = std::fs::read_to_string(at.join("out.plan.toml"))?;
+    for part in [
+        "flow = \"copula\"",
+        "dependence = \"copula\"",
+        "pseudo_count",
+    ] {
+        assert!(plan.contains(part), "{plan}");
+    }
+    assert!(!plan.contains("learning_rate"), "{plan}");
+    // From the file it is the same flow.
+    succeed(at, "sample out.safetensors -n 300 --seed 4 -o again.npz");
+    assert_eq!(bytes(at, "again.npz"), bytes(at, "out.samples.npz"));
+    succeed(at, "density out.safetensors again.npz -o density.npz");
+    let read = |name: &str| {
+        let npz = Npz::read(&at.join(name)).unwrap();
+        npz.array("log_q").unwrap().as_f64().unwrap().to_vec()
+    };
+    for (a, b) in read("again.npz").iter().zip(read("density.npz")) {
+        assert!((a - b).abs() < 1e-2, "{a} and {b}");
+    }
+    // A fit is one step, which says what was held out, and the same whoever asks for it.
+    let fit = format!("train {MOLECULE} --data data.npz --config config.toml");
+    let fitted = json(&succeed(at, &format!("{fit} --json -o flow.safetensors")));
+    assert!(fitted["steps"].is_null(), "{fitted}");
+    let log = json(std::fs::read_to_string(at.join("flow.log.jsonl"))?.trim());
+    assert_eq!(log["validation"], fitted["best_validation_loss"]);
+    assert!(log["loss"].as_f64() < log["validation"].as_f64(), "{log}");
+    succeed(at, &format!("{fit} --threads 1 -o one.safetensors"));
+    assert_eq!(bytes(at, "one.safetensors"), bytes(at, "flow.safetensors"));
+    for (words, message) in [
+        (
+            format!("{fit} --from flow.safetensors -o x.safetensors"),
+            "starts from no other flow",
+        ),
+        (
+            fit.replace("--data data.npz", "-o x.safetensors"),
+            "give --data",
+        ),
+    ] {
+        let refused = output(at, &words);
+        let found = String::from_utf8_lossy(&refused.stderr);
+        assert!(found.contains(message), "{words}: {found}");
+    }
     Ok(())
 }

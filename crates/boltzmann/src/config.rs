@@ -1,5 +1,6 @@
 //! A complete experiment in one TOML file.
 
+mod fit;
 mod network;
 #[cfg(test)]
 mod tests;
@@ -11,15 +12,16 @@ use boltzflow_flow::{Divergence, Edges, Elementwise, Schedule, Solver};
 use serde::{Deserialize, Serialize};
 
 use crate::temperatures::Temperatures;
+pub use fit::{Dependence, FitConfig, FittedConfig};
 pub use network::Network;
 
 /// Everything that training a flow is told. Every field is written out: the file alone determines the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "fit::Sections", into = "fit::Sections")]
 pub struct Config {
     /// The flow.
     pub model: ModelConfig,
-    /// How it is trained.
+    /// How it is trained; where it is fitted, in a file the section `[fit]`.
     pub training: TrainingConfig,
 }
 
@@ -31,6 +33,8 @@ pub enum ModelConfig {
     Cartesian(CartesianConfig),
     /// Bond lengths, angles and dihedrals.
     Internal(InternalConfig),
+    /// The same, with distributions that are fitted in closed form.
+    Fitted(FittedConfig),
 }
 
 impl ModelConfig {
@@ -38,7 +42,7 @@ impl ModelConfig {
     pub fn alike(&self) -> Alike {
         match self {
             Self::Cartesian(cartesian) => cartesian.alike,
-            Self::Internal(_) => Alike::None,
+            Self::Internal(_) | Self::Fitted(_) => Alike::None,
         }
     }
 
@@ -46,14 +50,14 @@ impl ModelConfig {
     pub fn solver(&self) -> Option<Solver> {
         match self {
             Self::Cartesian(cartesian) => Some(cartesian.solver),
-            Self::Internal(_) => None,
+            Self::Internal(_) | Self::Fitted(_) => None,
         }
     }
 
     /// The temperatures that it is for if the system's is this.
     pub fn temperatures(&self, system: f64) -> Temperatures {
         match self {
-            Self::Cartesian(_) => Temperatures::new(system, 1.0),
+            Self::Cartesian(_) | Self::Fitted(_) => Temperatures::new(system, 1.0),
             Self::Internal(internal) => Temperatures::new(system, internal.hottest),
         }
     }
@@ -222,6 +226,12 @@ pub enum Objective {
         /// Steps of this cooling.
         cooling: u64,
     },
+    /// The same as the likelihood, of a flow for which it has a closed form; in a file the section `[fit]`, see [`FitConfig`].
+    #[serde(skip)]
+    Fit {
+        /// See [`FitConfig::pseudo_count`].
+        pseudo_count: f64,
+    },
 }
 
 /// How noise and data of a minibatch are paired.
@@ -308,6 +318,11 @@ pub enum ConfigError {
         /// What it is trained by.
         objective: &'static str,
     },
+    /// A flow that is trained in other ways than the config says.
+    #[error(
+        "a config has either the sections [model.fitted] and [fit], or another [model] and [training]"
+    )]
+    Sections,
     /// Adaptive steps with a method that does not estimate its error.
     #[error(
         "model.cartesian.solver.method is {method:?}, which does not estimate the error that adaptive steps need; use \"bosh3\", \"dopri5\" or \"tsit5\", or fixed steps"
@@ -339,6 +354,7 @@ impl Config {
         match &self.model {
             ModelConfig::Cartesian(cartesian) => cartesian.check()?,
             ModelConfig::Internal(internal) => internal.check()?,
+            ModelConfig::Fitted(fitted) => fitted.check()?,
         }
         match (&self.model, training.objective) {
             (ModelConfig::Cartesian(_), Objective::FlowMatching { .. })
@@ -403,6 +419,12 @@ impl Config {
                         range: internal.hottest,
                     });
                 }
+            }
+            (ModelConfig::Fitted(_), Objective::Fit { pseudo_count }) => {
+                return fit::check(training, pseudo_count);
+            }
+            (ModelConfig::Fitted(_), _) | (_, Objective::Fit { .. }) => {
+                return Err(ConfigError::Sections);
             }
             (ModelConfig::Cartesian(_), Objective::Likelihood | Objective::Energy { .. }) => {
                 return Err(ConfigError::Objective {
@@ -493,7 +515,7 @@ impl Objective {
     /// Whether configurations are learnt from.
     pub fn needs_data(self) -> bool {
         match self {
-            Self::FlowMatching { .. } | Self::Likelihood => true,
+            Self::FlowMatching { .. } | Self::Likelihood | Self::Fit { .. } => true,
             Self::Energy { likelihood, .. } => likelihood > 0.0,
         }
     }

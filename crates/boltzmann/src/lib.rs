@@ -40,8 +40,8 @@ pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use chi_squared::ChiSquared;
 pub use config::{
-    Alike, Between, CartesianConfig, Config, ConfigError, InternalConfig, ModelConfig, Network,
-    Objective, Pairing, Scheme, Stiffness, TrainingConfig,
+    Alike, Between, CartesianConfig, Config, ConfigError, Dependence, FitConfig, FittedConfig,
+    InternalConfig, ModelConfig, Network, Objective, Pairing, Scheme, Stiffness, TrainingConfig,
 };
 pub use distances::PairStatistics;
 pub use evaluation::{
@@ -54,8 +54,8 @@ pub use free_energy::{
 };
 pub use histogram::Histogram;
 pub use model::{
-    Architecture, ArchitectureError, Cartesian, CartesianFlow, Drawn, Flow, FlowArchitecture,
-    Internal, InternalFlow, Located, Mirror, Model, natural_scale,
+    Architecture, ArchitectureError, Cartesian, CartesianFlow, Drawn, Fitted, Flow,
+    FlowArchitecture, Internal, InternalFlow, Located, Mirror, Model, natural_scale,
 };
 pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;

@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 pub use cartesian::{Cartesian, CartesianFlow, natural_scale};
-pub use internal::{Internal, InternalFlow, Located, Potential, Reverse, Terms};
+pub use internal::{Fitted, Internal, InternalFlow, Located, Potential, Reverse, Terms};
 
 use crate::config::{Config, ModelConfig};
 use crate::features::Features;
@@ -35,6 +35,8 @@ pub enum FlowArchitecture {
     Cartesian(Cartesian),
     /// Internal coordinates.
     Internal(Internal),
+    /// The same, by distributions that are fitted.
+    Fitted(Fitted),
 }
 
 /// Why a flow cannot be made for a system.
@@ -48,8 +50,8 @@ pub enum ArchitectureError {
         /// Its name.
         name: String,
     },
-    /// A flow of positions learns what distances are like.
-    #[error("a flow of model.cartesian needs configurations to learn from")]
+    /// A flow of positions learns what distances are like, one that is fitted everything.
+    #[error("a flow of model.cartesian or model.fitted needs configurations to learn from")]
     NoData,
     /// The energy about the start.
     #[error(transparent)]
@@ -70,12 +72,17 @@ impl Architecture {
         data: &Conformers,
     ) -> Result<Self, ArchitectureError> {
         let flow = match &config.model {
-            ModelConfig::Cartesian(_) if data.is_empty() => return Err(ArchitectureError::NoData),
+            ModelConfig::Cartesian(_) | ModelConfig::Fitted(_) if data.is_empty() => {
+                return Err(ArchitectureError::NoData);
+            }
             ModelConfig::Cartesian(model) => {
                 FlowArchitecture::Cartesian(Cartesian::new(*model, system, data))
             }
             ModelConfig::Internal(model) => {
                 FlowArchitecture::Internal(Internal::new(*model, system, data)?)
+            }
+            ModelConfig::Fitted(model) => {
+                FlowArchitecture::Fitted(Fitted::new(*model, system, data)?)
             }
         };
         Ok(Self {
@@ -89,6 +96,7 @@ impl Architecture {
         match &self.flow {
             FlowArchitecture::Cartesian(flow) => ModelConfig::Cartesian(flow.model),
             FlowArchitecture::Internal(flow) => ModelConfig::Internal(flow.model),
+            FlowArchitecture::Fitted(flow) => ModelConfig::Fitted(flow.model),
         }
     }
 
@@ -117,6 +125,7 @@ impl Architecture {
             match &self.flow {
                 FlowArchitecture::Cartesian(flow) => flow.flaw(*points),
                 FlowArchitecture::Internal(flow) => flow.flaw(&self.features),
+                FlowArchitecture::Fitted(flow) => flow.flaw(*points, *dims),
             }
         }
     }
@@ -138,7 +147,7 @@ impl Architecture {
     pub fn mirror(&self) -> Mirror {
         match &self.flow {
             FlowArchitecture::Cartesian(_) => Mirror::Both,
-            FlowArchitecture::Internal(_) => Mirror::One,
+            FlowArchitecture::Internal(_) | FlowArchitecture::Fitted(_) => Mirror::One,
         }
     }
 }
@@ -258,6 +267,7 @@ impl Model {
             FlowArchitecture::Internal(parts) => {
                 Flow::Internal(InternalFlow::new(parts, features, seed, device)?)
             }
+            FlowArchitecture::Fitted(parts) => Flow::Internal(parts.flow(device)?),
         };
         Ok(Self {
             architecture,

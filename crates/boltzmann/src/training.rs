@@ -2,6 +2,7 @@
 //! on one thread, and their gradients are added in order: the same bits at any number of threads.
 
 mod energy;
+mod fit;
 mod likelihood;
 mod matching;
 mod pool;
@@ -21,6 +22,7 @@ use crate::optimizer::AdamW;
 use crate::system::System;
 use crate::temperatures::TrainingData;
 use energy::{Boltzmann, Cooling, Limits, Own};
+use fit::Fit;
 use likelihood::Likelihood;
 use matching::Matching;
 pub use pool::Pool;
@@ -51,6 +53,7 @@ pub struct Training<'a> {
 enum Source<'a> {
     Matching(Matching),
     Likelihood(Likelihood),
+    Fit(Fit),
     Energy {
         boltzmann: Boltzmann<'a>,
         /// Configurations, and what their negative log-likelihood is multiplied with.
@@ -142,8 +145,9 @@ pub struct Step {
     /// Mean squared error a coordinate; or the mean negative log-likelihood of a configuration; or `E[ln q + u]`, and the former times its
     /// factor.
     pub loss: f64,
-    /// The gradient's norm before clipping.
-    pub gradient_norm: f64,
+    /// The gradient's norm before clipping, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
     /// The averaged parameters' loss on held-out data, where it was taken.
     pub validation: Option<f64>,
     /// What it took along the energy.
@@ -185,6 +189,16 @@ impl<'a> Training<'a> {
                 let weights =
                     likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
                 Source::Likelihood(Likelihood::new(flow, data, &weights, first_held_out)?)
+            }
+            (
+                Flow::Internal(flow),
+                FlowArchitecture::Fitted(parts),
+                Objective::Fit { pseudo_count },
+            ) => {
+                let weights =
+                    likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
+                let parts = (parts, pseudo_count);
+                Source::Fit(Fit::new(parts, (flow, data), &weights, first_held_out)?)
             }
             (
                 Flow::Internal(flow),
@@ -262,6 +276,31 @@ impl<'a> Training<'a> {
 
     /// Takes one step.
     pub fn advance(&mut self) -> Step {
+        let (loss, gradient_norm, effort) = match &self.source {
+            Source::Fit(fit) => {
+                // In its only step.
+                self.optimizer = AdamW {
+                    step: 1,
+                    ..AdamW::new(fit.parameters.clone())
+                };
+                (self.source.fitted(&self.averaged()), None, None)
+            }
+            _ => self.descend(),
+        };
+        let step = self.optimizer.step;
+        let due = step.is_multiple_of(self.config.validate_every) || step == self.config.steps;
+        let validation = (due && self.source.can_be_validated()).then(|| self.validate());
+        Step {
+            step,
+            loss,
+            gradient_norm,
+            validation,
+            effort,
+        }
+    }
+
+    /// Takes one step along a gradient.
+    fn descend(&mut self) -> (f64, Option<f64>, Option<Effort>) {
         let mut random = stream(self.config.seed, Purpose::Training, self.optimizer.step);
         let model = self
             .model
@@ -283,16 +322,7 @@ impl<'a> Training<'a> {
             }
         }
         let gradient_norm = self.optimizer.update(&total, self.config);
-        let step = self.optimizer.step;
-        let due = step.is_multiple_of(self.config.validate_every) || step == self.config.steps;
-        let validation = (due && self.source.can_be_validated()).then(|| self.validate());
-        Step {
-            step,
-            loss,
-            gradient_norm,
-            validation,
-            effort,
-        }
+        (loss, Some(gradient_norm), effort)
     }
 
     /// The averaged parameters' loss on held-out data, always with the same random numbers.
@@ -319,6 +349,7 @@ impl Source<'_> {
         match self {
             Self::Matching(matching) => matching.counts(),
             Self::Likelihood(data)
+            | Self::Fit(Fit { data, .. })
             | Self::Energy {
                 data: Some((data, _)),
                 ..
@@ -331,7 +362,7 @@ impl Source<'_> {
     fn likelihood(&self) -> Option<&Likelihood> {
         match self {
             Self::Matching(_) => None,
-            Self::Likelihood(data) => Some(data),
+            Self::Likelihood(data) | Self::Fit(Fit { data, .. }) => Some(data),
             Self::Energy { data, .. } => data.as_ref().map(|(data, _)| data),
         }
     }
@@ -375,6 +406,17 @@ impl Source<'_> {
         }
     }
 
+    /// The mean loss on the data of a fit.
+    fn fitted(&self, model: &Model) -> f64 {
+        match (self, model.flow()) {
+            (Self::Fit(fit), Flow::Internal(flow)) => {
+                let (total, count) = fit.data.learnt(flow);
+                total / count
+            }
+            _ => unreachable!("made for this model"),
+        }
+    }
+
     /// The mean loss on held-out data.
     fn held_out(&self, model: &Model, batch: usize, random: &mut ChaCha8Rng) -> f64 {
         let mean = |(total, count): (f64, f64)| total / count;
@@ -384,7 +426,9 @@ impl Source<'_> {
                 let each = (0..batches).map(|_| matching.held_out((model, flow), batch, random));
                 mean(each.fold((0.0, 0.0), |total, one| (total.0 + one.0, total.1 + one.1)))
             }
-            (Self::Likelihood(data), Flow::Internal(flow)) => mean(data.held_out(flow)),
+            (Self::Likelihood(data) | Self::Fit(Fit { data, .. }), Flow::Internal(flow)) => {
+                mean(data.held_out(flow))
+            }
             (Self::Energy { boltzmann, data }, Flow::Internal(flow)) => {
                 let reverse = boltzmann.mean(flow, VALIDATION_SAMPLES, random);
                 data.as_ref().map_or(reverse, |(data, factor)| {

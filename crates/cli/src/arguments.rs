@@ -75,7 +75,7 @@ pub enum Command {
         after_help = "Example:\n  boltzflow simulate --target dw4 -n 2000 -o dw4.npz --seed 1"
     )]
     Simulate(Simulate),
-    /// Trains a flow by flow matching or likelihood, on configurations, or along the energy; goes on where a checkpoint of the same run stands.
+    /// Trains a flow by flow matching or likelihood, on configurations, or along the energy, or fits one in closed form; goes on where a checkpoint of the same run stands.
     #[command(
         after_help = "Example:\n  boltzflow train --target dw4 --data dw4.npz --config configs/dw4.toml -o dw4.safetensors"
     )]
@@ -414,6 +414,10 @@ pub enum Family {
     Iaf,
     /// A continuous E(n)-equivariant flow of positions.
     Egnn,
+    /// Internal coordinates that do not depend on one another, fitted in closed form: what the others have to beat.
+    Independent,
+    /// The same with the dependence of a normal distribution.
+    Copula,
 }
 
 impl Generate {

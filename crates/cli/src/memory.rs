@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    CartesianConfig, Config, Features, Flow, InternalConfig, Model, ModelConfig, Network, sampling,
+    CartesianConfig, Config, Features, FittedConfig, Flow, InternalConfig, Model, ModelConfig,
+    Network, sampling,
 };
-use boltzflow_flow::{Divergence, VectorField};
+use boltzflow_flow::{Divergence, Elementwise, VectorField};
 
 /// Bytes of the networks' numbers.
 const SINGLE: f64 = 4.0;
@@ -68,6 +69,7 @@ impl Need {
         let (parameters, graph, piece) = match &config.model {
             ModelConfig::Cartesian(model) => cartesian(model, features.points as f64),
             ModelConfig::Internal(model) => internal(model, size),
+            ModelConfig::Fitted(model) => fitted(model, size),
         };
         let pieces = (config.training.batch as f64 / piece).ceil();
         // The optimiser's four vectors, as many in a checkpoint and its bytes, a model and gradients for each thread, a gradient a piece.
@@ -111,6 +113,10 @@ impl Need {
                     Network::Attention(network) => size * (2 * network.width).max(size),
                 });
                 (widest * sampling::CHUNK) as f64
+            }
+            (_, ModelConfig::Fitted(config)) => {
+                let (numbers, ..) = fitted(&config, (points * dims) as f64);
+                numbers * sampling::CHUNK as f64
             }
             (Flow::Internal(_), ModelConfig::Cartesian(_)) => PASS,
         };
@@ -192,6 +198,12 @@ fn internal(model: &InternalConfig, size: f64) -> (f64, f64, f64) {
     };
     let kept = kept + SPLINE_KEPT * outputs;
     (layers * parameters, layers * kept, ROWS)
+}
+
+/// The same of distributions that are fitted: splines and correlations; nothing is kept for gradients.
+fn fitted(model: &FittedConfig, size: f64) -> (f64, f64, f64) {
+    let numbers = Elementwise::Spline { bins: model.bins }.parameters() as f64;
+    (size * (numbers + size), 0.0, ROWS)
 }
 
 fn gigabytes(bytes: f64) -> String {

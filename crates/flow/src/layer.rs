@@ -10,7 +10,9 @@ use crate::context::Context;
 use crate::continuous::Continuous;
 use crate::coupling::Coupling;
 use crate::lower_upper::LowerUpper;
+use crate::marginals::Marginals;
 use crate::mixing::Mixing;
+use crate::scores::Scores;
 use crate::space::Space;
 use crate::{PerSample, Points};
 
@@ -35,6 +37,10 @@ pub enum Layer {
     Actnorm(Actnorm),
     /// See [`LowerUpper`].
     LowerUpper(LowerUpper),
+    /// See [`Marginals`].
+    Marginals(Marginals),
+    /// See [`Scores`].
+    Scores(Scores),
 }
 
 /// Calls a method of the variant's map.
@@ -48,6 +54,8 @@ macro_rules! each {
             Layer::Autoregressive($map) => $call,
             Layer::Actnorm($map) => $call,
             Layer::LowerUpper($map) => $call,
+            Layer::Marginals($map) => $call,
+            Layer::Scores($map) => $call,
         }
     };
 }

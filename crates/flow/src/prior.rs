@@ -8,9 +8,13 @@ use rand_distr::StandardNormal;
 
 use crate::context::Samples;
 use crate::divergence::tensor;
+use crate::normal::{cumulative, quantile};
 use crate::random::{Purpose, stream};
 use crate::space::Space;
 use crate::{PerSample, Points};
+
+/// `2⁻²⁵`: what is nearer to an end of an interval or to a cut, single precision may not tell from it.
+const NEAR_END: f64 = 1.0 / 33_554_432.0;
 
 /// A distribution of latent points, as a density over the orthonormal coordinates of its space.
 pub trait Prior {
@@ -103,6 +107,18 @@ pub struct ProductPrior {
 }
 
 impl ProductPrior {
+    /// Standard normal numbers on lines alone.
+    pub fn normal(lines: usize) -> Self {
+        Self {
+            space: Space::Product {
+                lines,
+                intervals: 0,
+                circles: 0,
+            },
+            bounds: Vec::new(),
+        }
+    }
+
     /// How many coordinates are lines.
     fn lines(&self) -> usize {
         match self.space {
@@ -114,12 +130,68 @@ impl ProductPrior {
     /// What is added to `−½ Σ z²`, the same everywhere.
     fn log_constant(&self) -> f64 {
         let normal = 0.5 * TAU.ln();
-        let intervals = self.bounds.iter().map(|[a, b]| {
-            // Φ(b) − Φ(a), with a below and b above 0.
-            let inside = 0.5 * (libm::erf(b / SQRT_2) - libm::erf(a / SQRT_2));
-            (b - a).ln() - normal - inside.ln()
-        });
+        let intervals = self
+            .bounds
+            .iter()
+            .map(|&[a, b]| (b - a).ln() - normal - inside([a, b]).ln());
         intervals.sum::<f64>() - normal * self.lines() as f64
+    }
+
+    /// `ln p` of one coordinate.
+    pub(crate) fn log_density_at(&self, coordinate: usize, x: f64) -> f64 {
+        let lines = self.lines();
+        if coordinate >= lines + self.bounds.len() {
+            return 0.0;
+        }
+        let z = self.standard(coordinate, x);
+        let log_normal = -0.5 * (z * z + TAU.ln());
+        match coordinate.checked_sub(lines) {
+            None => log_normal,
+            Some(interval) => {
+                let [a, b] = self.bounds[interval];
+                log_normal + (b - a).ln() - inside([a, b]).ln()
+            }
+        }
+    }
+
+    /// The normal score of a coordinate: the standard normal number that has as much of its distribution below it as `x` has of the
+    /// coordinate's. It is finite, also at an end.
+    pub fn score(&self, coordinate: usize, x: f64) -> f64 {
+        let Some(interval) = coordinate.checked_sub(self.lines()) else {
+            return x;
+        };
+        let x = x.clamp(NEAR_END, 1.0 - NEAR_END);
+        let Some(&[a, b]) = self.bounds.get(interval) else {
+            return quantile(x, 1.0 - x);
+        };
+        let z = a + (b - a) * x;
+        // Differences are taken in the tail that z is in.
+        if z < 0.0 {
+            let below = (cumulative(z) - cumulative(a)) / inside([a, b]);
+            quantile(below, 1.0 - below)
+        } else {
+            let above = (cumulative(-z) - cumulative(-b)) / inside([a, b]);
+            quantile(1.0 - above, above)
+        }
+    }
+
+    /// The coordinate that has this score; the inverse of [`ProductPrior::score`].
+    pub fn at_score(&self, coordinate: usize, score: f64) -> f64 {
+        let Some(interval) = coordinate.checked_sub(self.lines()) else {
+            return score;
+        };
+        let Some(&[a, b]) = self.bounds.get(interval) else {
+            return cumulative(score);
+        };
+        let part = inside([a, b]) * cumulative(-score.abs());
+        let z = if score < 0.0 {
+            let below = cumulative(a) + part;
+            quantile(below, 1.0 - below)
+        } else {
+            let above = cumulative(-b) + part;
+            quantile(1.0 - above, above)
+        };
+        ((z - a) / (b - a)).clamp(0.0, 1.0)
     }
 
     /// `z` of a number that is a line or in an interval.
@@ -132,6 +204,11 @@ impl ProductPrior {
             }
         }
     }
+}
+
+/// `Φ(b) − Φ(a)`, with `a` below and `b` above 0.
+fn inside([a, b]: [f64; 2]) -> f64 {
+    0.5 * (libm::erf(b / SQRT_2) - libm::erf(a / SQRT_2))
 }
 
 impl Prior for ProductPrior {
@@ -246,6 +323,38 @@ mod tests {
             mean += (-prior.log_density_of(&x)).exp() / draws as f64;
         }
         assert_relative_eq!(mean, 1.0, epsilon = 0.05);
+    }
+
+    #[test]
+    fn scores_of_its_samples_are_standard_normal_numbers_and_go_back() {
+        let prior = product(1, 1, vec![[-1.0, 2.5], [-0.3, 0.2], [-6.0, 9.0]]);
+        let draws = 20_000_u32;
+        let mut squares = [0.0; 5];
+        for number in 0..draws {
+            for (k, x) in prior.draw(4, number.into()).into_iter().enumerate() {
+                let score = prior.score(k, x);
+                assert_relative_eq!(prior.at_score(k, score), x, epsilon = 1e-12);
+                squares[k] += score * score / f64::from(draws);
+            }
+        }
+        for square in squares {
+            assert_relative_eq!(square, 1.0, epsilon = 5.0 * (2.0 / f64::from(draws)).sqrt());
+        }
+        // At an end they are finite.
+        for k in 1..5 {
+            assert!([0.0, 1.0].iter().all(|&x| prior.score(k, x).is_finite()));
+        }
+    }
+
+    #[test]
+    fn a_density_is_the_product_of_those_of_its_coordinates() {
+        let prior = product(1, 1, vec![[-1.0, 2.5], [-0.3, 0.2]]);
+        let x = prior.draw(3, 8);
+        let each = x
+            .iter()
+            .enumerate()
+            .map(|(k, &x)| prior.log_density_at(k, x));
+        assert_relative_eq!(each.sum::<f64>(), prior.log_density_of(&x), epsilon = 1e-13);
     }
 
     #[test]

@@ -240,3 +240,73 @@ fn attention_needs_coordinates_that_labels_can_be_of() {
         assert!(found.starts_with(own) && found.contains(message), "{found}");
     }
 }
+
+const FITTED: &str = r#"
+[model.fitted]
+dependence = "copula"
+bins = 32
+margin = 0.25
+
+[fit]
+pseudo_count = 1.0
+rarest = 0.0
+validation = 0.1
+dequantize = false
+seed = 1
+"#;
+
+#[test]
+fn a_fit_has_a_section_of_its_own_and_is_written_as_it_was_read() {
+    let config: Config = toml::from_str(FITTED).unwrap();
+    config.check().unwrap();
+    let text = toml::to_string(&config).unwrap();
+    assert!(text.contains("[fit]") && !text.contains("[training]"));
+    assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
+    for (from, to, message) in [
+        ("bins = 32", "bins = 0", "model.fitted.bins is 0"),
+        (
+            "margin = 0.25",
+            "margin = nan",
+            "model.fitted.margin is NaN",
+        ),
+        (
+            "pseudo_count = 1.0",
+            "pseudo_count = 0.0",
+            "fit.pseudo_count is 0",
+        ),
+        ("rarest = 0.0", "rarest = nan", "fit.rarest is NaN"),
+        (
+            "validation = 0.1",
+            "validation = 0.9",
+            "fit.validation is 0.9",
+        ),
+    ] {
+        let found = checked(&FITTED.replace(from, to)).unwrap_err().to_string();
+        assert!(found.starts_with(message), "{found}");
+    }
+}
+
+#[test]
+fn sections_that_do_not_go_together_are_refused() {
+    let (fitted, fit) = FITTED.split_at(FITTED.find("[fit]").unwrap());
+    let (cartesian, training) = SOUND.split_at(SOUND.find("[training]").unwrap());
+    for (model, learning) in [
+        (fitted, training),
+        (cartesian, fit),
+        (fitted, ""),
+        (FITTED, training),
+    ] {
+        let found = toml::from_str::<Config>(&format!("{model}{learning}")).unwrap_err();
+        let message = found.to_string();
+        assert!(
+            message.contains("either the sections [model.fitted] and [fit]"),
+            "{message}"
+        );
+    }
+    let misspelt = FITTED.replace("seed", "sead");
+    let found = toml::from_str::<Config>(&misspelt).unwrap_err().to_string();
+    assert!(found.contains("unknown field `sead`"), "{found}");
+    // What is not in a file has no other name there.
+    let objective = SOUND.replace(r#"{ flow_matching = { pairing = "aligned" } }"#, "\"fit\"");
+    assert!(toml::from_str::<Config>(&objective).is_err());
+}

@@ -1,5 +1,6 @@
 //! Flows of internal coordinates.
 
+mod fitted;
 mod labelling;
 mod learning;
 #[cfg(test)]
@@ -12,12 +13,14 @@ use boltzflow_flow::{
     Elementwise, FlowError, Frame, Given, Initializer, Layer, LowerUpper, NetworkConfig, Placed,
     Points, Prior, ProductPrior, Rounds, Samples, Size, Space, host,
 };
-use boltzflow_molecule::{self as molecule, BondOrder, Conformers, ZMatrix};
+use boltzflow_molecule::{self as molecule, BondOrder, Conformers, Molecule, ZMatrix};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+pub use fitted::Fitted;
 
 use super::{ArchitectureError, Drawn, batch};
 use crate::config::{Between, InternalConfig, Network, Scheme};
@@ -52,20 +55,18 @@ impl Internal {
         system: &System,
         data: &Conformers,
     ) -> Result<Self, ArchitectureError> {
-        let Some(Reference { molecule, .. }) = &system.molecule else {
-            return Err(ArchitectureError::Toy {
-                name: system.name.clone(),
-            });
+        let (molecule, turning, frame) = frame_of(system)?;
+        let standard = learning::Standard {
+            map: model.map,
+            stiff: model.stiff,
+            margin: model.margin,
+            hottest: model.hottest,
         };
-        let zmatrix = ZMatrix::new(molecule, system.start.get(0))?;
-        let places = zmatrix.places().iter().map(placed).collect();
-        let frame = Frame::new(places)?;
         let chart = if data.is_empty() {
-            let turning = zmatrix.turning(molecule);
-            learning::of_minimum(&model, &frame, &turning, system)?
+            learning::of_minimum(standard, &frame, &turning, system)?
         } else {
             let (internal, _) = internal_coordinates(&frame, data)?;
-            learning::of_data(&model, &frame, &internal)?
+            learning::of_data(standard, &frame, &internal)?
         };
         Ok(Self {
             orders: labelling::orders(&model, molecule),
@@ -81,22 +82,50 @@ impl Internal {
     }
 
     pub(super) fn flaw(&self, features: &Features) -> Option<&'static str> {
-        let (points, dims) = (features.points, features.dims);
         let is_labelled = matches!(self.model.network, Network::Attention(_));
         let orders = self.orders.as_ref().map(Vec::len);
-        let coordinates: usize = self.frame.counts().iter().sum();
-        let (bounded, rounds) = shape(self.model.map);
-        if self.frame.points() != points || dims != 3 {
-            Some("its internal coordinates are not those of its atoms")
-        } else if self.chart.rounds != rounds || self.chart.bounds.is_empty() == bounded {
-            Some("its coordinates are not on what its maps act on")
-        } else if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             Some("its temperature is not above 0 and finite")
         } else if orders != is_labelled.then_some(features.bonds.len()) {
             Some("its orders are not one for each bond, where its network sees them, and else none")
         } else {
-            self.chart.flaw(coordinates)
+            flaw(
+                &self.frame,
+                &self.chart,
+                self.model.map,
+                [features.points, features.dims],
+            )
         }
+    }
+}
+
+/// The molecule, the places whose dihedrals go round, and which distances, angles and dihedrals place each atom.
+fn frame_of(system: &System) -> Result<(&Molecule, Vec<usize>, Frame), ArchitectureError> {
+    let Some(Reference { molecule, .. }) = &system.molecule else {
+        return Err(ArchitectureError::Toy {
+            name: system.name.clone(),
+        });
+    };
+    let zmatrix = ZMatrix::new(molecule, system.start.get(0))?;
+    let places = zmatrix.places().iter().map(placed).collect();
+    Ok((molecule, zmatrix.turning(molecule), Frame::new(places)?))
+}
+
+/// What of frame, chart and maps does not fit together.
+fn flaw(
+    frame: &Frame,
+    chart: &Chart,
+    map: Elementwise,
+    [points, dims]: [usize; 2],
+) -> Option<&'static str> {
+    let coordinates: usize = frame.counts().iter().sum();
+    let (bounded, rounds) = shape(map);
+    if frame.points() != points || dims != 3 {
+        Some("its internal coordinates are not those of its atoms")
+    } else if chart.rounds != rounds || chart.bounds.is_empty() == bounded {
+        Some("its coordinates are not on what its maps act on")
+    } else {
+        chart.flaw(coordinates)
     }
 }
 
@@ -553,6 +582,15 @@ impl InternalFlow {
 /// Features of the whole that networks see: that of the temperature, where there are several.
 fn globals(model: &InternalConfig) -> usize {
     usize::from(model.hottest > 1.0)
+}
+
+/// What maps are told that draw nothing.
+fn context(coordinates: usize, device: &Device, dtype: DType) -> Context {
+    let samples = Samples {
+        seed: 0,
+        numbers: Vec::new(),
+    };
+    Context::alike(coordinates, samples, device, dtype)
 }
 
 /// The maps, the one nearest to the latents first.

@@ -114,18 +114,26 @@ impl Likelihood {
 
     /// The loss of all that is held out: the sum, and of how many configurations.
     pub fn held_out(&self, flow: &InternalFlow) -> (f64, f64) {
-        let held_out = &self.data.held_out;
-        let losses: Vec<f64> = held_out
-            .pieces()
-            .map(|(points, temperatures)| {
-                let loss = flow.negative_log_likelihood(flow.maps(), points, temperatures);
-                host(loss.expect("points are of the flow's space"))[0]
-            })
-            .collect();
-        let constant: f64 = held_out.located.log_det.iter().sum();
-        let count = held_out.len() as f64;
-        (losses.iter().sum::<f64>() - constant, count)
+        loss(flow, &self.data.held_out)
     }
+
+    /// The same of all that is learnt from.
+    pub fn learnt(&self, flow: &InternalFlow) -> (f64, f64) {
+        loss(flow, &self.data.train)
+    }
+}
+
+/// The summed loss of some configurations, and how many they are.
+fn loss(flow: &InternalFlow, data: &Rows) -> (f64, f64) {
+    let losses: Vec<f64> = data
+        .pieces()
+        .map(|(points, temperatures)| {
+            let loss = flow.negative_log_likelihood(flow.maps(), points, temperatures);
+            host(loss.expect("points are of the flow's space"))[0]
+        })
+        .collect();
+    let constant: f64 = data.located.log_det.iter().sum();
+    (losses.iter().sum::<f64>() - constant, data.len() as f64)
 }
 
 /// The negative log-likelihood of points where the maps end, each at its temperature, with its gradient.

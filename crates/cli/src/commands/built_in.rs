@@ -1,8 +1,8 @@
 //! What `generate` trains where no config is given: small enough for ten minutes on two cores.
 
 use boltzflow_boltzmann::{
-    Alike, Between, CartesianConfig, Config, InternalConfig, ModelConfig, Network, Objective,
-    Pairing, Scheme, Stiffness, TrainingConfig,
+    Alike, Between, CartesianConfig, Config, Dependence, FitConfig, FittedConfig, InternalConfig,
+    ModelConfig, Network, Objective, Pairing, Scheme, Stiffness, TrainingConfig,
 };
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Schedule, Size, Solver};
@@ -13,6 +13,8 @@ use crate::arguments::Family;
 pub fn config(family: Family, seed: u64) -> Config {
     let spline = Elementwise::Spline { bins: 8 };
     let (map, scheme) = match family {
+        Family::Independent => return fitted(Dependence::Independent, seed),
+        Family::Copula => return fitted(Dependence::Copula, seed),
         Family::Egnn => return egnn(seed),
         Family::Spline => (spline, Scheme::Coupling),
         Family::Bump => (Elementwise::Bump { ramps: 8 }, Scheme::Coupling),
@@ -68,6 +70,24 @@ pub fn config(family: Family, seed: u64) -> Config {
             patience: 0,
             checkpoint_every: 250,
         },
+    }
+}
+
+fn fitted(dependence: Dependence, seed: u64) -> Config {
+    Config {
+        model: ModelConfig::Fitted(FittedConfig {
+            dependence,
+            bins: 32,
+            margin: 0.25,
+        }),
+        training: FitConfig {
+            pseudo_count: 10.0,
+            rarest: 0.0,
+            validation: 0.1,
+            dequantize: false,
+            seed,
+        }
+        .into(),
     }
 }
 

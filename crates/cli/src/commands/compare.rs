@@ -44,15 +44,14 @@ pub fn compare(arguments: &Compare, json: bool) -> Result<()> {
                 entry,
                 system,
             };
-            let row = match folder.known(&case)? {
-                Some(row) => row,
-                None => {
-                    let frames = match &mut frames {
-                        Some(frames) => frames,
-                        none => none.insert(folder.frames(target, system)?),
-                    };
-                    folder.found(&case, frames)?
-                }
+            let row = if let Some(row) = folder.known(&case)? {
+                row
+            } else {
+                let frames = match &mut frames {
+                    Some(frames) => frames,
+                    none => none.insert(folder.frames(target, system)?),
+                };
+                folder.found(&case, frames)?
             };
             rows.push(row);
         }

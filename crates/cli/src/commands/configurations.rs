@@ -159,7 +159,7 @@ pub fn to_learn_from(path: &Path, system: &System, config: &Config) -> Result<Tr
             boltzflow_boltzmann::dequantize(&mut data.conformers, quantum, training.seed);
         }
         Some(quantum) => eprintln!(
-            "warning: coordinates of {} are multiples of {quantum} Å, and a flow learns these; training.dequantize = true fills them up with noise",
+            "warning: coordinates of {} are multiples of {quantum} Å, and a flow learns these; dequantize = true in the experiment fills them up with noise",
             path.display()
         ),
         None => {}

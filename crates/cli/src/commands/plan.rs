@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::{Config, sampling};
+use boltzflow_boltzmann::{Config, Objective, sampling};
 use boltzflow_chemio::AtomicFile;
 use boltzflow_energy::Settings;
 use boltzflow_flow::simd::Level;
@@ -24,6 +24,8 @@ const SAMPLING: f64 = 0.4;
 const MOST_SAMPLING: f64 = 0.75;
 /// Part of what is left that the simulation gets.
 const SIMULATION: f64 = 0.2;
+/// The same where the flow is fitted in one step.
+const SIMULATION_TO_FIT: f64 = 0.8;
 /// Frames that a budget is turned into: no fewer teach a flow anything, more add little.
 const FRAMES: (u64, u64) = (400, 40_000);
 /// Steps that a budget is turned into at least.
@@ -180,21 +182,29 @@ impl Learning {
     /// The same with as many frames and steps as a budget allows.
     fn within(&self, seconds: f64, rates: &Rates) -> Result<Self> {
         let (settings, mut experiment) = (&self.simulation, self.experiment.clone());
-        let rounds = (SIMULATION * seconds / rates.round) as u64;
+        let is_fit = matches!(experiment.training.objective, Objective::Fit { .. });
+        let (part, least_steps) = if is_fit {
+            (SIMULATION_TO_FIT, 1)
+        } else {
+            (SIMULATION, LEAST_STEPS)
+        };
+        let rounds = (part * seconds / rates.round) as u64;
         let records = rounds.saturating_sub(settings.burn_in) / settings.stride;
         let frames = (records * settings.ladders as u64).clamp(FRAMES.0, FRAMES.1);
         let simulating = rates.round * settings.rounds(frames)? as f64;
         let checking = rates.sample * held_out::count(frames, &experiment.training) as f64;
         let steps = ((seconds - simulating - checking) / rates.step) as u64;
-        if steps < LEAST_STEPS {
+        if steps < least_steps {
             bail!(
-                "the budget leaves {seconds:.1} s for learning, but {frames} frames take {simulating:.1} s, their densities {checking:.1} s and {LEAST_STEPS} training steps {:.1} s; give a larger --budget",
-                rates.step * LEAST_STEPS as f64
+                "the budget leaves {seconds:.1} s for learning, but {frames} frames take {simulating:.1} s, their densities {checking:.1} s and {least_steps} training steps {:.1} s; give a larger --budget",
+                rates.step * least_steps as f64
             );
         }
-        let training = &mut experiment.training;
-        training.steps = steps;
-        training.warm_up = training.warm_up.min(steps / 5);
+        if !is_fit {
+            let training = &mut experiment.training;
+            training.steps = steps;
+            training.warm_up = training.warm_up.min(steps / 5);
+        }
         Ok(Self {
             frames,
             simulation: settings.clone(),
@@ -313,6 +323,23 @@ mod tests {
             assert!((45.0..=60.0).contains(&total), "{total} s: {plan:?}");
             assert!(samples.is_none_or(|count| plan.samples == count));
         }
+    }
+
+    #[test]
+    fn a_fit_is_one_step_and_leaves_a_budget_to_the_simulation() {
+        let fit = Learning {
+            experiment: built_in::config(Family::Copula, 1),
+            ..learning()
+        };
+        let frames = |learning: &Learning| {
+            let asked = request(Some(1000), Some(20.0));
+            let plan = Plan::new(asked, Some(learning.clone()), &RATES).unwrap();
+            let learning = plan.learning.unwrap();
+            (learning.frames, learning.experiment)
+        };
+        let (more, experiment) = frames(&fit);
+        assert_eq!(experiment, fit.experiment);
+        assert!(more > 2 * frames(&learning()).0);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    Architecture, Checkpoint, Config, Description, FORMAT, Model, System, Training, TrainingData,
-    energy_calls,
+    Architecture, Checkpoint, Config, Description, FORMAT, Model, Objective, System, Training,
+    TrainingData, energy_calls,
 };
 use boltzflow_chemio::AtomicFile;
 use boltzflow_flow::simd::Level;
@@ -77,7 +77,7 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
     report::print(
         &Trained {
             output: arguments.output.clone(),
-            steps: checkpoint.optimizer.step,
+            steps: (!is_fit(&config)).then_some(checkpoint.optimizer.step),
             energy_calls: energy_calls(&config.training, checkpoint.optimizer.step, data.len()),
             best_validation_loss: Some(checkpoint.progress.best).filter(|loss| loss.is_finite()),
         },
@@ -87,6 +87,9 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
 
 /// A flow to start from, if it is one of this molecule and config.
 fn start_of(path: &Path, system: &System, config: &Config) -> Result<Checkpoint> {
+    if is_fit(config) {
+        bail!("a fit starts from no other flow; leave out --from");
+    }
     let from = flow_of(path, system)?;
     if from.description.config.model != config.model {
         bail!(
@@ -97,11 +100,18 @@ fn start_of(path: &Path, system: &System, config: &Config) -> Result<Checkpoint>
     Ok(from)
 }
 
+/// Whether it is done in one step.
+fn is_fit(config: &Config) -> bool {
+    matches!(config.training.objective, Objective::Fit { .. })
+}
+
 /// A training that is done.
 #[derive(Serialize)]
 struct Trained {
     output: PathBuf,
-    steps: u64,
+    /// None of a fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<u64>,
     /// Energies with their gradients.
     energy_calls: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +120,10 @@ struct Trained {
 
 impl fmt::Display for Trained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} steps done", self.steps)?;
+        match self.steps {
+            Some(steps) => write!(f, "{steps} steps done")?,
+            None => write!(f, "fitted")?,
+        }
         if let Some(loss) = self.best_validation_loss {
             write!(f, ", best validation loss {loss:.5}")?;
         }

@@ -71,6 +71,47 @@ impl Spline {
         }
     }
 
+    /// The numbers of the spline through knots with these distances between them: as wide as `widths` and as high as `heights`, which are
+    /// parts of one, with the geometric mean of the mean slopes of two bins where they meet. A bin that is narrower or lower than
+    /// `2 LEAST` of an even one is as much. A circle is not turned.
+    ///
+    /// # Panics
+    /// If there is not one width and one height for each bin.
+    pub fn through(self, widths: &[f64], heights: &[f64]) -> Vec<f64> {
+        let k = self.bins;
+        assert_eq!([widths.len(), heights.len()], [k, k], "sizes of {k} bins");
+        let even = 1.0 / k as f64;
+        let [widths, heights] = [widths, heights].map(|sizes| {
+            let sizes = sizes.iter().map(|size| size.max(2.0 * LEAST * even));
+            let sizes: Vec<f64> = sizes.collect();
+            let total: f64 = sizes.iter().sum();
+            sizes
+                .into_iter()
+                .map(|size| size / total)
+                .collect::<Vec<_>>()
+        });
+        let slope = |bin: usize| heights[bin] / widths[bin];
+        let between = |left: usize, right: usize| (slope(left) * slope(right)).sqrt();
+        let inner = (1..k).map(|bin| between(bin - 1, bin));
+        let slopes: Vec<f64> = match self.domain {
+            Domain::Interval => [slope(0)]
+                .into_iter()
+                .chain(inner)
+                .chain([slope(k - 1)])
+                .collect(),
+            Domain::Circle => [between(k - 1, 0)].into_iter().chain(inner).collect(),
+        };
+        // The inverses of [`Spline::parts`] and of softplus.
+        let sizes = widths.iter().chain(&heights);
+        let sizes = sizes.map(|size| ((size - LEAST * even) / (1.0 - LEAST)).ln());
+        let slopes = slopes.into_iter().map(|slope| {
+            let above = (slope - LEAST).max(LEAST);
+            above + (-(-above).exp_m1()).ln() - AT_ONE
+        });
+        let turn = matches!(self.domain, Domain::Circle).then_some(0.0);
+        sizes.chain(slopes).chain(turn).collect()
+    }
+
     /// Positive parts of one.
     fn parts(self, x: Tensor<3>) -> Tensor<3> {
         activation::softmax(x, 2) * (1.0 - LEAST) + LEAST / self.bins as f64

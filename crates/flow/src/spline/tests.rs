@@ -51,6 +51,40 @@ fn zeros_make_the_identity() {
 }
 
 #[test]
+fn a_spline_goes_through_the_knots_it_was_asked_for() {
+    let (widths, heights) = ([0.3, 0.1, 0.05, 0.55], [0.2, 0.4, 0.3, 0.1]);
+    let ends = |sizes: &[f64]| -> Vec<f64> {
+        let sums = sizes.iter().scan(0.0, |sum, size| {
+            *sum += size;
+            Some(*sum)
+        });
+        sums.take(3).collect()
+    };
+    let bins = 4;
+    for domain in DOMAINS {
+        let spline = Spline { bins, domain };
+        let numbers = spline.through(&widths, &heights);
+        let knots = spline.knots(&tensor(numbers, [1, 1, spline.parameters()]));
+        for (k, (x, y)) in ends(&widths).into_iter().zip(ends(&heights)).enumerate() {
+            let (found, log_slope) = knots.forward(tensor(vec![x], [1, 1]));
+            assert!((host(found)[0] - y).abs() < 1e-12, "{domain:?}");
+            let squared = heights[k] / widths[k] * heights[k + 1] / widths[k + 1];
+            let expected = 0.5 * squared.ln();
+            assert!((host(log_slope)[0] - expected).abs() < 1e-9, "{domain:?}");
+        }
+        // Bins of no width have some.
+        let numbers = spline.through(&[0.5, 0.0, 0.0, 0.5], &[0.25; 4]);
+        assert!(numbers.iter().all(|number| number.is_finite()));
+        let knots = spline.knots(&tensor(numbers, [1, 1, spline.parameters()]));
+        assert!(
+            host(knots.width)
+                .into_iter()
+                .all(|width| width > LEAST / 4.0)
+        );
+    }
+}
+
+#[test]
 fn the_inverse_goes_back_and_slopes_cancel() {
     for spline in splines() {
         let knots = spline.knots(&numbers(spline, 20, 4, 1.5));

@@ -3,11 +3,11 @@
 use std::f64::consts::{PI, TAU};
 
 use boltzflow_energy::{EnergyError, Minimisation, minimise};
-use boltzflow_flow::{Chart, Direction, FlowError, Frame, Stiff, Turning, host};
+use boltzflow_flow::{Chart, Direction, Elementwise, FlowError, Frame, Stiff, Turning, host};
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::{double, shape};
-use crate::config::{InternalConfig, Stiffness};
+use crate::config::Stiffness;
 use crate::model::ArchitectureError;
 use crate::system::System;
 
@@ -28,9 +28,22 @@ const LARGEST_SPREAD: f64 = 0.3;
 /// Steps of internal coordinates for differences of forces, in Å or radians.
 const STEP: f64 = 1e-3;
 
+/// How standard coordinates are chosen: see [`crate::InternalConfig`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standard {
+    /// What is to act on them.
+    pub map: Elementwise,
+    /// Whether they are mixed.
+    pub stiff: Stiffness,
+    /// How far their bounds are from the data.
+    pub margin: f64,
+    /// The hottest temperature, as a multiple of the system's.
+    pub hottest: f64,
+}
+
 /// What internal coordinates are like in data, configuration by configuration.
 pub(super) fn of_data(
-    model: &InternalConfig,
+    model: Standard,
     frame: &Frame,
     internal: &[f64],
 ) -> Result<Chart, FlowError> {
@@ -226,7 +239,7 @@ fn bounds(whiten: &[f64], offsets: &[f64], m: usize, margin: f64) -> Vec<[f64; 2
 /// `turning`, go round; all others are as in the harmonic approximation at the system's temperature, `⟨(s − s₀)²⟩ = (∂²u/∂s²)⁻¹`; of a range at
 /// its geometric mean, with bounds as far apart as the hottest needs them.
 pub(super) fn of_minimum(
-    model: &InternalConfig,
+    model: Standard,
     frame: &Frame,
     turning: &[usize],
     system: &System,

@@ -5,7 +5,10 @@ use boltzflow_flow::AttentionSize;
 use boltzflow_molecule::{Molecule, embed, geometry};
 
 use super::*;
-use crate::config::{Between, Config, ModelConfig, Objective, Stiffness, TrainingConfig};
+use crate::config::{
+    Between, Config, Dependence, FitConfig, FittedConfig, ModelConfig, Objective, Stiffness,
+    TrainingConfig,
+};
 use crate::model::{Architecture, Mirror, Model};
 use crate::testing::normal;
 
@@ -128,6 +131,59 @@ fn samples_have_the_log_density_that_they_were_drawn_with() {
             }
         }
     }
+}
+
+/// A flow that is fitted in closed form, and what training says of it.
+fn fitted(
+    dependence: Dependence,
+    system: &System,
+    data: &Conformers,
+) -> (Model, crate::training::Step) {
+    let config = Config {
+        model: ModelConfig::Fitted(FittedConfig {
+            dependence,
+            bins: 32,
+            margin: 0.25,
+        }),
+        training: FitConfig {
+            pseudo_count: 1.0,
+            rarest: 0.0,
+            validation: 0.1,
+            dequantize: false,
+            seed: 1,
+        }
+        .into(),
+    };
+    config.check().unwrap();
+    let architecture = Architecture::new(&config, system, data).unwrap();
+    assert_eq!(architecture.flaw(), None);
+    let model = Model::new(architecture, 1, &Device::flex()).unwrap();
+    let data = crate::TrainingData::at(data.clone(), 300.0);
+    let mut training = crate::Training::new(model, &config.training, &data, system).unwrap();
+    let step = training.advance();
+    assert!(training.is_finished());
+    (training.averaged(), step)
+}
+
+#[test]
+fn fitted_flows_know_the_densities_of_their_samples_and_a_copula_is_nearer_to_the_data() {
+    // Noise of positions correlates the internal coordinates.
+    let (system, data) = vibrating("CC(O)CC", 600);
+    let losses = [Dependence::Independent, Dependence::Copula].map(|dependence| {
+        let (model, step) = fitted(dependence, &system, &data);
+        let samples = Samples::consecutive(7, 0..200);
+        let drawn = model.sample(&samples).unwrap();
+        let found = model.density(&drawn.positions, &samples).unwrap().log_q();
+        for (a, b) in drawn.log_q().iter().zip(found) {
+            assert!((a - b).abs() < 2e-2, "{dependence:?}: {a} and {b}");
+        }
+        // The parameters alone make it again.
+        let again = Model::new(model.architecture().clone(), 5, &Device::flex()).unwrap();
+        let again = again.with_parameters(&model.parameters());
+        assert_eq!(again.sample(&samples).unwrap(), drawn);
+        step.validation.unwrap()
+    });
+    assert!(losses[1] < losses[0] - 1.0, "{losses:?}");
 }
 
 #[test]

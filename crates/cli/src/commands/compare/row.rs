@@ -246,7 +246,7 @@ impl Job<'_> {
             let earlier = Checkpoint::read(&path).map_or(0, |old| old.optimizer.step);
             let started = clock::core_seconds();
             let checkpoint = training::Job {
-                system: system,
+                system,
                 config,
                 data: &data,
                 from: before.as_ref(),
