@@ -127,6 +127,7 @@ layers = 4
 network = { width = 96, layers = 2 }
 stiff = "scaled"
 margin = 0.25
+hottest = 1.0
 "#;
 
 /// The experiment with a flow of internal coordinates and one word of it replaced.
