@@ -10,10 +10,10 @@ const LEAST_PIVOT: f64 = 1e-10;
 
 /// The difference of two population vectors in units of its covariance.
 ///
-/// `χ² = δᵀ (C₁ + C₂)⁻¹ δ` over all states but one, since populations add to one; which one does not matter. With covariances that are known exactly it would
-/// be a χ² variable of `degrees` where both are of the same distribution. They are estimates, so `p` is that of Hotelling's `T²`: `χ² (ν − d + 1)/(ν d)` is
-/// an `F` variable of `d` and `ν − d + 1` degrees, with `ν` from both covariances by Krishnamoorthy and Yu (2004), which for one state is Welch's. For large
-/// `ν` that is the χ² distribution.
+/// `χ² = δᵀ (C₁ + C₂)⁻¹ δ` over all states but one, since populations add to one; which one does not matter. With covariances that are known exactly
+/// it would be a χ² variable of `degrees` where both are of the same distribution. They are estimates, so `p` is that of Hotelling's `T²`:
+/// `χ² (ν − d + 1)/(ν d)` is an `F` variable of `d` and `ν − d + 1` degrees, with `ν` from both covariances by Krishnamoorthy and Yu (2004), which for one
+/// degree is Welch's. For large `ν` that is the χ² distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChiSquared {
     /// `χ²`.

@@ -31,6 +31,15 @@ pub struct Angles<'a> {
     pub reference: Vec<f64>,
 }
 
+impl Angles<'_> {
+    /// Checks that every sample of some weight, and every frame, has one.
+    fn check(&self, weights: &Weights) -> Result<(), StatisticsError> {
+        let equal = Weights::equal(self.reference.len())?;
+        weights.check_values("angles", &self.flow)?;
+        equal.check_values("angles of the reference", &self.reference)
+    }
+}
+
 /// One state in both ensembles.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateComparison {
@@ -92,11 +101,9 @@ impl RotamerComparison {
         bootstrap: &Bootstrap,
         most: f64,
     ) -> Result<Self, StatisticsError> {
-        let equal = Weights::equal(torsions.first().map_or(0, |angles| angles.reference.len()))?;
-        for angles in torsions {
-            weights.check_values("angles", &angles.flow)?;
-            equal.check_values("angles of the reference", &angles.reference)?;
-        }
+        torsions
+            .iter()
+            .try_for_each(|angles| angles.check(weights))?;
         let rotamers = Rotamers::new(torsions);
         let states = States::new(&rotamers, torsions, weights);
         let count = states.keys.len();

@@ -35,8 +35,8 @@ pub fn rotatable_torsions(molecule: &Molecule) -> Vec<[usize; 4]> {
 /// the ring, this one, and the heaviest that it carries. In a chair it is anti (180°) where the substituent is equatorial, and gauche (60°) where
 /// it is axial.
 ///
-/// A ring is saturated whose atoms have four neighbours each, or three and are nitrogen, or two and are oxygen, sulphur or alike. Of an atom in several such rings one
-/// is taken.
+/// A ring is saturated whose atoms have four neighbours each, or three and are nitrogen, or two and are oxygen, sulphur or alike. Of an atom in
+/// several such rings one is taken.
 pub fn ring_substituents(molecule: &Molecule) -> Vec<[usize; 4]> {
     let around = Surroundings::new(molecule);
     (0..molecule.len())
