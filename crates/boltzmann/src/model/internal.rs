@@ -88,6 +88,8 @@ impl Internal {
             Some("its temperature is not above 0 and finite")
         } else if orders != is_labelled.then_some(features.bonds.len()) {
             Some("its orders are not one for each bond, where its network sees them, and else none")
+        } else if is_labelled && features.elements.len() != features.points {
+            Some("its network is told of elements, which are not one for each atom")
         } else {
             flaw(
                 &self.frame,

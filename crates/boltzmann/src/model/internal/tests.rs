@@ -559,6 +559,10 @@ fn a_damaged_account_of_bonds_is_found() {
         let found = flaw(&config, orders);
         assert!(found.unwrap().contains("one for each bond"));
     }
+    let mut nameless = Architecture::new(&config, &system, &data).unwrap();
+    nameless.features.elements.clear();
+    nameless.features.classes.clear();
+    assert!(nameless.flaw().unwrap().contains("one for each atom"));
     let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Scaled);
     let found = flaw(&config, Some(vec![BondOrder::Single; 8]));
     assert!(found.unwrap().contains("one for each bond"));
