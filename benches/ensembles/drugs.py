@@ -10,6 +10,7 @@ same time. A row for each, failures and results that are not to be trusted among
 import argparse
 import os
 import pathlib
+import tomllib
 
 from program import ROOT, ask
 
@@ -27,11 +28,10 @@ def row(folder, reference, line, options):
     parts = {part["part"]: part for part in found["cost"]["parts"]}
     seconds = ", ".join(f"{parts[part].get('seconds', float('nan')):.0f}" for part in ("simulation", "training", "sampling", "weighting"))
     calls = sum(part["energy_calls"] for part in found["cost"]["parts"])
-    plan = (folder / f"{name}.plan.toml").read_text()
-    steps = next(line.split("=")[1].strip() for line in plan.splitlines() if line.startswith("steps ="))
-    frames = next(line.split("=")[1].strip() for line in plan.splitlines() if line.startswith("frames =") and line.split("=")[1].strip().isdigit())
-    tail = found["tail"]
-    shape = next((f"{value['shape']:.2f}" for value in tail.values() if isinstance(value, dict) and "shape" in value), "–") if isinstance(tail, dict) else "–"
+    learning = tomllib.loads((folder / f"{name}.plan.toml").read_text())["learning"]
+    steps, frames = learning["experiment"]["training"]["steps"], learning["frames"]
+    shape = found["tail"].get("shape")
+    shape = "–" if shape is None else f"{shape:.2f}"
     ess = found["efficiency"]
     reasons = ", ".join(reason["reason"].replace("_", " ") for reason in found.get("reasons", []))
     unreached = found.get("unreached", {}).get("share")

@@ -13,7 +13,7 @@ import sys
 
 from program import ask
 
-# Name, file, SMILES, frames and rounds between them of the reference.
+# Name, file and SMILES.
 MOLECULES = {
     "butane": ("data/butane.xyz", "CCCC"),
     "ethanediol": ("data/ethanediol.xyz", "OCCO"),
@@ -21,6 +21,7 @@ MOLECULES = {
     "capped-alanine": ("data/ala2.pdb", "CC(=O)N[C@@H](C)C(=O)NC"),
     "cyclohexanol": ("data/cyclohexanol.xyz", "OC1CCCCC1"),
 }
+# The reference: frames, and rounds between them.
 FRAMES = 100_000
 STRIDE = 10
 SAMPLES = 20_000

@@ -125,7 +125,7 @@ impl Architecture {
             match &self.flow {
                 FlowArchitecture::Cartesian(flow) => flow.flaw(*points),
                 FlowArchitecture::Internal(flow) => flow.flaw(&self.features),
-                FlowArchitecture::Fitted(flow) => flow.flaw(*points, *dims),
+                FlowArchitecture::Fitted(flow) => flow.flaw(&self.features),
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::system::System;
 use crate::temperatures::TrainingData;
 use energy::{Boltzmann, Cooling, Limits, Own};
 use fit::Fit;
-use likelihood::Likelihood;
+use likelihood::{Likelihood, Rows};
 use matching::Matching;
 pub use pool::Pool;
 
@@ -156,8 +156,8 @@ pub struct Step {
 }
 
 impl<'a> Training<'a> {
-    /// Starts from the model's parameters; its temperature, where it knows it, is the system's. All data count as what the flow is to give at their temperature; [`TrainingData::within`] leaves out
-    /// those that it is not for.
+    /// Starts from the model's parameters; its temperature, where it knows it, is the system's. All data count as what the flow is to give at their
+    /// temperature; [`TrainingData::within`] leaves out those that it is not for.
     ///
     /// # Panics
     /// If the objective is none of the model's: [`crate::Config::check`] refuses that.
@@ -173,6 +173,7 @@ impl<'a> Training<'a> {
             waited: 0,
         };
         let first_held_out = held_out(data.len(), config).start;
+        let weights = || likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
         let parts = (model.flow(), &model.architecture().flow, config.objective);
         let source = match parts {
             (
@@ -186,19 +187,16 @@ impl<'a> Training<'a> {
                 Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))
             }
             (Flow::Internal(flow), _, Objective::Likelihood) => {
-                let weights =
-                    likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
-                Source::Likelihood(Likelihood::new(flow, data, &weights, first_held_out)?)
+                let rows = Rows::new(flow, data)?;
+                Source::Likelihood(Likelihood::new(&rows, &weights(), first_held_out))
             }
             (
                 Flow::Internal(flow),
                 FlowArchitecture::Fitted(parts),
                 Objective::Fit { pseudo_count },
             ) => {
-                let weights =
-                    likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
-                let parts = (parts, pseudo_count);
-                Source::Fit(Fit::new(parts, (flow, data), &weights, first_held_out)?)
+                let (parts, rows) = ((parts, pseudo_count), Rows::new(flow, data)?);
+                Source::Fit(Fit::new(parts, &rows, &weights(), first_held_out)?)
             }
             (
                 Flow::Internal(flow),
@@ -222,9 +220,8 @@ impl<'a> Training<'a> {
                     steps: cooling,
                 };
                 let data = if likelihood > 0.0 {
-                    let weights =
-                        likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
-                    let data = Likelihood::new(flow, data, &weights, first_held_out)?;
+                    let rows = Rows::new(flow, data)?;
+                    let data = Likelihood::new(&rows, &weights(), first_held_out);
                     Some((data, likelihood))
                 } else {
                     None

@@ -58,14 +58,8 @@ pub fn write_histograms(path: &Path, torsions: &[TorsionSummary]) -> Result<()> 
         profiles: profiles.collect(),
         histograms: histograms.collect(),
     };
-    let names = torsions.iter().map(|torsion| &torsion.name[..]);
-    let atoms = torsions.iter().map(|torsion| torsion.atoms);
-    write_arrays(
-        path,
-        &names.collect::<Vec<_>>(),
-        atoms.collect(),
-        &[ensemble],
-    )
+    let labels = torsions.iter().map(|of| (&of.name[..], of.atoms));
+    write_arrays(path, labels.collect(), &[ensemble])
 }
 
 /// Writes profiles of a flow and of a reference: JSON, or NPZ with the arrays of [`write_histograms`] of the flow, and the same of the reference with
@@ -74,30 +68,19 @@ pub fn write_profiles(path: &Path, torsions: &[ProfileComparison]) -> Result<()>
     if extension(path) == "json" {
         return write_json(path, torsions);
     }
-    let flow = Ensemble {
-        prefix: "",
-        histograms: torsions.iter().map(|torsion| &torsion.flow).collect(),
-        profiles: torsions
-            .iter()
-            .map(|torsion| torsion.flow_profile.clone())
-            .collect(),
+    let ensemble = |prefix, of: fn(&ProfileComparison) -> (&Histogram, &Vec<Estimate>)| {
+        let all = torsions.iter().map(of);
+        let (histograms, profiles) = all.map(|(bins, profile)| (bins, profile.clone())).unzip();
+        Ensemble {
+            prefix,
+            histograms,
+            profiles,
+        }
     };
-    let reference = Ensemble {
-        prefix: "reference_",
-        histograms: torsions.iter().map(|torsion| &torsion.reference).collect(),
-        profiles: torsions
-            .iter()
-            .map(|torsion| torsion.reference_profile.clone())
-            .collect(),
-    };
-    let names = torsions.iter().map(|torsion| &torsion.name[..]);
-    let atoms = torsions.iter().map(|torsion| torsion.atoms);
-    write_arrays(
-        path,
-        &names.collect::<Vec<_>>(),
-        atoms.collect(),
-        &[flow, reference],
-    )
+    let flow = ensemble("", |of| (&of.flow, &of.flow_profile));
+    let reference = ensemble("reference_", |of| (&of.reference, &of.reference_profile));
+    let labels = torsions.iter().map(|of| (&of.name[..], of.atoms));
+    write_arrays(path, labels.collect(), &[flow, reference])
 }
 
 fn write_json<T: Serialize>(path: &Path, torsions: &[T]) -> Result<()> {
@@ -107,10 +90,10 @@ fn write_json<T: Serialize>(path: &Path, torsions: &[T]) -> Result<()> {
 
 fn write_arrays(
     path: &Path,
-    names: &[&str],
-    atoms: Vec<[usize; 4]>,
+    labels: Vec<(&str, [usize; 4])>,
     ensembles: &[Ensemble],
 ) -> Result<()> {
+    let (names, atoms): (Vec<&str>, Vec<[usize; 4]>) = labels.into_iter().unzip();
     let all = ensembles.iter().flat_map(|ensemble| &ensemble.histograms);
     let first = all
         .clone()

@@ -13,7 +13,7 @@ use crate::activation::silu;
 use crate::bijection::FlowError;
 use crate::conditioner::{HARMONICS, LAST_GAIN, encode};
 use crate::context::Context;
-use crate::coupling::some;
+use crate::coupling::{others, some};
 use crate::divergence::{indices, tensor};
 use crate::linear::{Initializer, Linear};
 use crate::product::product;
@@ -258,9 +258,7 @@ impl Attention {
 
 impl Coordinates {
     fn new(space: Space, active: &[usize]) -> Self {
-        let passive: Vec<usize> = (0..space.points())
-            .filter(|k| !active.contains(k))
-            .collect();
+        let passive = others(space, active);
         let order: Vec<usize> = passive.iter().chain(active).copied().collect();
         let kind = |&k: &usize| match some(space, &[k]) {
             Space::Product { intervals: 1, .. } => [0.0, 1.0, 0.0],

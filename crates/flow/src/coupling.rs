@@ -49,9 +49,7 @@ impl Coupling {
                 what: format!("{active:?} are no coordinates of the {space} to be mapped"),
             });
         }
-        let passive: Vec<usize> = (0..space.points())
-            .filter(|k| !active.contains(k))
-            .collect();
+        let passive = others(space, &active);
         map.check(some(space, &active))?;
         let counts = [globals, map.parameters()];
         Ok(Self {
@@ -122,6 +120,11 @@ impl Bijection for Coupling {
             self.map.inverse(space, y, numbers)
         })
     }
+}
+
+/// All coordinates but these, ascending.
+pub(crate) fn others(space: Space, which: &[usize]) -> Vec<usize> {
+    (0..space.points()).filter(|k| !which.contains(k)).collect()
 }
 
 /// The space of some coordinates of a product, ascending.

@@ -29,6 +29,7 @@ mod elementwise;
 #[cfg(test)]
 mod families;
 mod field;
+mod flex;
 mod frame;
 #[cfg(test)]
 mod laws;

@@ -7,7 +7,7 @@ use crate::attention::{Attention, AttentionConfig};
 use crate::bijection::FlowError;
 use crate::conditioner::{Conditioner, Size};
 use crate::context::Context;
-use crate::coupling::some;
+use crate::coupling::{others, some};
 use crate::linear::Initializer;
 use crate::space::Space;
 
@@ -48,8 +48,7 @@ impl Network {
     ) -> Result<Self, FlowError> {
         Ok(match config {
             NetworkConfig::Perceptron(size) => {
-                let passive = (0..space.points()).filter(|k| !active.contains(k));
-                let inputs = some(space, &passive.collect::<Vec<_>>());
+                let inputs = some(space, &others(space, active));
                 let outputs = [active.len(), numbers];
                 Self::Perceptron(Conditioner::new(inputs, globals, outputs, size, make))
             }

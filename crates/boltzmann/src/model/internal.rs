@@ -3,35 +3,34 @@
 mod fitted;
 mod labelling;
 mod learning;
+mod maps;
+mod reverse;
 #[cfg(test)]
 mod tests;
 
 use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Actnorm, Attention, Autoregressive, Bijection, Chain, Chart, Context, Coupling, Direction,
-    Elementwise, FlowError, Frame, Given, Initializer, Layer, LowerUpper, NetworkConfig, Placed,
-    Points, Prior, ProductPrior, Rounds, Samples, Size, Space, host,
+    Attention, Bijection, Chain, Chart, Context, Direction, Elementwise, FlowError, Frame,
+    Initializer, Layer, Placed, Points, Prior, ProductPrior, Rounds, Samples, host,
 };
 use boltzflow_molecule::{self as molecule, BondOrder, Conformers, Molecule, ZMatrix};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use fitted::Fitted;
+pub use reverse::{Potential, Reverse, Terms};
 
 use super::{ArchitectureError, Drawn, batch};
-use crate::config::{Between, InternalConfig, Network, Scheme};
+use crate::config::{InternalConfig, Network, Scheme};
 use crate::features::Features;
 use crate::system::{Reference, System};
 use crate::temperatures::Temperatures;
 
 /// Configurations that are turned into internal coordinates at a time.
 const CHUNK: usize = 256;
-/// The seed of the fixed halves of couplings: which they are belongs to the flow, not to a training of it.
-const HALVES: u64 = 0x6861_6c76_6573;
 /// What a flow of internal coordinates is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,19 +83,13 @@ impl Internal {
     pub(super) fn flaw(&self, features: &Features) -> Option<&'static str> {
         let is_labelled = matches!(self.model.network, Network::Attention(_));
         let orders = self.orders.as_ref().map(Vec::len);
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            Some("its temperature is not above 0 and finite")
-        } else if orders != is_labelled.then_some(features.bonds.len()) {
+        if orders != is_labelled.then_some(features.bonds.len()) {
             Some("its orders are not one for each bond, where its network sees them, and else none")
         } else if is_labelled && features.elements.len() != features.points {
             Some("its network is told of elements, which are not one for each atom")
         } else {
-            flaw(
-                &self.frame,
-                &self.chart,
-                self.model.map,
-                [features.points, features.dims],
-            )
+            let parts = (&self.frame, &self.chart, self.temperature);
+            flaw(parts, self.model.map, features)
         }
     }
 }
@@ -113,19 +106,20 @@ fn frame_of(system: &System) -> Result<(&Molecule, Vec<usize>, Frame), Architect
     Ok((molecule, zmatrix.turning(molecule), Frame::new(places)?))
 }
 
-/// What of frame, chart and maps does not fit together.
+/// What of frame, chart, temperature and maps does not fit together.
 fn flaw(
-    frame: &Frame,
-    chart: &Chart,
+    (frame, chart, temperature): (&Frame, &Chart, f64),
     map: Elementwise,
-    [points, dims]: [usize; 2],
+    features: &Features,
 ) -> Option<&'static str> {
     let coordinates: usize = frame.counts().iter().sum();
     let (bounded, rounds) = shape(map);
-    if frame.points() != points || dims != 3 {
+    if frame.points() != features.points || features.dims != 3 {
         Some("its internal coordinates are not those of its atoms")
     } else if chart.rounds != rounds || chart.bounds.is_empty() == bounded {
         Some("its coordinates are not on what its maps act on")
+    } else if !(temperature > 0.0 && temperature.is_finite()) {
+        Some("its temperature is not above 0 and finite")
     } else {
         chart.flaw(coordinates)
     }
@@ -206,48 +200,6 @@ pub struct Located {
     pub log_det: Vec<f64>,
 }
 
-/// Reduced energies of some configurations, and what pushes their points.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Potential {
-    /// `u`, not a number for one that has none.
-    pub energies: Vec<f64>,
-    /// `−∂u/∂x`.
-    pub forces: Vec<f64>,
-}
-
-/// What counts in [`InternalFlow::reverse`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Terms {
-    /// The longest slope of a sample.
-    pub steepest: f64,
-    /// What the likelihood of the weighted samples is multiplied with.
-    pub own: f64,
-}
-
-/// Points under the target: where their atoms are, `−ln p`, and its slope.
-struct Target {
-    positions: Vec<f64>,
-    minus_log_p: Vec<f64>,
-    slope: Vec<f64>,
-}
-
-/// See [`InternalFlow::reverse`].
-#[derive(Clone, Debug)]
-pub struct Reverse {
-    /// A number without meaning whose gradient is that of the divergence.
-    pub surrogate: Tensor<1>,
-    /// `Σ ln q − ln p`.
-    pub value: f64,
-    /// Samples whose slope was cut.
-    pub cut: usize,
-    /// Samples without a finite energy or density, which count neither here nor there.
-    pub lost: usize,
-    /// Positions of all, in Å.
-    pub positions: Vec<f64>,
-    /// `ln p − ln q` of each, `−∞` of those that are lost.
-    pub log_weights: Vec<f64>,
-}
-
 impl Located {
     /// Some of them.
     pub fn select(&self, which: &[usize]) -> Self {
@@ -286,7 +238,7 @@ impl InternalFlow {
             frame: parts.frame.clone(),
             chart: parts.chart.clone(),
             prior: parts.chart.prior(),
-            chain: Chain::new(layers(&parts.model, space, &mut make)?)?,
+            chain: Chain::new(maps::layers(&parts.model, space, &mut make)?)?,
             context: labelling::context(parts, features, device)?,
             temperatures: parts.temperatures(),
             temperature: parts.temperature,
@@ -315,11 +267,9 @@ impl InternalFlow {
 
     /// What networks are told of rows at these temperatures, one for each or one for all: nothing where there is no other.
     fn context_of(&self, temperatures: &[f64]) -> Context {
-        let features: Vec<f32> = temperatures
-            .iter()
-            .map(|&temperature| self.temperatures.feature(temperature) as f32)
-            .collect();
+        let feature = |&temperature: &f64| self.temperatures.feature(temperature) as f32;
         let global = self.temperatures.are_many().then(|| {
+            let features: Vec<f32> = temperatures.iter().map(feature).collect();
             let data = TensorData::new(features, [temperatures.len(), 1]);
             Tensor::from_data(data, (&self.device, DType::F32))
         });
@@ -379,133 +329,6 @@ impl InternalFlow {
         let context = self.context_of(temperatures);
         let log_q = self.log_likelihoods(maps, points, &context)?;
         Ok(log_q.sum().neg())
-    }
-
-    /// The reverse divergence of samples with these latents, `Σ ln q − ln p`, at the flow's temperature, from
-    /// `ln p = −u(x) + log |det ∂x/∂y|` with the reduced energies that `energies` answers; under maps as in
-    /// [`InternalFlow::negative_log_likelihood`], whose gradient is that along the paths of the samples: `Σ ∂/∂y (ln q − ln p) · ∂y/∂θ`, with
-    /// `ln q` as a function of the point alone. Its noise vanishes where `q` is `p`. The slope of a sample in its standard coordinates is cut to
-    /// the length [`Terms::steepest`]; and the negative log-likelihood of the points as they are, weighted among themselves, is added with the
-    /// factor [`Terms::own`].
-    pub fn reverse(
-        &self,
-        maps: &Chain<Layer>,
-        latents: &[f64],
-        terms: Terms,
-        energies: impl FnOnce(&[f64]) -> Potential,
-    ) -> Result<Reverse, FlowError> {
-        let size = self.coordinates();
-        let z = self.batch(latents);
-        let (y, _) = maps.forward(z, &self.context)?;
-        let points = host(y.clone());
-        let (log_q, slope_q) = self.log_density_and_slope(&points)?;
-        let Target {
-            positions,
-            minus_log_p,
-            slope: slope_p,
-        } = self.target_and_slope(&points, energies)?;
-        let mut slopes: Vec<f64> = slope_q.iter().zip(&slope_p).map(|(a, b)| a + b).collect();
-        let (mut value, mut cut, mut lost) = (0.0, 0, 0);
-        let mut log_weights = Vec::with_capacity(log_q.len());
-        let widths = self.chart.widths();
-        let divergences = log_q.iter().zip(minus_log_p).map(|(q, p)| q + p);
-        for (slope, divergence) in slopes.chunks_mut(size).zip(divergences) {
-            if !(divergence.is_finite() && slope.iter().all(|slope| slope.is_finite())) {
-                lost += 1;
-                log_weights.push(f64::NEG_INFINITY);
-                slope.fill(0.0);
-                continue;
-            }
-            value += divergence;
-            log_weights.push(-divergence);
-            let standard = slope
-                .iter()
-                .zip(&widths)
-                .map(|(slope, width)| slope / width);
-            let length = standard.map(|slope| slope * slope).sum::<f64>().sqrt();
-            if length > terms.steepest {
-                cut += 1;
-                let part = terms.steepest / length;
-                slope.iter_mut().for_each(|slope| *slope *= part);
-            }
-        }
-        let slopes = self.batch(&slopes);
-        let mut surrogate = (y * slopes).sum();
-        if terms.own > 0.0 && lost < log_weights.len() {
-            surrogate = surrogate + self.own(maps, &points, &log_weights)? * terms.own;
-        }
-        Ok(Reverse {
-            surrogate,
-            value,
-            cut,
-            lost,
-            positions,
-            log_weights,
-        })
-    }
-
-    /// `ln q` of points where the maps end, and its slope.
-    fn log_density_and_slope(&self, points: &[f64]) -> Result<(Vec<f64>, Vec<f64>), FlowError> {
-        let leaf = self.batch(points);
-        let leaf = leaf.autodiff().require_grad();
-        let (z, log_det) = self.chain.inverse(leaf.clone(), &self.context)?;
-        let log_q = self.prior.log_density_tensor(z) + log_det;
-        let gradients = log_q.clone().sum().backward();
-        let slope = leaf.grad(&gradients);
-        let slope = slope.map_or_else(|| vec![0.0; points.len()], host);
-        Ok((host(log_q), slope))
-    }
-
-    /// `−ln p = u(x) − log |det ∂x/∂y|` of points where the maps end, and its slope.
-    fn target_and_slope(
-        &self,
-        points: &[f64],
-        energies: impl FnOnce(&[f64]) -> Potential,
-    ) -> Result<Target, FlowError> {
-        let leaf = double(points, [self.coordinates(), 1]);
-        let leaf = leaf.autodiff().require_grad();
-        let (internal, chart) = self.chart.forward(&leaf)?;
-        let (positions, frame) = self.frame.forward(&internal)?;
-        let log_det = chart + frame;
-        let log_dets = host(log_det.clone());
-        let x = host(positions.clone());
-        let Potential { energies, forces } = energies(&x);
-        let forces = double(&forces, [self.frame.points(), 3]);
-        let gradients = ((positions * forces).sum().neg() - log_det.sum()).backward();
-        let slope = leaf.grad(&gradients);
-        let slope = slope.map_or_else(|| vec![0.0; points.len()], host);
-        let values = energies
-            .into_iter()
-            .zip(log_dets)
-            .map(|(u, log_det)| u - log_det);
-        Ok(Target {
-            positions: x,
-            minus_log_p: values.collect(),
-            slope,
-        })
-    }
-
-    /// `Σ −log q` of points where the maps end, each weighted among them, so that all weights are as many as there are points.
-    fn own(
-        &self,
-        maps: &Chain<Layer>,
-        points: &[f64],
-        log_weights: &[f64],
-    ) -> Result<Tensor<1>, FlowError> {
-        let highest = log_weights
-            .iter()
-            .copied()
-            .fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = log_weights
-            .iter()
-            .map(|log| (log - highest).exp())
-            .collect();
-        let scale = weights.len() as f64 / weights.iter().sum::<f64>();
-        let scaled: Vec<f64> = weights.iter().map(|weight| scale * weight).collect();
-        let log_q = self.log_likelihoods(maps, points, &self.context)?;
-        let data = TensorData::new(scaled, [weights.len()]);
-        let weights = Tensor::<1>::from_data(data, (&self.device, log_q.dtype()));
-        Ok((log_q * weights).sum().neg())
     }
 
     /// Points of the maps' space: on the CPU in double precision, which their networks do not have, so that the two ways along a map agree however
@@ -581,11 +404,6 @@ impl InternalFlow {
     }
 }
 
-/// Features of the whole that networks see: that of the temperature, where there are several.
-fn globals(model: &InternalConfig) -> usize {
-    usize::from(model.hottest > 1.0)
-}
-
 /// What maps are told that draw nothing.
 fn context(coordinates: usize, device: &Device, dtype: DType) -> Context {
     let samples = Samples {
@@ -593,85 +411,4 @@ fn context(coordinates: usize, device: &Device, dtype: DType) -> Context {
         numbers: Vec::new(),
     };
     Context::alike(coordinates, samples, device, dtype)
-}
-
-/// The maps, the one nearest to the latents first.
-fn layers(
-    model: &InternalConfig,
-    space: Space,
-    make: &mut Initializer,
-) -> Result<Vec<Layer>, FlowError> {
-    let all: Vec<usize> = (0..space.points()).collect();
-    let (map, network) = (model.map, labelling::network(model));
-    let given = match model.scheme {
-        Scheme::Coupling => return couplings(model, space, make),
-        Scheme::Maf => Given::Data,
-        Scheme::Iaf => Given::Latent,
-    };
-    let layers = (0..model.layers).map(|layer| {
-        // Torsions, which are last, come first where the map is nearest to the data, and every other order is reversed.
-        let order = if (model.layers - layer) % 2 == 1 {
-            all.iter().rev().copied().collect()
-        } else {
-            all.clone()
-        };
-        let map = Autoregressive::new(space, order, map, given, globals(model), network, make)?;
-        Ok(Layer::Autoregressive(map))
-    });
-    layers.collect()
-}
-
-/// Couplings of a half and of the other half, then of others; and, where the map is of more than a shift and a scale, one nearest to the data
-/// whose network sees no coordinate, which has their single distributions to learn.
-fn couplings(
-    model: &InternalConfig,
-    space: Space,
-    make: &mut Initializer,
-) -> Result<Vec<Layer>, FlowError> {
-    let all: Vec<usize> = (0..space.points()).collect();
-    let mut layers = Vec::new();
-    for layer in 0..model.layers {
-        if model.between == Between::Linear && layer % 2 == 0 {
-            // Data are standard already: actnorm starts as the identity, the linear map near it.
-            let lines = match space {
-                Space::Product { lines, .. } => lines,
-                Space::MeanFree { .. } | Space::Free { .. } => 0,
-            };
-            let mixed = LowerUpper::new(space, (0..lines).collect(), make)?;
-            layers.push(Layer::LowerUpper(mixed));
-            layers.push(Layer::Actnorm(Actnorm::new(space, make)?));
-        }
-        let mut order = all.clone();
-        order.shuffle(&mut stream(HALVES, Purpose::Parameters, layer as u64 / 2));
-        let (left, right) = order.split_at(order.len().div_ceil(2));
-        let active = if layer % 2 == 0 || right.is_empty() {
-            left
-        } else {
-            right
-        };
-        layers.push(Layer::Coupling(Coupling::new(
-            space,
-            active.to_vec(),
-            model.map,
-            globals(model),
-            labelling::network(model),
-            make,
-        )?));
-    }
-    if matches!(
-        model.map,
-        Elementwise::Spline { .. } | Elementwise::Bump { .. }
-    ) {
-        // Of a perceptron without inputs the biases are left; attention still sees labels.
-        let network = match labelling::network(model) {
-            NetworkConfig::Perceptron(_) => NetworkConfig::Perceptron(Size {
-                width: 1,
-                layers: 0,
-            }),
-            attention @ NetworkConfig::Attention(_) => attention,
-        };
-        let single = Coupling::new(space, all, model.map, globals(model), network, make)?;
-        layers.push(Layer::Coupling(single));
-    }
-    Ok(layers)
 }

@@ -30,12 +30,31 @@ pub struct Likelihood {
 }
 
 /// Configurations where the maps of the flow end, and the temperature of each.
-struct Rows {
+pub struct Rows {
     located: Located,
     temperatures: Vec<f64>,
 }
 
 impl Rows {
+    /// Finds where the maps end.
+    pub fn new(flow: &InternalFlow, data: &TrainingData) -> Result<Self, FlowError> {
+        Ok(Self {
+            located: flow.locate(&data.conformers)?,
+            temperatures: data.temperatures.clone(),
+        })
+    }
+
+    /// Which of these rows the flow can make.
+    pub fn inside(&self, rows: impl Iterator<Item = usize>) -> Vec<usize> {
+        rows.filter(|row| self.located.log_det[*row].is_finite())
+            .collect()
+    }
+
+    /// Where the maps end for some of them.
+    pub fn located(&self, which: &[usize]) -> Located {
+        self.located.select(which)
+    }
+
     fn select(&self, which: &[usize]) -> Self {
         Self {
             located: self.located.select(which),
@@ -57,31 +76,20 @@ impl Rows {
 impl Likelihood {
     /// The data, those before `held_out` to be drawn in proportion to their weights; what is outside the flow's bounds has no likelihood and is
     /// left out, counted.
-    pub fn new(
-        flow: &InternalFlow,
-        data: &TrainingData,
-        weights: &[f64],
-        held_out: usize,
-    ) -> Result<Self, FlowError> {
-        let data = Rows {
-            located: flow.locate(&data.conformers)?,
-            temperatures: data.temperatures.clone(),
-        };
-        let is_inside = |row: &usize| data.located.log_det[*row].is_finite();
+    pub fn new(data: &Rows, weights: &[f64], held_out: usize) -> Self {
         let count = data.len();
-        let train = (0..held_out).filter(is_inside).map(|row| weights[row]);
-        let cumulative = train.scan(0.0, |sum, weight| {
-            *sum += weight;
+        let train = data.inside(0..held_out).into_iter();
+        let cumulative = train.scan(0.0, |sum, row| {
+            *sum += weights[row];
             Some(*sum)
         });
-        Ok(Self {
+        Self {
             cumulative: cumulative.collect(),
             data: Split::new(count, held_out, |rows| {
-                let inside: Vec<usize> = rows.iter().copied().filter(is_inside).collect();
-                data.select(&inside)
+                data.select(&data.inside(rows.iter().copied()))
             }),
-            outside: (0..count).filter(|row| !is_inside(row)).count(),
-        })
+            outside: count - data.inside(0..count).len(),
+        }
     }
 
     /// Configurations for training and held out.

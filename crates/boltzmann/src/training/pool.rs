@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Losses, likelihood};
 use crate::model::{InternalFlow, Reverse};
 use crate::system::System;
+use crate::weights::Weights;
 
 /// The most that are kept: some hundred steps' worth, in which a flow does not change much.
 const MOST: usize = 4096;
@@ -70,9 +71,9 @@ impl Joining {
         let temperature = flow.temperature();
         // What cannot be moved stays where it is, and is a sample all the same.
         let moved = moved(system, &start, temperature * cooling, random.random());
-        let Ok(located) = flow.locate(&moved.unwrap_or(start)) else {
-            return Self::default();
-        };
+        let located = flow
+            .locate(&moved.unwrap_or(start))
+            .expect("they are of the flow's atoms");
         let points = located.points.chunks(located.size).zip(&located.log_det);
         let inside = points.filter(|(_, log_det)| log_det.is_finite());
         let row = |(point, _): (&[f64], _)| {
@@ -86,27 +87,14 @@ impl Joining {
     }
 }
 
-/// Which of some samples join, each as often as its weight says: systematic resampling, whose one random number places all.
+/// Which of some samples join, each as often as its weight says; none where none has any.
 fn resampled(log_weights: &[f64], random: &mut ChaCha8Rng) -> Vec<usize> {
-    let highest = log_weights
-        .iter()
-        .copied()
-        .fold(f64::NEG_INFINITY, f64::max);
-    let place: f64 = random.random();
-    if !highest.is_finite() {
-        return Vec::new();
-    }
-    let weights = log_weights.iter().map(|log| (log - highest).exp());
-    let total: f64 = weights.clone().sum();
-    let count = joining(log_weights.len());
-    let (mut chosen, mut sum) = (Vec::with_capacity(count), 0.0);
-    for (index, weight) in weights.enumerate() {
-        sum += weight / total * count as f64;
-        while chosen.len() < count && chosen.len() as f64 + place < sum {
-            chosen.push(index);
-        }
-    }
-    chosen
+    let seed = random.random();
+    let weights = Weights::from_log(log_weights.to_vec());
+    weights.map_or_else(
+        |_| Vec::new(),
+        |weights| weights.resample(joining(log_weights.len()), seed),
+    )
 }
 
 /// Where each is after a trajectory; those that would become another stereoisomer stay.

@@ -7,7 +7,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::System;
+use boltzflow_boltzmann::{System, TargetSamples, spread};
 use boltzflow_chemio::AtomicFile;
 use clap::Parser;
 use serde::Serialize;
@@ -49,7 +49,7 @@ pub fn compare(arguments: &Compare, json: bool) -> Result<()> {
             } else {
                 let frames = match &mut frames {
                     Some(frames) => frames,
-                    none => none.insert(folder.frames(target, system)?),
+                    none => none.insert(folder.frames(&list, target, system)?),
                 };
                 folder.found(&case, frames)?
             };
@@ -128,12 +128,13 @@ impl Folder {
     }
 
     /// The frames to learn from and the reference of a target, simulated if they are not there.
-    fn frames(&self, target: &Target, system: &System) -> Result<Frames> {
+    fn frames(&self, list: &List, target: &Target, system: &System) -> Result<Frames> {
         let [learnt, reference] = [("frames", &target.frames), ("reference", &target.reference)]
             .map(|(part, words)| self.simulated(target, part, words));
         let (learnt, reference) = (learnt?, reference?);
         let path = self.frames_path(target, "reference");
         let frames = configurations(&path, system)?.at(Some(system.temperature))?;
+        let compared = frames.select(&spread(frames.len(), list.compared.min(frames.len())));
         Ok(Frames {
             data: self.frames_path(target, "frames"),
             data_calls: learnt.energy_calls,
@@ -142,7 +143,9 @@ impl Folder {
                 energy_calls: reference.energy_calls,
                 core_seconds: reference.core_seconds,
             },
-            reference: frames,
+            known: TargetSamples::new(system, compared.clone())?,
+            compared,
+            all: TargetSamples::new(system, frames)?,
         })
     }
 
@@ -187,7 +190,7 @@ impl Folder {
     }
 
     fn row_path(&self, case: &Case) -> PathBuf {
-        PathBuf::from(format!("{}.toml", self.stem(case).display()))
+        with_suffix(&self.stem(case), ".toml")
     }
 
     /// The result of a flow, if an earlier run has found it.
@@ -226,6 +229,13 @@ struct Simulation {
     energy_calls: u64,
     /// None where an interrupted part is not known.
     core_seconds: Option<f64>,
+}
+
+/// A path with this after its name, which may have points in it.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {

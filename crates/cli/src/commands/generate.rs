@@ -75,10 +75,9 @@ impl Files {
         if learns {
             files.push(&self.checkpoint);
         }
-        match files.iter().find(|path| path.exists()) {
-            Some(path) => bail!("{} exists; give --overwrite to replace it", path.display()),
-            None => Ok(()),
-        }
+        files
+            .into_iter()
+            .try_for_each(|path| Existing::Refuse.check(path))
     }
 }
 

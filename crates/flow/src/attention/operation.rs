@@ -10,10 +10,11 @@ use burn::backend::{
     backend_extension,
     tensor::FloatTensor,
 };
-use burn::tensor::{Bytes, Shape, Tensor};
-use burn_flex::{FlexTensor, Layout};
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
 
 use super::kernel::{self, Inputs, Sizes};
+use crate::flex::{slice, tensor};
 use crate::simd::Real;
 
 /// See [`super::attend`]; in `F32` or `F64`, on the CPU.
@@ -103,18 +104,6 @@ fn inputs<T: Real>(tensors: &[FlexTensor; 3]) -> Inputs<'_, T> {
         keys_values: slice(keys_values),
         bias: slice(bias),
     }
-}
-
-fn slice<T: Real>(tensor: &FlexTensor) -> &[T] {
-    tensor.as_slice().expect("contiguous, of one float type")
-}
-
-fn tensor<T: Real>(values: Vec<T>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(
-        Bytes::from_elems(values),
-        Layout::contiguous(shape),
-        T::dtype(),
-    )
 }
 
 impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {

@@ -10,11 +10,12 @@ use burn::backend::{
     backend_extension,
     tensor::FloatTensor,
 };
-use burn::tensor::{Bytes, Shape, Tensor};
-use burn_flex::{FlexTensor, Layout};
+use burn::tensor::{Shape, Tensor};
+use burn_flex::FlexTensor;
 
 use super::kernel::{Batch, Map, Pull};
 use super::{Splines, Way};
+use crate::flex::{slice, tensor};
 use crate::simd::{Real, run};
 
 /// See [`super::map`]; in `F32` or `F64`, or with numbers in the former for coordinates in the latter, on the CPU.
@@ -138,18 +139,6 @@ fn backward<N: Real, T: Real>(
     (
         tensor(of_numbers, numbers.layout().shape().clone()),
         tensor(of_x, shape),
-    )
-}
-
-fn slice<T: Real>(tensor: &FlexTensor) -> &[T] {
-    tensor.as_slice().expect("contiguous, of one float type")
-}
-
-fn tensor<T: Real>(values: Vec<T>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(
-        Bytes::from_elems(values),
-        Layout::contiguous(shape),
-        T::dtype(),
     )
 }
 

@@ -19,6 +19,7 @@ use super::{
     CHUNK, InternalFlow, Located, context, double, flaw, frame_of, internal_coordinates, learning,
 };
 use crate::config::{Dependence, FittedConfig, Stiffness};
+use crate::features::Features;
 use crate::model::ArchitectureError;
 use crate::system::System;
 use crate::temperatures::Temperatures;
@@ -64,12 +65,9 @@ impl Fitted {
         Temperatures::new(self.temperature, 1.0)
     }
 
-    pub(in crate::model) fn flaw(&self, points: usize, dims: usize) -> Option<&'static str> {
-        let map = map(&self.model);
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return Some("its temperature is not above 0 and finite");
-        }
-        flaw(&self.frame, &self.chart, map, [points, dims])
+    pub(in crate::model) fn flaw(&self, features: &Features) -> Option<&'static str> {
+        let parts = (&self.frame, &self.chart, self.temperature);
+        flaw(parts, map(&self.model), features)
     }
 
     /// The flow before it is fitted: independent normal numbers and even turns.

@@ -1,8 +1,6 @@
 //! What an attention network is told of the coordinates of a molecule.
 
-use boltzflow_flow::{
-    AttentionConfig, Chart, Context, Direction, FlowError, Frame, NetworkConfig, Samples,
-};
+use boltzflow_flow::{AttentionConfig, Chart, Context, Direction, FlowError, Frame, NetworkConfig};
 use boltzflow_molecule::{
     self as molecule, Atom, Bond, BondOrder, Element, Labels, Molecule, Place, labels,
 };
@@ -47,11 +45,7 @@ pub(super) fn context(
     device: &Device,
 ) -> Result<Context, FlowError> {
     let count = parts.chart.len();
-    let samples = Samples {
-        seed: 0,
-        numbers: Vec::new(),
-    };
-    let alike = Context::alike(count, samples, device, DType::F32);
+    let alike = super::context(count, device, DType::F32);
     let Some(orders) = &parts.orders else {
         return Ok(alike);
     };

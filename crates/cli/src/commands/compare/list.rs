@@ -8,7 +8,7 @@ use boltzflow_boltzmann::Config;
 use serde::{Deserialize, Serialize};
 
 /// Flows and targets, from a TOML file; paths in it are from where the program is started.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// Samples of each flow that are weighted.
@@ -24,7 +24,7 @@ pub struct List {
 }
 
 /// What is sampled.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// Its name, in the table and in names of files.
@@ -53,7 +53,7 @@ pub struct Published {
 }
 
 /// A flow.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its name, in the table and in names of files.
@@ -88,8 +88,11 @@ impl List {
                 self.compared
             );
         }
-        let targets = distinct("target", self.targets.iter().map(|target| &target.name))?;
-        distinct("flow", self.flows.iter().map(|flow| &flow.name))?;
+        let targets = distinct(
+            "target",
+            self.targets.iter().map(|target| target.name.clone()),
+        )?;
+        distinct("flow", self.flows.iter().map(Entry::file_name))?;
         for flow in &self.flows {
             if flow.configs.is_empty() {
                 bail!("the flow {:?} has no configs", flow.name);
@@ -98,7 +101,7 @@ impl List {
                 bail!("the flow {:?} has samples = 0; give at least 1", flow.name);
             }
             let named = flow.targets.iter().flatten();
-            if let Some(other) = named.into_iter().find(|name| !targets.contains(name)) {
+            if let Some(other) = named.into_iter().find(|name| !targets.contains(*name)) {
                 bail!(
                     "the flow {:?} is for {other:?}, which is no target of the list",
                     flow.name
@@ -115,18 +118,16 @@ impl List {
 }
 
 /// The names, if each is there once and fit for a file's.
-fn distinct<'a>(
-    what: &str,
-    names: impl Iterator<Item = &'a String>,
-) -> Result<BTreeSet<&'a String>> {
+fn distinct(what: &str, names: impl Iterator<Item = String>) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for name in names {
         if name.is_empty() || name.contains(['/', '\\', '.']) {
             bail!("{name:?} is no name of a {what}: it goes into names of files, without . and /");
         }
-        if !found.insert(name) {
+        if found.contains(&name) {
             bail!("two of the list are the {what} {name:?}");
         }
+        found.insert(name);
     }
     if found.is_empty() {
         bail!("there is no {what} in it");
@@ -144,9 +145,7 @@ impl Entry {
     /// Its experiments.
     pub fn experiments(&self) -> Result<Vec<Config>> {
         let configs = self.configs.iter();
-        Ok(configs
-            .map(|path| Config::read(path))
-            .collect::<Result<_, _>>()?)
+        configs.map(|path| Ok(Config::read(path)?)).collect()
     }
 
     /// Its name without spaces.

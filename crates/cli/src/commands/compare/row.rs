@@ -12,6 +12,7 @@ use boltzflow_molecule::Conformers;
 use serde::{Deserialize, Serialize};
 
 use super::list::{Entry, List, Target};
+use super::with_suffix;
 use crate::arguments::Shard;
 use crate::commands::evaluation::folded_log_densities;
 use crate::commands::{Existing, remove, sampling as drawing, simulation, to_learn_from, training};
@@ -26,11 +27,15 @@ const TIMED: [usize; 2] = [2048, 64];
 pub struct Frames {
     /// The file of those to learn from.
     pub data: PathBuf,
-    /// To be compared with.
-    pub reference: Conformers,
-    /// Energy calls of the former.
+    /// Energy calls of these.
     pub data_calls: u64,
-    /// What the latter are.
+    /// The reference, with its energies.
+    pub all: TargetSamples,
+    /// The part of it that log-densities and distances are taken of.
+    pub compared: Conformers,
+    /// The same with their energies.
+    pub known: TargetSamples,
+    /// What the reference is from.
     pub exchange: Exchange,
 }
 
@@ -172,19 +177,23 @@ impl Job<'_> {
         let weights = &ensemble.weights;
         let energy = (clock::core_seconds() - started) / weights.len() as f64;
 
-        let frames = &self.frames.reference;
-        let compared = frames.select(&spread(frames.len(), list.compared.min(frames.len())));
-        let log_q = folded_log_densities(system, &model, &compared)?;
-        let [sample, density] = [true, false].map(|forward| self.timed(&model, forward));
-        let known = TargetSamples::new(system, compared)?;
+        let Frames {
+            all,
+            compared,
+            known,
+            exchange,
+            ..
+        } = self.frames;
+        let log_q = folded_log_densities(system, &model, compared)?;
+        let times = times(&model, compared)?;
         let bootstrap = Bootstrap::default();
         let alike = trained.checkpoint.description.config.model.alike();
         let mut evaluation =
-            Evaluation::new(&known, &log_q, bootstrap)?.with_labels(system.labels(alike));
+            Evaluation::new(known, &log_q, bootstrap)?.with_labels(system.labels(alike));
         let some = spread(weights.len(), list.compared.min(weights.len()));
         evaluation.comparison = Some(Comparison::new(
             system,
-            (&known, &log_q),
+            (known, &log_q),
             &system.reweight(&file.drawn.select(&some), file.fingerprint.mirror)?,
             list.compared,
             &bootstrap,
@@ -199,7 +208,6 @@ impl Job<'_> {
             trained.energy_calls,
             weights.len() as u64,
         ];
-        let all = TargetSamples::new(system, frames.clone())?;
         let row = Row {
             identity: self.case.identity()?,
             flow: entry.name.clone(),
@@ -216,13 +224,13 @@ impl Job<'_> {
             evaluation,
             equal_cost: EqualCost::new(
                 system,
-                &all,
+                all,
                 weights,
-                self.frames.exchange.energy_calls,
+                exchange.energy_calls,
                 energy_calls.iter().sum(),
             ),
-            exchange: self.frames.exchange,
-            core_seconds: [sample?, density?, energy],
+            exchange: *exchange,
+            core_seconds: [times[0], times[1], energy],
         };
         remove(&samples)?;
         Ok(row)
@@ -274,28 +282,29 @@ impl Job<'_> {
 
     /// The last stage's stays with the result.
     fn checkpoint_path(&self, stage: usize, stages: usize) -> PathBuf {
-        let stem = self.stem.display();
         if stage + 1 == stages {
-            PathBuf::from(format!("{stem}.safetensors"))
-        } else {
-            let name = self.stem.file_name().unwrap_or_default();
-            let name = format!("{}.{stage}.safetensors", name.display());
-            self.scratch.join(name)
+            return with_suffix(self.stem, ".safetensors");
         }
+        let name = self.stem.file_name().unwrap_or_default();
+        with_suffix(&self.scratch.join(name), &format!(".{stage}.safetensors"))
     }
+}
 
-    /// Core-seconds of one sample with its density, or of the density of one configuration.
-    fn timed(&self, model: &Model, forward: bool) -> Result<f64> {
-        interrupt::check()?;
-        let count = TIMED[usize::from(model.solver().is_some())];
-        let started = clock::core_seconds();
-        if forward {
-            sampling::own_log_densities(model, SEED, count)?;
-        } else {
-            let frames = &self.frames.reference;
-            let some = frames.select(&spread(frames.len(), count.min(frames.len())));
-            sampling::density(model, &some, SEED, sampling::CHUNK, |_| ())?;
-        }
-        Ok((clock::core_seconds() - started) / count as f64)
-    }
+/// Core-seconds of one sample with its density, and of the density of one configuration.
+fn times(model: &Model, configurations: &Conformers) -> Result<[f64; 2]> {
+    interrupt::check()?;
+    let count = TIMED[usize::from(model.solver().is_some())];
+    let some = configurations.select(&spread(
+        configurations.len(),
+        count.min(configurations.len()),
+    ));
+    let started = clock::core_seconds();
+    sampling::own_log_densities(model, SEED, count)?;
+    let between = clock::core_seconds();
+    sampling::density(model, &some, SEED, sampling::CHUNK, |_| ())?;
+    let done = clock::core_seconds();
+    Ok([
+        (between - started) / count as f64,
+        (done - between) / some.len() as f64,
+    ])
 }
