@@ -15,7 +15,7 @@ help:
 	@echo 'make gpu          the program with the wgpu device'
 	@echo 'make bench        our own timings'
 	@echo 'make bench-peers  ratios to JAX, OpenMM and RDKit, which pip installs into .venv'
-	@echo 'make families     the table of all families of flows, row by row (hours; into families/)'
+	@echo 'make families     the table of all families of flows, row by row (hours; into data/families/)'
 	@echo 'make ensembles    small and drug-like molecules by generate, against replica exchange (hours; into ensembles/)'
 	@echo 'make data         writes the files of data/ again (from .venv)'
 
@@ -42,7 +42,7 @@ bench-peers: setup
 	@for script in $(PEERS); do .venv/bin/python "$$script" || exit 1; done
 
 families: build
-	target/release/boltzflow compare configs/families.toml -o families
+	target/release/boltzflow compare configs/families.toml -o data/families
 
 ensembles: build
 	python3 benches/ensembles/small.py ensembles/small

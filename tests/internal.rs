@@ -64,7 +64,7 @@ pub const SPLINE: &str = "map = { spline = { bins = 4 } }\nscheme = \"coupling\"
 const ENERGY: &str = "{ energy = { likelihood = 0.0, own = 0.5, pool = 0.5, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
 
 /// Along the energy and the data.
-const FITTED: &str = "[model.fitted]\ndependence = \"independent\"\nbins = 32\nmargin = 0.25\n\
+const FITTED: &str = "[model.fitted]\ndependence = \"independent\"\nbins = 32\nrotors = \"folded\"\nmargin = 0.25\n\
      [fit]\npseudo_count = 1.0\nrarest = 0.02\nvalidation = 0.1\ndequantize = false\nseed = 1\n";
 
 pub const BOTH: &str = "{ energy = { likelihood = 1.0, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
@@ -77,7 +77,7 @@ pub fn config(maps: &str, objective: &str, steps: usize) -> String {
         "between = \"nothing\"\n"
     };
     format!(
-        "[model.internal]\n{maps}\n{between}layers = 4\nnetwork = {{ width = 24, layers = 1 }}\nstiff = \"whitened\"\nmargin = 0.5\nhottest = 1.0\n\
+        "[model.internal]\n{maps}\n{between}layers = 4\nnetwork = {{ width = 24, layers = 1 }}\nstiff = \"whitened\"\nrotors = \"folded\"\nmargin = 0.5\nhottest = 1.0\n\
          [training]\nobjective = {objective}\nseed = 1\nsteps = {steps}\nbatch = 64\nlearning_rate = 3e-3\nwarm_up = 5\n\
          weight_decay = 1e-4\nclip = 50.0\naverage = 0.9\ndequantize = false\nrarest = 0.02\nvalidation = 0.1\nvalidate_every = 50\npatience = 0\ncheckpoint_every = 7\n"
     )

@@ -101,6 +101,8 @@ pub struct InternalConfig {
     pub network: Network,
     /// Whether stiff coordinates are made uncorrelated by the principal axes of the data, or only brought to one scale.
     pub stiff: Stiffness,
+    /// Whether a group of like atoms that turns about a bond, such as a methyl group, is folded.
+    pub rotors: Rotors,
     /// Splines act between bounds: the least and greatest value in the data, moved apart by this part of their distance on each side.
     pub margin: f64,
     /// The hottest temperature that the flow is for, as a multiple of the system's. Above 1 its networks see where in the range of `ln T` a
@@ -139,6 +141,17 @@ pub enum Stiffness {
     Scaled,
     /// Principal components, each in its own standard deviations.
     Whitened,
+}
+
+/// What like atoms are to a flow that turn about a bond together, such as the hydrogens of a methyl group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rotors {
+    /// One configuration, however they are told apart: with `n` atoms the flow learns the `n`th part of a turn, and each of its `n` labellings has the
+    /// same density, exactly.
+    Folded,
+    /// Told apart: what the data have of each labelling is learnt.
+    Labelled,
 }
 
 /// Which atoms of a molecule are alike to the network. Relabellings that exchange only these are symmetries of the flow.

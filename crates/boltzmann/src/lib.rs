@@ -41,7 +41,8 @@ pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use chi_squared::ChiSquared;
 pub use config::{
     Alike, Between, CartesianConfig, Config, ConfigError, Dependence, FitConfig, FittedConfig,
-    InternalConfig, ModelConfig, Network, Objective, Pairing, Scheme, Stiffness, TrainingConfig,
+    InternalConfig, ModelConfig, Network, Objective, Pairing, Rotors, Scheme, Stiffness,
+    TrainingConfig,
 };
 pub use distances::PairStatistics;
 pub use evaluation::{

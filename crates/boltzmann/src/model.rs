@@ -14,6 +14,7 @@ pub use internal::{Fitted, Internal, InternalFlow, Located, Potential, Reverse, 
 
 use crate::config::{Config, ModelConfig};
 use crate::features::Features;
+use crate::relabelling::Labels;
 use crate::system::System;
 use crate::temperatures::{TemperatureError, Temperatures};
 
@@ -141,6 +142,17 @@ impl Architecture {
             flow.temperature = temperature;
         }
         self
+    }
+
+    /// How many relabellings of its atoms its density counts; `None` where there are too many of them.
+    pub fn labels(&self, system: &System) -> Option<Labels> {
+        let rotors = match &self.flow {
+            FlowArchitecture::Cartesian(_) => &[][..],
+            FlowArchitecture::Internal(flow) => &flow.rotors,
+            FlowArchitecture::Fitted(flow) => &flow.rotors,
+        };
+        let labels = system.labels(self.model().alike());
+        labels.map(|labels| labels.with_rotors(rotors))
     }
 
     /// Which mirror images of a molecule its flow makes.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use boltzflow_flow::Rotor;
 use boltzflow_molecule::{Element, Molecule, automorphisms, heavy_automorphisms, orbits};
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +16,10 @@ const MOST_LISTED: usize = 1000;
 /// How many relabellings of its points a flow's density counts.
 ///
 /// Points are labelled, so a molecule is in as many places of configuration space as it has relabellings `g` that keep its bonds and its
-/// stereochemistry: `M`. A flow is invariant under the `K` of them that exchange only points that are [`Alike`] to it. It covers the labellings
-/// that its training data visit and what the `K` make of them, and its samples' `ln Z` and log-densities are of that region. Over all labellings `ln Z`
-/// is larger by at most `ln (M/K)`: by less, where some of the other relabellings only turn the molecule, as the one that reverses a chain does.
+/// stereochemistry: `M`. A flow is invariant under the `K` of them that exchange only points that are [`Alike`] to it, or that turn rotors that it
+/// has folded. It covers the labellings that its training data visit and what the `K` make of them, and its samples' `ln Z` and log-densities are of
+/// that region. Over all labellings `ln Z` is larger by at most `ln (M/K)`: by less, where some of the other relabellings only turn the molecule, as
+/// the one that reverses a chain does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Labels {
@@ -66,6 +68,14 @@ impl Labels {
             Alike::None => 1.0,
         };
         Some(Self { counted, all })
+    }
+
+    /// Those of a flow to which no atoms are alike but those of rotors that it has folded: `n` labellings of each.
+    pub(crate) fn with_rotors(mut self, rotors: &[Rotor]) -> Self {
+        for rotor in rotors {
+            self.counted *= rotor.places.len() as f64;
+        }
+        self
     }
 
     /// Whether the flow counts all of them.

@@ -105,7 +105,7 @@ pub enum Command {
     )]
     Evaluate(Evaluate),
     /// Trains the flows of a list, each on every target, and prints what they are worth beside each other; goes on where it stood, row by row.
-    #[command(after_help = "Example:\n  boltzflow compare configs/families.toml -o families")]
+    #[command(after_help = "Example:\n  boltzflow compare configs/families.toml -o data/families")]
     Compare(Compare),
     /// Does the whole job for one molecule: simulates, trains, samples, reweights, writes.
     #[command(

@@ -30,6 +30,7 @@ mod elementwise;
 mod families;
 mod field;
 mod flex;
+mod fold;
 mod frame;
 #[cfg(test)]
 mod laws;
@@ -71,6 +72,7 @@ pub use dual::Dual;
 pub use egnn::{Edges, Egnn, EgnnConfig};
 pub use elementwise::Elementwise;
 pub use field::{Field, VectorField};
+pub use fold::{Fold, Rotor};
 pub use frame::{Direction, Frame, Placed};
 pub use layer::Layer;
 pub use linear::{Initializer, Linear};

@@ -20,6 +20,8 @@ pub enum Purpose {
     Moves,
     /// What fills up the coordinates of a configuration that were rounded.
     Quantum,
+    /// Which of points that are alike is which.
+    Labels,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Training => b"flow/training   ",
             Self::Moves => b"flow/moves      ",
             Self::Quantum => b"flow/quantum    ",
+            Self::Labels => b"flow/labels     ",
         }
     }
 }
@@ -68,6 +71,7 @@ mod tests {
             first(0, Purpose::Parameters, 0),
             first(0, Purpose::Training, 0),
             first(0, Purpose::Quantum, 0),
+            first(0, Purpose::Labels, 0),
         ];
         for (place, one) in all.iter().enumerate() {
             assert!(

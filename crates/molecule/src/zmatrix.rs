@@ -5,11 +5,12 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::iter::once;
 
 use serde::{Deserialize, Serialize};
 
 use crate::stereo::ring_size;
-use crate::{Bond, BondOrder, Element, Molecule, MoleculeError, geometry};
+use crate::{Atom, Bond, BondOrder, Element, Molecule, MoleculeError, geometry};
 
 /// The least sine of an angle that a dihedral is measured over, about 15° off the line: below, a vibration may take the dihedral anywhere.
 const LEAST_SINE: f64 = 0.26;
@@ -94,6 +95,54 @@ impl ZMatrix {
         places
             .filter_map(|(index, place)| goes_round(place).then_some(index))
             .collect()
+    }
+
+    /// The groups of places whose atoms are alike and turn together about one bond, as the hydrogens of a methyl group do: first the place whose
+    /// dihedral goes round, then those whose dihedrals are measured to its atom. They are all that is on the centre but what it turns against;
+    /// nothing hangs on them, and nothing else is measured to them.
+    pub fn rotors(&self, molecule: &Molecule) -> Vec<Vec<usize>> {
+        let neighbours = molecule.neighbours();
+        let turning = self.turning(molecule).into_iter();
+        turning
+            .filter_map(|first| self.rotor(molecule, &neighbours, first))
+            .collect()
+    }
+
+    /// The group of the place whose dihedral goes round, if it has one.
+    fn rotor(
+        &self,
+        molecule: &Molecule,
+        neighbours: &[Vec<usize>],
+        first: usize,
+    ) -> Option<Vec<usize>> {
+        let Place {
+            atom, references, ..
+        } = &self.places[first];
+        let &[center, second, _] = references.as_slice() else {
+            return None;
+        };
+        let kind = |other: usize| {
+            let Atom {
+                element,
+                formal_charge,
+                ..
+            } = molecule.atoms[other];
+            let order = molecule.bond(center, other).map(|bond| bond.order);
+            (element, formal_charge, order, neighbours[other].len())
+        };
+        let others = neighbours[center].iter().filter(|&&k| k != second);
+        let are_alike = kind(*atom).3 == 1 && others.clone().all(|&k| kind(k) == kind(*atom));
+        let measured = [center, second, *atom];
+        let is_beside =
+            |place: &Place| place.references == measured && place.direction == Direction::Polar;
+        let places = self.places.iter().enumerate();
+        let beside = places.filter(|(_, place)| is_beside(place));
+        let group: Vec<usize> = once(first).chain(beside.map(|(index, _)| index)).collect();
+        let is_of_group = |k: &usize| group.iter().any(|&place| self.places[place].atom == *k);
+        let is_whole = group.len() > 1 && others.clone().count() == group.len();
+        let mut outside = (0..self.places.len()).filter(|place| !group.contains(place));
+        let is_free = outside.all(|place| !self.places[place].references.iter().any(is_of_group));
+        (are_alike && is_whole && is_free).then_some(group)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, ModelConfig, Objective, TrainingConfig, WHOLE, within};
+use super::{Config, ConfigError, ModelConfig, Objective, Rotors, TrainingConfig, WHOLE, within};
 
 /// Distributions of single internal coordinates, and how these depend on one another: what flows that are trained have to beat.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub struct FittedConfig {
     /// Bins of each coordinate's histogram, which are evenly wide; the density is continuous between them. With 32 a bin of a torsion is 11° wide,
     /// one of a stiff coordinate about a third of a standard deviation: of 16, 32, 64 and 128 this is best for frames held out of 8000 of butane.
     pub bins: usize,
+    /// See [`crate::InternalConfig::rotors`].
+    pub rotors: Rotors,
     /// Stiff coordinates lie between bounds: the least and greatest value in the data, moved apart by this part of their distance on each side.
     pub margin: f64,
 }

@@ -126,6 +126,7 @@ between = "nothing"
 layers = 4
 network = { width = 96, layers = 2 }
 stiff = "scaled"
+rotors = "folded"
 margin = 0.25
 hottest = 1.0
 "#;
@@ -246,6 +247,7 @@ const FITTED: &str = r#"
 [model.fitted]
 dependence = "copula"
 bins = 32
+rotors = "folded"
 margin = 0.25
 
 [fit]

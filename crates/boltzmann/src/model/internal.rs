@@ -1,6 +1,7 @@
 //! Flows of internal coordinates.
 
 mod fitted;
+mod geometry;
 mod labelling;
 mod learning;
 mod maps;
@@ -11,13 +12,12 @@ mod tests;
 use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Attention, Bijection, Chain, Chart, Context, Direction, Elementwise, FlowError, Frame,
-    Initializer, Layer, Placed, Points, Prior, ProductPrior, Rounds, Samples, host,
+    Attention, Bijection, Chain, Chart, Context, Elementwise, FlowError, Fold, Frame, Initializer,
+    Layer, Points, Prior, ProductPrior, Rotor, Rounds, Samples, host,
 };
-use boltzflow_molecule::{self as molecule, BondOrder, Conformers, Molecule, ZMatrix};
+use boltzflow_molecule::{BondOrder, Conformers};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use fitted::Fitted;
@@ -26,11 +26,10 @@ pub use reverse::{Potential, Reverse, Terms};
 use super::{ArchitectureError, Drawn, batch};
 use crate::config::{InternalConfig, Network, Scheme};
 use crate::features::Features;
-use crate::system::{Reference, System};
+use crate::system::System;
 use crate::temperatures::Temperatures;
+use geometry::{Coordinates, Geometry, double};
 
-/// Configurations that are turned into internal coordinates at a time.
-const CHUNK: usize = 256;
 /// What a flow of internal coordinates is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +38,9 @@ pub struct Internal {
     pub model: InternalConfig,
     /// Which distances, angles and dihedrals place each atom.
     pub frame: Frame,
-    /// What these are like in the data.
+    /// Those of them that are folded.
+    pub rotors: Vec<Rotor>,
+    /// What the coordinates are like in the data.
     pub chart: Chart,
     /// The temperature of the system that it is for, in K; the coldest of a range.
     pub temperature: f64,
@@ -54,23 +55,23 @@ impl Internal {
         system: &System,
         data: &Conformers,
     ) -> Result<Self, ArchitectureError> {
-        let (molecule, turning, frame) = frame_of(system)?;
+        let coordinates = Coordinates::new(system, model.rotors)?;
         let standard = learning::Standard {
             map: model.map,
             stiff: model.stiff,
             margin: model.margin,
             hottest: model.hottest,
         };
-        let chart = if data.is_empty() {
-            learning::of_minimum(standard, &frame, &turning, system)?
+        let (geometry, chart) = if data.is_empty() {
+            learning::of_minimum(standard, &coordinates, system)?
         } else {
-            let (internal, _) = internal_coordinates(&frame, data)?;
-            learning::of_data(standard, &frame, &internal)?
+            learning::of_data(standard, &coordinates, data)?
         };
         Ok(Self {
-            orders: labelling::orders(&model, molecule),
+            orders: labelling::orders(&model, coordinates.molecule),
             model,
-            frame,
+            rotors: geometry.fold.rotors().to_vec(),
+            frame: geometry.frame,
             chart,
             temperature: system.temperature,
         })
@@ -78,6 +79,10 @@ impl Internal {
 
     fn temperatures(&self) -> Temperatures {
         Temperatures::new(self.temperature, self.model.hottest)
+    }
+
+    fn geometry(&self) -> Result<Geometry, FlowError> {
+        Geometry::new(self.frame.clone(), self.rotors.clone())
     }
 
     pub(super) fn flaw(&self, features: &Features) -> Option<&'static str> {
@@ -88,27 +93,15 @@ impl Internal {
         } else if is_labelled && features.elements.len() != features.points {
             Some("its network is told of elements, which are not one for each atom")
         } else {
-            let parts = (&self.frame, &self.chart, self.temperature);
+            let parts = (&self.frame, &self.rotors[..], &self.chart, self.temperature);
             flaw(parts, self.model.map, features)
         }
     }
 }
 
-/// The molecule, the places whose dihedrals go round, and which distances, angles and dihedrals place each atom.
-fn frame_of(system: &System) -> Result<(&Molecule, Vec<usize>, Frame), ArchitectureError> {
-    let Some(Reference { molecule, .. }) = &system.molecule else {
-        return Err(ArchitectureError::Toy {
-            name: system.name.clone(),
-        });
-    };
-    let zmatrix = ZMatrix::new(molecule, system.start.get(0))?;
-    let places = zmatrix.places().iter().map(placed).collect();
-    Ok((molecule, zmatrix.turning(molecule), Frame::new(places)?))
-}
-
 /// What of frame, chart, temperature and maps does not fit together.
 fn flaw(
-    (frame, chart, temperature): (&Frame, &Chart, f64),
+    (frame, rotors, chart, temperature): (&Frame, &[Rotor], &Chart, f64),
     map: Elementwise,
     features: &Features,
 ) -> Option<&'static str> {
@@ -116,6 +109,8 @@ fn flaw(
     let (bounded, rounds) = shape(map);
     if frame.points() != features.points || features.dims != 3 {
         Some("its internal coordinates are not those of its atoms")
+    } else if Fold::new(frame, rotors.to_vec()).is_err() {
+        Some("its rotors are not groups of its atoms")
     } else if chart.rounds != rounds || chart.bounds.is_empty() == bounded {
         Some("its coordinates are not on what its maps act on")
     } else if !(temperature > 0.0 && temperature.is_finite()) {
@@ -134,48 +129,10 @@ fn shape(map: Elementwise) -> (bool, Rounds) {
     }
 }
 
-fn placed(place: &molecule::Place) -> Placed {
-    Placed {
-        point: place.atom,
-        references: place.references.clone(),
-        direction: match place.direction {
-            molecule::Direction::Polar => Direction::Polar,
-            molecule::Direction::Straight => Direction::Straight,
-        },
-    }
-}
-
-/// Internal coordinates, configuration by configuration, and their `−log_det`.
-fn internal_coordinates(
-    frame: &Frame,
-    data: &Conformers,
-) -> Result<(Vec<f64>, Vec<f64>), FlowError> {
-    let chunks = data.positions().par_chunks(CHUNK * data.size());
-    let parts = chunks.map(|positions| {
-        let x = double(positions, [data.points(), data.dims()]);
-        let (internal, log_det) = frame.inverse(&x)?;
-        Ok((host(internal), host(log_det)))
-    });
-    let parts = parts.collect::<Result<Vec<_>, FlowError>>()?;
-    let (mut internal, mut log_det) = (Vec::new(), Vec::new());
-    for (coordinates, change) in parts {
-        internal.extend(coordinates);
-        log_det.extend(change);
-    }
-    Ok((internal, log_det))
-}
-
-/// Host numbers in double precision, on the CPU: geometry is not left to single precision, nor to a GPU.
-fn double(values: &[f64], [points, dims]: [usize; 2]) -> Points {
-    let shape = [values.len() / (points * dims), points, dims];
-    let data = TensorData::new(values.to_vec(), shape);
-    Tensor::from_data(data, (&Device::flex(), DType::F64))
-}
-
 /// Normal numbers and even turns, carried through maps of single coordinates, spread as the data are, and put together to positions.
 #[derive(Clone, Debug)]
 pub struct InternalFlow {
-    frame: Frame,
+    geometry: Geometry,
     chart: Chart,
     prior: ProductPrior,
     chain: Chain<Layer>,
@@ -235,7 +192,7 @@ impl InternalFlow {
             Scheme::Maf => space.points(),
         };
         Ok(Self {
-            frame: parts.frame.clone(),
+            geometry: parts.geometry()?,
             chart: parts.chart.clone(),
             prior: parts.chart.prior(),
             chain: Chain::new(maps::layers(&parts.model, space, &mut make)?)?,
@@ -286,7 +243,7 @@ impl InternalFlow {
 
     /// How many atoms there are.
     pub fn points(&self) -> usize {
-        self.frame.points()
+        self.geometry.frame.points()
     }
 
     /// How many internal coordinates there are.
@@ -361,7 +318,7 @@ impl InternalFlow {
     /// Where the maps have to end for these configurations to come out.
     pub fn locate(&self, data: &Conformers) -> Result<Located, FlowError> {
         let size = self.coordinates();
-        let (internal, frame_log_det) = internal_coordinates(&self.frame, data)?;
+        let (internal, frame_log_det) = self.geometry.inverse(data)?;
         let (y, log_det) = self.chart.inverse(&double(&internal, [size, 1]))?;
         let log_det = host(log_det).into_iter().zip(frame_log_det);
         Ok(Located {
@@ -377,7 +334,7 @@ impl InternalFlow {
         let z = self.batch(&latents);
         let (y, maps) = self.chain.forward(z, &self.context)?;
         let (internal, chart) = self.chart.forward(&double(&host(y), [size, 1]))?;
-        let (positions, frame) = self.frame.forward(&internal)?;
+        let (positions, frame) = self.geometry.draw(&internal, samples)?;
         let log_det = host(maps).into_iter().zip(host(chart + frame));
         Ok(Drawn {
             positions: host(positions),
@@ -388,8 +345,7 @@ impl InternalFlow {
     }
 
     pub(super) fn density(&self, positions: &[f64]) -> Result<Drawn, FlowError> {
-        let points = self.frame.points();
-        let data = Conformers::new(points, 3, positions.to_vec());
+        let data = Conformers::new(self.points(), 3, positions.to_vec());
         let located = self.locate(&data)?;
         let y = self.batch(&located.points);
         let (z, maps) = self.chain.inverse(y, &self.context)?;

@@ -2,7 +2,7 @@
 
 use boltzflow_boltzmann::{
     Alike, Between, CartesianConfig, Config, Dependence, FitConfig, FittedConfig, InternalConfig,
-    ModelConfig, Network, Objective, Pairing, Scheme, Stiffness, TrainingConfig,
+    ModelConfig, Network, Objective, Pairing, Rotors, Scheme, Stiffness, TrainingConfig,
 };
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Schedule, Size, Solver};
@@ -42,6 +42,7 @@ pub fn config(family: Family, seed: u64) -> Config {
                 layers: 2,
             }),
             stiff: Stiffness::Whitened,
+            rotors: Rotors::Folded,
             margin: 0.25,
             hottest: 1.0,
         }),
@@ -78,6 +79,7 @@ fn fitted(dependence: Dependence, seed: u64) -> Config {
         model: ModelConfig::Fitted(FittedConfig {
             dependence,
             bins: 32,
+            rotors: Rotors::Folded,
             margin: 0.25,
         }),
         training: FitConfig {

@@ -39,7 +39,7 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
         seed: arguments.seed,
         ..Bootstrap::default()
     };
-    let labels = system.labels(checkpoint.description.config.model.alike());
+    let labels = model.architecture().labels(&system);
     let mut found = Evaluation::new(&target, &log_q, bootstrap)?.with_labels(labels);
     if let Some(path) = &arguments.samples {
         let file = read_samples(path, &system)?;

@@ -152,8 +152,8 @@ pub fn generate(arguments: &Generate, json: bool) -> Result<()> {
         return remove(&files.state).map_err(Into::into);
     }
     let mut weighted = Weighted::new(&system, &file, arguments.seed, cost)?;
-    let alike = checkpoint.description.config.model.alike();
-    weighted.summary = weighted.summary.with_labels(system.labels(alike));
+    let labels = checkpoint.description.architecture.labels(&system);
+    weighted.summary = weighted.summary.with_labels(labels);
     if let Some(held_out) = held_out.filter(|held_out| held_out.len() > 0) {
         let unreached = Unreached::new(&held_out.log_weights(&system)?, &weighted.ensemble.weights);
         weighted.summary = weighted.summary.with_unreached(unreached);

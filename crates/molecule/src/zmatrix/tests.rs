@@ -323,3 +323,33 @@ fn one_dihedral_goes_round_for_each_bond_that_turns() {
         assert_eq!(turning.len(), bonds, "{text}: {turning:?}");
     }
 }
+
+#[test]
+fn like_atoms_that_turn_about_one_bond_are_a_rotor() {
+    for (smiles, expected) in [
+        // Both ends of a chain, and no methylene group, whose centre carries other atoms too.
+        ("CCCC", vec![3, 3]),
+        ("CC(=O)N[C@@H](C)C(=O)NC", vec![3, 3, 3]),
+        ("FC(F)(F)CC", vec![3, 3]),
+        ("CCN", vec![3, 2]),
+        ("CCO", vec![3]),
+        // Single and double bonds are not alike, nor are charges.
+        ("CC[N+](=O)[O-]", vec![3]),
+        // Nothing turns.
+        ("c1ccccc1", vec![]),
+        ("O", vec![]),
+    ] {
+        let (molecule, _, matrix) = matrix(smiles);
+        let rotors = matrix.rotors(&molecule);
+        let mut sizes: Vec<usize> = rotors.iter().map(Vec::len).collect();
+        sizes.sort_by(|a, b| b.cmp(a));
+        assert_eq!(sizes, expected, "{smiles}");
+        let turning = matrix.turning(&molecule);
+        for rotor in rotors {
+            assert!(turning.contains(&rotor[0]));
+            let atoms = rotor.iter().map(|&place| matrix.places()[place].atom);
+            let elements: Vec<Element> = atoms.map(|k| molecule.atoms[k].element).collect();
+            assert!(elements.windows(2).all(|pair| pair[0] == pair[1]));
+        }
+    }
+}

@@ -8,16 +8,15 @@ use boltzflow_flow::parameters::flatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     Bijection, Chain, Chart, Domain, Elementwise, FlowError, Frame, Initializer, Layer, LowerUpper,
-    Marginals, ProductPrior, Scores, Spline, host,
+    Marginals, ProductPrior, Rotor, Scores, Spline, host,
 };
 use boltzflow_molecule::Conformers;
 use burn::tensor::{DType, Device};
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    CHUNK, InternalFlow, Located, context, double, flaw, frame_of, internal_coordinates, learning,
-};
+use super::geometry::{CHUNK, Coordinates, Geometry, double};
+use super::{InternalFlow, Located, context, flaw, learning};
 use crate::config::{Dependence, FittedConfig, Stiffness};
 use crate::features::Features;
 use crate::model::ArchitectureError;
@@ -32,7 +31,9 @@ pub struct Fitted {
     pub model: FittedConfig,
     /// Which distances, angles and dihedrals place each atom.
     pub frame: Frame,
-    /// Where these are in the data.
+    /// Those of them that are folded.
+    pub rotors: Vec<Rotor>,
+    /// Where the coordinates are in the data.
     pub chart: Chart,
     /// The temperature of the system that it is for, in K.
     pub temperature: f64,
@@ -44,18 +45,18 @@ impl Fitted {
         system: &System,
         data: &Conformers,
     ) -> Result<Self, ArchitectureError> {
-        let (_, _, frame) = frame_of(system)?;
-        let (internal, _) = internal_coordinates(&frame, data)?;
+        let coordinates = Coordinates::new(system, model.rotors)?;
         let standard = learning::Standard {
             map: map(&model),
             stiff: Stiffness::Scaled,
             margin: model.margin,
             hottest: 1.0,
         };
-        let chart = learning::of_data(standard, &frame, &internal)?;
+        let (geometry, chart) = learning::of_data(standard, &coordinates, data)?;
         Ok(Self {
             model,
-            frame,
+            rotors: geometry.fold.rotors().to_vec(),
+            frame: geometry.frame,
             chart,
             temperature: system.temperature,
         })
@@ -66,7 +67,7 @@ impl Fitted {
     }
 
     pub(in crate::model) fn flaw(&self, features: &Features) -> Option<&'static str> {
-        let parts = (&self.frame, &self.chart, self.temperature);
+        let parts = (&self.frame, &self.rotors[..], &self.chart, self.temperature);
         flaw(parts, map(&self.model), features)
     }
 
@@ -74,7 +75,7 @@ impl Fitted {
     pub(in crate::model) fn flow(&self, device: &Device) -> Result<InternalFlow, FlowError> {
         let distribution = Distribution::new(&self.model, self.chart.prior());
         Ok(InternalFlow {
-            frame: self.frame.clone(),
+            geometry: Geometry::new(self.frame.clone(), self.rotors.clone())?,
             chart: self.chart.clone(),
             prior: distribution.start(),
             chain: distribution.chain((device, DType::F32))?,

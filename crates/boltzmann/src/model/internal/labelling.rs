@@ -1,6 +1,6 @@
 //! What an attention network is told of the coordinates of a molecule.
 
-use boltzflow_flow::{AttentionConfig, Chart, Context, Direction, FlowError, Frame, NetworkConfig};
+use boltzflow_flow::{AttentionConfig, Context, Direction, FlowError, NetworkConfig};
 use boltzflow_molecule::{
     self as molecule, Atom, Bond, BondOrder, Element, Labels, Molecule, Place, labels,
 };
@@ -54,9 +54,9 @@ pub(super) fn context(
     let order = parts.chart.coordinates();
     let mut nodes = Vec::with_capacity(count * OF_COORDINATE);
     let mut pairs = Vec::with_capacity(count * count * Labels::PAIR);
-    for (&row, zero) in order.iter().zip(zeros(&parts.frame, &parts.chart)) {
+    for (&row, zero) in order.iter().zip(parts.geometry()?.zeros(&parts.chart)) {
         nodes.extend(&labels.coordinates[row * Labels::COORDINATE..][..Labels::COORDINATE]);
-        nodes.extend(zero);
+        nodes.extend(zero.map_or([0.0; 2], |zero| [zero.cos(), zero.sin()]));
         for column in &order {
             let pair = row * count + column;
             pairs.extend(&labels.pairs[pair * Labels::PAIR..][..Labels::PAIR]);
@@ -97,25 +97,4 @@ fn place(placed: &boltzflow_flow::Placed) -> Place {
             Direction::Straight => molecule::Direction::Straight,
         },
     }
-}
-
-/// Cosine and sine of the dihedral where each coordinate of the chart is zero, zeros of those that are no dihedrals.
-fn zeros(frame: &Frame, chart: &Chart) -> Vec<[f64; 2]> {
-    let [distances, angles, _] = frame.counts();
-    let is_dihedral = |coordinate: usize| {
-        let index = coordinate.checked_sub(distances + angles);
-        index.is_some_and(|index| frame.places()[index + 3].direction == Direction::Polar)
-    };
-    let stiff = chart.stiff.iter().map(|s| (s.coordinate, s.center));
-    let torsions = chart.torsions.iter().map(|t| (t.coordinate, t.cut));
-    stiff
-        .chain(torsions)
-        .map(|(coordinate, zero)| {
-            if is_dihedral(coordinate) {
-                [zero.cos(), zero.sin()]
-            } else {
-                [0.0; 2]
-            }
-        })
-        .collect()
 }

@@ -4,9 +4,11 @@ use std::f64::consts::{PI, TAU};
 
 use boltzflow_energy::{EnergyError, Minimisation, minimise};
 use boltzflow_flow::{Chart, Direction, Elementwise, FlowError, Frame, Stiff, Turning, host};
+use boltzflow_molecule::Conformers;
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use super::{double, shape};
+use super::geometry::{Coordinates, Geometry, double};
+use super::shape;
 use crate::config::Stiffness;
 use crate::model::ArchitectureError;
 use crate::system::System;
@@ -41,12 +43,25 @@ pub(super) struct Standard {
     pub hottest: f64,
 }
 
-/// What internal coordinates are like in data, configuration by configuration.
+/// The middle of where angles are: opposite to the middle of the gap between them, or to where they are fewest if there is hardly one.
+pub(super) fn middle(angles: &[f64]) -> f64 {
+    Arc::around(angles).cut(angles) + PI
+}
+
+/// What internal coordinates are like in configurations.
 pub(super) fn of_data(
     model: Standard,
-    frame: &Frame,
-    internal: &[f64],
-) -> Result<Chart, FlowError> {
+    coordinates: &Coordinates,
+    data: &Conformers,
+) -> Result<(Geometry, Chart), FlowError> {
+    let geometry = coordinates.about(data)?;
+    let (internal, _) = geometry.inverse(data)?;
+    let chart = chart_of(model, &geometry.frame, &internal)?;
+    Ok((geometry, chart))
+}
+
+/// What numbers are like, configuration by configuration.
+fn chart_of(model: Standard, frame: &Frame, internal: &[f64]) -> Result<Chart, FlowError> {
     let [distances, angles, dihedrals] = frame.counts();
     let count = distances + angles + dihedrals;
     let column =
@@ -240,24 +255,24 @@ fn bounds(whiten: &[f64], offsets: &[f64], m: usize, margin: f64) -> Vec<[f64; 2
 /// its geometric mean, with bounds as far apart as the hottest needs them.
 pub(super) fn of_minimum(
     model: Standard,
-    frame: &Frame,
-    turning: &[usize],
+    coordinates: &Coordinates,
     system: &System,
-) -> Result<Chart, ArchitectureError> {
-    let points = [frame.points(), 3];
+) -> Result<(Geometry, Chart), ArchitectureError> {
     let mut x = system.start.get(0).to_vec();
     let mut evaluator = system.energy.evaluator()?;
     minimise(&mut *evaluator, &mut x, &Minimisation::default())?;
     drop(evaluator);
-    let (internal, _) = frame.inverse(&double(&x, points))?;
-    let center = host(internal);
+    let minimum = Conformers::new(x.len() / 3, 3, x);
+    let geometry = coordinates.about(&minimum)?;
+    let (center, _) = geometry.inverse(&minimum)?;
+    let frame = &geometry.frame;
     let [distances, angles, _] = frame.counts();
     let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
     for (k, &center) in center.iter().enumerate() {
         let place = k
             .checked_sub(distances + angles)
             .map(|dihedral| dihedral + 3);
-        if place.is_some_and(|place| turning.contains(&place)) {
+        if place.is_some_and(|place| coordinates.turning.contains(&place)) {
             torsions.push(Turning {
                 coordinate: k,
                 cut: center + PI,
@@ -273,7 +288,7 @@ pub(super) fn of_minimum(
     }
     // The middle of the range of ln T, as a multiple of the system's temperature.
     let middle = model.hottest.sqrt();
-    let hessian = hessian(frame, system, &center, &stiff)? / middle;
+    let hessian = hessian(&geometry, system, &center, &stiff)? / middle;
     let m = stiff.len();
     let eigen = SymmetricEigen::new(hessian.clone());
     // A direction that is soft, or leads off, gets the largest spread.
@@ -306,7 +321,7 @@ pub(super) fn of_minimum(
     } else {
         Vec::new()
     };
-    Ok(Chart {
+    let chart = Chart {
         stiff,
         spread,
         whiten,
@@ -314,12 +329,13 @@ pub(super) fn of_minimum(
         bounds,
         torsions,
         rounds,
-    })
+    };
+    Ok((geometry, chart))
 }
 
 /// The second derivatives of the reduced energy in the stiff coordinates, by central differences of its gradient.
 fn hessian(
-    frame: &Frame,
+    geometry: &Geometry,
     system: &System,
     center: &[f64],
     stiff: &[Stiff],
@@ -334,9 +350,10 @@ fn hessian(
     });
     let moved: Vec<f64> = moved.flatten().collect();
     let leaf = double(&moved, [n, 1]).autodiff().require_grad();
-    let (positions, _) = frame.forward(&leaf)?;
+    let (positions, _) = geometry.forward(&leaf)?;
     let x = host(positions.clone());
-    let size = 3 * frame.points();
+    let points = geometry.frame.points();
+    let size = 3 * points;
     let mut gradients = vec![0.0; x.len()];
     let outcomes = system
         .energy
@@ -345,7 +362,7 @@ fn hessian(
     outcomes
         .into_iter()
         .collect::<Result<Vec<f64>, EnergyError>>()?;
-    let work = (positions * double(&gradients, [frame.points(), 3])).sum() / system.kt();
+    let work = (positions * double(&gradients, [points, 3])).sum() / system.kt();
     let slopes = leaf
         .grad(&work.backward())
         .map_or_else(|| vec![0.0; moved.len()], host);

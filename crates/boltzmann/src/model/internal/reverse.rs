@@ -132,12 +132,12 @@ impl InternalFlow {
         let leaf = double(points, [self.coordinates(), 1]);
         let leaf = leaf.autodiff().require_grad();
         let (internal, chart) = self.chart.forward(&leaf)?;
-        let (positions, frame) = self.frame.forward(&internal)?;
+        let (positions, frame) = self.geometry.forward(&internal)?;
         let log_det = chart + frame;
         let log_dets = host(log_det.clone());
         let x = host(positions.clone());
         let Potential { energies, forces } = energies(&x);
-        let forces = double(&forces, [self.frame.points(), 3]);
+        let forces = double(&forces, [self.points(), 3]);
         let gradients = ((positions * forces).sum().neg() - log_det.sum()).backward();
         let slope = leaf.grad(&gradients);
         let slope = slope.map_or_else(|| vec![0.0; points.len()], host);

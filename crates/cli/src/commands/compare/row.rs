@@ -187,9 +187,8 @@ impl Job<'_> {
         let log_q = folded_log_densities(system, &model, compared)?;
         let times = times(&model, compared)?;
         let bootstrap = Bootstrap::default();
-        let alike = trained.checkpoint.description.config.model.alike();
-        let mut evaluation =
-            Evaluation::new(known, &log_q, bootstrap)?.with_labels(system.labels(alike));
+        let mut evaluation = Evaluation::new(known, &log_q, bootstrap)?
+            .with_labels(model.architecture().labels(system));
         let some = spread(weights.len(), list.compared.min(weights.len()));
         evaluation.comparison = Some(Comparison::new(
             system,

@@ -5,6 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::config::Rotors;
 use crate::testing::normal;
 
 const COUNT: usize = 20_000;
@@ -24,6 +25,7 @@ fn fitted(dependence: Dependence, prior: &ProductPrior, points: &[f64]) -> Distr
     let model = FittedConfig {
         dependence,
         bins: 48,
+        rotors: Rotors::Labelled,
         margin: 0.25,
     };
     let size = prior.space.points();
