@@ -24,6 +24,7 @@ mod relabelling;
 mod report;
 mod rotamers;
 pub mod sampling;
+mod starts;
 mod store;
 mod system;
 mod temperatures;
@@ -68,6 +69,7 @@ pub use report::{
     write_torsion,
 };
 pub use rotamers::{RotamerComparison, StateComparison};
+pub use starts::starts;
 pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, temperatures_of};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_same};

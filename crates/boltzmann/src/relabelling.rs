@@ -70,7 +70,7 @@ impl Labels {
         Some(Self { counted, all })
     }
 
-    /// Those of a flow to which no atoms are alike but those of rotors that it has folded: `n` labellings of each.
+    /// Those of a flow to which no atoms are alike but those of rotors that it has folded: three labellings of each.
     pub(crate) fn with_rotors(mut self, rotors: &[Rotor]) -> Self {
         for rotor in rotors {
             self.counted *= rotor.places.len() as f64;
@@ -194,7 +194,7 @@ fn generators(molecule: &Molecule) -> Vec<Vec<usize>> {
 }
 
 /// The hydrogens that each heavy atom carries; `None` where one is on another hydrogen or between two atoms.
-fn carried(molecule: &Molecule) -> Option<Vec<Vec<usize>>> {
+pub(crate) fn carried(molecule: &Molecule) -> Option<Vec<Vec<usize>>> {
     let (neighbours, heavy) = (molecule.neighbours(), molecule.heavy_atoms());
     let mut carried = vec![Vec::new(); heavy.len()];
     for hydrogen in molecule.hydrogens() {
@@ -207,7 +207,11 @@ fn carried(molecule: &Molecule) -> Option<Vec<Vec<usize>>> {
 }
 
 /// The permutation of all atoms that exchanges heavy atoms as given, and takes their hydrogens along in order.
-fn lifted_to_all(molecule: &Molecule, carried: &[Vec<usize>], heavy: &[usize]) -> Vec<usize> {
+pub(crate) fn lifted_to_all(
+    molecule: &Molecule,
+    carried: &[Vec<usize>],
+    heavy: &[usize],
+) -> Vec<usize> {
     let atoms = molecule.heavy_atoms();
     let mut permutation: Vec<usize> = (0..molecule.len()).collect();
     for (from, &to) in heavy.iter().enumerate() {

@@ -177,6 +177,11 @@ pub struct Simulate {
     /// range of temperatures to learn from.
     #[arg(long)]
     pub all_temperatures: bool,
+    /// Start all replicas but one from embedded conformers in place of the given structure, so that rings and torsions that hardly turn are seen in
+    /// more than one state. (`generate` does so.) Populations of states that do not turn into one another are then those of the starts, whatever
+    /// their errors say.
+    #[arg(long)]
+    pub embed: bool,
     /// Replace an existing output.
     #[arg(long)]
     pub overwrite: bool,

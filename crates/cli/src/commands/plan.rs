@@ -11,7 +11,7 @@ use boltzflow_flow::simd::Level;
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{Counts, Rates, Seconds, full_load};
-use super::simulation::{Recorded, Wanted};
+use super::simulation::{Recorded, Starts, Wanted};
 use super::{held_out, simulation};
 use crate::arguments::{Family, Shard};
 use crate::device;
@@ -150,7 +150,7 @@ impl Learning {
         Ok(self.simulation.rounds(self.frames)?)
     }
 
-    /// What its simulation records.
+    /// What its simulation records, and where it starts.
     pub fn wanted(&self) -> Wanted {
         let are_many = self.experiment.model.temperatures(1.0).are_many();
         Wanted {
@@ -160,6 +160,7 @@ impl Learning {
             } else {
                 Recorded::Lowest
             },
+            starts: Starts::EmbeddedIfFound,
         }
     }
 

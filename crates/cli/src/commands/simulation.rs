@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
     System, Torsion, TrainingData, Well, digest, identity as identity_of_points, positions_of,
-    write_mean_energy, write_torsion,
+    starts, write_mean_energy, write_torsion,
 };
 use boltzflow_chemio::{Array, AtomicFile, Npz};
 use boltzflow_energy::{
@@ -68,6 +68,49 @@ impl Recorded {
     }
 }
 
+/// Where replicas start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starts {
+    /// All where the system is.
+    Given,
+    /// One there, and the others each from a conformer of its own, see [`starts`].
+    Embedded,
+    /// The same, or where the system is if none can be embedded.
+    EmbeddedIfFound,
+}
+
+impl Starts {
+    /// One for each replica, as far as they are found.
+    fn conformers(self, system: &System, settings: &Settings) -> Result<Conformers> {
+        let replicas = settings.replicas();
+        let embedded = || starts(system, replicas, settings.seed);
+        let given = || system.start.select(&[0]);
+        let found = match self {
+            Self::Given => return Ok(given()),
+            Self::Embedded => embedded()?,
+            Self::EmbeddedIfFound => embedded().unwrap_or_else(|error| {
+                log::warn!("{error}");
+                given()
+            }),
+        };
+        if found.len() < replicas && system.molecule.is_some() {
+            log::warn!(
+                "{} of {replicas} replicas start from a conformer of their own",
+                found.len()
+            );
+        }
+        Ok(found)
+    }
+
+    /// What sets a run apart from one that starts where the system is.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Given => "",
+            Self::Embedded | Self::EmbeddedIfFound => " from embedded conformers",
+        }
+    }
+}
+
 /// How much of what is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -75,6 +118,15 @@ pub struct Wanted {
     pub count: u64,
     /// Which temperatures.
     pub recorded: Recorded,
+    /// Where it all starts.
+    pub starts: Starts,
+}
+
+impl Wanted {
+    /// What sets a run apart from one of the lowest temperature that starts where the system is.
+    fn mark(self) -> String {
+        format!("{}{}", self.recorded.mark(), self.starts.mark())
+    }
 }
 
 /// Frames of a simulation, one of each temperature after another.
@@ -156,6 +208,9 @@ pub fn simulated(arguments: &Simulate) -> Result<Simulated> {
         bail!("-n 0 asks for no frames; give at least 1");
     }
     let system = arguments.system.system(None)?;
+    if arguments.embed && system.molecule.is_none() {
+        bail!("a toy target has no conformers to start from; leave out --embed");
+    }
     let output = &arguments.output;
     prepare(output)?;
     let existing = Existing::from_flag(arguments.overwrite);
@@ -179,13 +234,18 @@ pub fn simulated(arguments: &Simulate) -> Result<Simulated> {
         } else {
             Recorded::Lowest
         },
+        starts: if arguments.embed {
+            Starts::Embedded
+        } else {
+            Starts::Given
+        },
     };
     let ladder = wanted.recorded.temperatures(&settings);
     let fingerprint = format!(
         "{} n={}{}",
         fingerprint(&system, &settings)?,
         wanted.count,
-        wanted.recorded.mark()
+        wanted.mark()
     );
     let state_path = output.with_extension("state.json");
     prepare(&state_path)?;
@@ -416,7 +476,7 @@ pub fn energy_calls(settings: &Settings, count: u64) -> Result<u64> {
 pub fn run(system: &System, settings: Settings, wanted: Wanted, save: Save) -> Result<Frames> {
     let (points, dims) = (system.energy.points(), system.energy.dims());
     let rounds = settings.rounds(wanted.count)?;
-    let fingerprint = fingerprint(system, &settings)? + wanted.recorded.mark();
+    let fingerprint = fingerprint(system, &settings)? + &wanted.mark();
     let mut frames = Frames {
         conformers: Conformers::empty(points, dims),
         energies: Vec::new(),
@@ -438,7 +498,8 @@ pub fn run(system: &System, settings: Settings, wanted: Wanted, save: Save) -> R
         frames.energies = numbers(saved.energies);
         ReplicaExchange::resume(&*system.energy, system.masses(), settings, &saved.state)?
     } else {
-        ReplicaExchange::new(&*system.energy, system.masses(), settings, &system.start)?
+        let starts = wanted.starts.conformers(system, &settings)?;
+        ReplicaExchange::new(&*system.energy, system.masses(), settings, &starts)?
     };
     let guard = |x: &[f64]| system.has_right_stereo(x);
     let mut exchange = if system.molecule.is_some() {
