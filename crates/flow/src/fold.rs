@@ -1,39 +1,65 @@
-//! Groups of points that are alike and turn about a bond: a turn by a part of a circle is nothing.
+//! Three points that are alike and turn about a bond: a third of a turn is nothing.
 
 #[cfg(test)]
 mod tests;
 
 use std::f64::consts::{PI, TAU};
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::Tensor;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::bijection::{FlowError, Points};
+use crate::bijection::{FlowError, PerSample, Points};
 use crate::context::Samples;
-use crate::divergence::{indices, tensor};
+use crate::divergence::indices;
 use crate::frame::{Direction, Frame};
 use crate::random::{Purpose, stream};
 
-/// `n` points that are alike, bonded to one centre and turning against one other point.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// How many points of a rotor there are.
+const N: usize = 3;
+/// A part of a turn.
+const PART: f64 = TAU / N as f64;
+
+/// Three points that are alike, bonded to one centre and turning against one other point, as the hydrogens of a methyl group do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotor {
     /// Their places in the frame: first the one whose dihedral goes round, then those whose dihedrals are measured to its point.
-    pub places: Vec<usize>,
-    /// The direction, in radians, from which that of the rotor is at most `π/n` away, either way.
-    pub middle: f64,
+    pub places: [usize; N],
+    /// Which way round they are.
+    pub order: Order,
+}
+
+/// Which way round three points are: no turn changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Dihedrals rise from each to the next.
+    Rising,
+    /// They fall.
+    Falling,
+}
+
+impl Order {
+    fn sign(self) -> f64 {
+        match self {
+            Self::Rising => 1.0,
+            Self::Falling => -1.0,
+        }
+    }
 }
 
 /// The map from folded internal coordinates to those of a [`Frame`], both `[batch, 3N − 6, 1]`.
 ///
-/// Let `τ_k` be the dihedrals of a [`Rotor`]'s points about its bond, and `δ_k` in `0…2π` the angle from the first to each. Its direction
-/// `ψ = τ₁ + (1/n) Σ δ_k − π (n − 1)/n` is that of the first point where all are evenly spread. Giving each point the place of the next one
-/// round turns `ψ` by exactly `2π/n`. So one of the `n` labellings that are made in this way has `ψ` within `π/n` of its middle, and folded
-/// coordinates are the frame's in this labelling, with `χ = n (ψ − middle)`, an angle in `−π…π`, in the place of `τ₁`.
+/// Let `τ_k` be the dihedrals about its bond of a [`Rotor`]'s points, `k` = 0, 1, 2, in their order, without whole turns between them. Its
+/// direction is `ψ = Σ (τ_k − 2π k/3)/3` (with `+` for falling dihedrals), and the points would be at `t_k = ψ + 2π k/3` if they were evenly spread.
+/// The folded coordinates in the place of the rotor's distances are the amplitudes of `r_k = R/√3 + √(2/3) (R_c cos t_k + R_s sin t_k)`; in
+/// the place of its angles they are those of `θ_k`; and in that of its dihedrals they are `χ = 3 ψ`, in −π…π, and the amplitudes of
+/// `τ_k = t_k + √(2/3) (E_c cos t_k + E_s sin t_k)`.
 ///
-/// Densities are of points that are told apart, and a folded density gives each of the `n` labellings its `n`th part: that makes up for
-/// `dτ₁ = dχ/n`, so that the log-density is the same in folded coordinates as in the frame's, in any of these labellings.
+/// Giving each point the place of the next one turns `ψ` by `2π/3` and changes none of these: they are of the cloud, and not of its labels, and
+/// smooth all the way round. Densities are of points that are told apart, and a folded density gives each of the three labellings that turns make of
+/// each other a third: that makes up for `dψ = dχ/3`, and `log_det = ½ ln 3` is left for each rotor. Labellings in the other order have density zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fold {
     rotors: Vec<Rotor>,
@@ -42,11 +68,12 @@ pub struct Fold {
 }
 
 /// The internal coordinates of a rotor's points, in the order of its places.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Columns {
-    distances: Vec<usize>,
-    angles: Vec<usize>,
-    dihedrals: Vec<usize>,
+    distances: [usize; N],
+    angles: [usize; N],
+    dihedrals: [usize; N],
+    sign: f64,
 }
 
 impl Fold {
@@ -61,27 +88,40 @@ impl Fold {
                 let old = taken.get_mut(place);
                 old.is_some_and(|old| !std::mem::replace(old, true))
             };
-            let are_new = rotor.places.iter().all(is_new);
-            if !(are_new && rotor.middle.is_finite() && turns(frame, &rotor.places)) {
+            if !(rotor.places.iter().all(is_new) && turn_together(frame, rotor.places)) {
                 return Err(FlowError::Unsupported {
                     what: format!("the places {:?} are no group that turns", rotor.places),
                 });
             }
         }
-        let [distances, angles, _] = frame.counts();
-        let columns = |rotor: &Rotor| {
-            let of = |start: usize| rotor.places.iter().map(|place| place + start).collect();
-            // The first point has no distance, two have no angle, three no dihedral.
-            Columns {
-                distances: rotor.places.iter().map(|place| place - 1).collect(),
-                angles: of(distances - 2),
-                dihedrals: of(distances + angles - 3),
-            }
-        };
         Ok(Self {
-            columns: rotors.iter().map(columns).collect(),
+            columns: rotors
+                .iter()
+                .map(|rotor| Columns::of(frame, rotor))
+                .collect(),
             rotors,
         })
+    }
+
+    /// The order that these places have in all configurations of the frame, if there is one.
+    ///
+    /// # Errors
+    /// As [`Fold::new`].
+    pub fn order(
+        frame: &Frame,
+        places: [usize; N],
+        internal: &[f64],
+    ) -> Result<Option<Order>, FlowError> {
+        let orders = [Order::Rising, Order::Falling].into_iter();
+        for order in orders {
+            let fold = Self::new(frame, vec![Rotor { places, order }])?;
+            let count = frame.counts().iter().sum();
+            let mut rows = internal.chunks(count);
+            if rows.all(|x| fold.columns[0].unwound(x).is_some()) {
+                return Ok(Some(order));
+            }
+        }
+        Ok(None)
     }
 
     /// The rotors.
@@ -91,58 +131,90 @@ impl Fold {
 
     /// In how many labellings a folded configuration is counted.
     pub fn labellings(&self) -> f64 {
-        let counts = self.rotors.iter().map(|rotor| rotor.places.len() as f64);
-        counts.product()
+        (N as f64).powi(self.rotors.len() as i32)
     }
 
-    /// What is to be added to an internal coordinate for the angle that it stands for: that of the dihedral `n τ₁`, for the `χ` of a rotor.
-    pub fn phase(&self, coordinate: usize) -> f64 {
-        let mut rotors = self.rotors.iter().zip(&self.columns);
-        let rotor = rotors.find(|(_, columns)| columns.dihedrals[0] == coordinate);
-        rotor.map_or(0.0, |(rotor, _)| rotor.places.len() as f64 * rotor.middle)
+    /// Whether a folded coordinate is the amplitude of a cosine, of a sine, or neither.
+    pub fn amplitude(&self, coordinate: usize) -> [bool; 2] {
+        [1, 2].map(|which| {
+            self.columns.iter().any(|c| {
+                [c.distances, c.angles, c.dihedrals]
+                    .iter()
+                    .any(|c| c[which] == coordinate)
+            })
+        })
     }
 
-    /// The frame's internal coordinates of folded ones, with their gradient, in the labelling of which `ψ` is near the middle.
-    pub fn forward(&self, folded: &Points) -> Points {
-        if self.rotors.is_empty() {
-            return folded.clone();
-        }
+    /// Whether `2π` is something to a folded coordinate in the place of a dihedral: to amplitudes.
+    pub fn is_amplitude_of_dihedrals(&self, coordinate: usize) -> bool {
+        let mut columns = self.columns.iter();
+        columns.any(|columns| columns.dihedrals[1..].contains(&coordinate))
+    }
+
+    /// The frame's internal coordinates of folded ones, with their gradient, in the labelling of which `ψ` is in −π/3…π/3; and `log_det`, which is no
+    /// number where amplitudes are so large that points have passed each other.
+    pub fn forward(&self, folded: &Points) -> (Points, PerSample) {
         let [batch, count, _] = folded.dims();
         let (device, dtype) = (folded.device(), folded.dtype());
+        let mut log_det = Tensor::full([batch], self.constant(), (&device, dtype));
+        if self.rotors.is_empty() {
+            return (folded.clone(), log_det);
+        }
         let x = folded.clone().reshape([batch, count]);
         let mut place: Vec<usize> = (0..count).collect();
         let mut parts = vec![x.clone()];
-        for (new, (rotor, columns)) in self.rotors.iter().zip(&self.columns).enumerate() {
-            let n = rotor.places.len() as f64;
-            let (first, others) = (columns.dihedrals[0], &columns.dihedrals[1..]);
-            place[first] = count + new;
-            let chi = x.clone().narrow(1, first, 1);
-            let deltas = x.clone().select(1, indices(others, &device));
-            let around = whole_turns_off(chi, -PI) - whole_turns_off(deltas, 0.0).sum_dim(1);
-            let zero = filled(rotor.middle + even(n), (&device, dtype));
-            // Not `/ n`, whose gradient Burn has in single precision.
-            parts.push(around * n.recip() + zero);
-        }
-        let all = Tensor::cat(parts, 1).select(1, indices(&place, &device));
-        all.reshape([batch, count, 1])
-    }
-
-    /// Folded coordinates of the frame's, `count` of each configuration, in place.
-    pub fn inverse(&self, internal: &mut [f64], count: usize) {
-        if self.rotors.is_empty() {
-            return;
-        }
-        for x in internal.chunks_mut(count) {
-            for (rotor, columns) in self.rotors.iter().zip(&self.columns) {
-                let n = rotor.places.len();
-                let part = TAU / n as f64;
-                let above = (columns.direction(x) - rotor.middle + 0.5 * part).rem_euclid(TAU);
-                let parts = (above / part).floor() as usize % n;
-                columns.turn(x, (n - parts) % n);
-                let off = columns.direction(x) - rotor.middle;
-                x[columns.dihedrals[0]] = wrapped(n as f64 * off);
+        for (new, columns) in self.columns.iter().enumerate() {
+            let column = |index: usize| x.clone().narrow(1, index, 1);
+            let chi = column(columns.dihedrals[0]);
+            let turns = ((chi.clone().detach() + PI) / TAU).floor() * TAU;
+            // Not `/ 3`, whose gradient Burn has in single precision.
+            let psi = (chi - turns) * (N as f64).recip();
+            let waves = [0, 1, 2].map(|k| {
+                let t = psi.clone() + columns.sign * PART * f64::from(k);
+                let scale = wave();
+                [t.clone().cos() * scale, t.sin() * scale]
+            });
+            let sum = |mean: Tensor<2>, [c, s]: [usize; 2]| {
+                waves
+                    .clone()
+                    .map(|[cosine, sine]| mean.clone() + cosine * column(c) + sine * column(s))
+            };
+            for [mean, c, s] in [columns.distances, columns.angles] {
+                parts.extend(sum(column(mean) * (N as f64).sqrt().recip(), [c, s]));
+            }
+            let [_, c, s] = columns.dihedrals;
+            let [first, second, third] = sum(psi.zeros_like(), [c, s]);
+            let around = [second, third].map(|off| off - first.clone());
+            let [one, two] = around.clone().map(|off| off.detach() * columns.sign);
+            // Each is between its neighbours: 0, 1, 2, and 0 after a turn.
+            let gaps = [one.clone() + PART, two.clone() - one + PART, -two + PART];
+            let least = Tensor::cat(gaps.to_vec(), 1).min_dim(1).reshape([batch]);
+            log_det = log_det.mask_fill(least.lower_equal_elem(0.0), f64::NAN);
+            let [one, two] = around;
+            parts.push(psi + first);
+            parts.push(one + columns.sign * PART);
+            parts.push(two + 2.0 * columns.sign * PART);
+            let all = [columns.distances, columns.angles, columns.dihedrals].concat();
+            for (k, column) in all.into_iter().enumerate() {
+                place[column] = count + 3 * N * new + k;
             }
         }
+        let all = Tensor::cat(parts, 1).select(1, indices(&place, &device));
+        (all.reshape([batch, count, 1]), log_det)
+    }
+
+    /// Folded coordinates of the frame's, `count` of each configuration, in place, and `−log_det`, `−∞` of another order.
+    pub fn inverse(&self, internal: &mut [f64], count: usize) -> Vec<f64> {
+        let rows = internal.chunks_mut(count);
+        rows.map(|x| {
+            let inside: Vec<bool> = self.columns.iter().map(|c| c.fold(x)).collect();
+            if inside.contains(&false) {
+                f64::NEG_INFINITY
+            } else {
+                -self.constant()
+            }
+        })
+        .collect()
     }
 
     /// The frame's coordinates in another of the labellings, each as likely as any other: a function of seed and number of the sample.
@@ -153,106 +225,116 @@ impl Fold {
         for (x, &number) in internal.chunks_mut(count).zip(&samples.numbers) {
             let mut random = stream(samples.seed, Purpose::Labels, number);
             for columns in &self.columns {
-                columns.turn(x, random.random_range(0..columns.dihedrals.len()));
+                columns.turn(x, random.random_range(0..N));
             }
         }
     }
 
-    /// Directions of a rotor of these places in configurations of the frame, `count` numbers each, times the number of its points.
-    ///
-    /// # Errors
-    /// As [`Fold::new`].
-    pub fn directions(
-        frame: &Frame,
-        places: &[usize],
-        internal: &[f64],
-    ) -> Result<Vec<f64>, FlowError> {
-        let rotor = Rotor {
-            places: places.to_vec(),
-            middle: 0.0,
-        };
-        let fold = Self::new(frame, vec![rotor])?;
-        let count = frame.counts().iter().sum();
-        let rows = internal.chunks(count);
-        Ok(rows
-            .map(|x| places.len() as f64 * fold.columns[0].direction(x))
-            .collect())
+    /// `log_det`.
+    fn constant(&self) -> f64 {
+        0.5 * (N as f64).ln() * self.rotors.len() as f64
     }
 }
 
 impl Columns {
-    /// The angle from the first point to each.
-    fn deltas(&self, x: &[f64]) -> Vec<f64> {
-        let others = self.dihedrals[1..].iter();
-        let others = others.map(|&column| x[column].rem_euclid(TAU));
-        std::iter::once(0.0).chain(others).collect()
-    }
-
-    /// `ψ`.
-    fn direction(&self, x: &[f64]) -> f64 {
-        let deltas = self.deltas(x);
-        let n = deltas.len() as f64;
-        x[self.dihedrals[0]] + deltas.iter().sum::<f64>() / n - even(n)
-    }
-
-    /// Gives every point the place of the one that is so many places on, round the bond.
-    fn turn(&self, x: &mut [f64], by: usize) {
-        let n = self.dihedrals.len();
-        let deltas = self.deltas(x);
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by(|&a, &b| deltas[a].total_cmp(&deltas[b]));
-        let mut from = vec![0; n];
-        for (rank, &point) in order.iter().enumerate() {
-            from[point] = order[(rank + by) % n];
+    fn of(frame: &Frame, rotor: &Rotor) -> Self {
+        let [distances, angles, _] = frame.counts();
+        // The first point has no distance, two have no angle, three no dihedral.
+        Self {
+            distances: rotor.places.map(|place| place - 1),
+            angles: rotor.places.map(|place| distances + place - 2),
+            dihedrals: rotor.places.map(|place| distances + angles + place - 3),
+            sign: rotor.order.sign(),
         }
-        for columns in [&self.distances, &self.angles] {
-            let old: Vec<f64> = columns.iter().map(|&column| x[column]).collect();
-            for (&column, &from) in columns.iter().zip(&from) {
+    }
+
+    /// The dihedrals of all points without whole turns between them, if these are in order.
+    fn unwound(&self, x: &[f64]) -> Option<[f64; N]> {
+        let [first, second, third] = self.dihedrals.map(|column| x[column]);
+        let [one, two] = [second, third].map(|delta| (self.sign * delta).rem_euclid(TAU));
+        (0.0 < one && one < two).then_some([
+            first,
+            first + self.sign * one,
+            first + self.sign * two,
+        ])
+    }
+
+    /// Puts the folded coordinates of the rotor in the place of the frame's; whether its points are in order. If not, they are left as they are.
+    fn fold(&self, x: &mut [f64]) -> bool {
+        let Some(tau) = self.unwound(x) else {
+            return false;
+        };
+        let ideal = [0.0, 1.0, 2.0].map(|k| self.sign * PART * k);
+        let psi = tau.iter().zip(ideal).map(|(tau, t)| tau - t).sum::<f64>() / N as f64;
+        let t = ideal.map(|ideal| psi + ideal);
+        let amplitudes = |values: [f64; N]| {
+            let of = |wave: fn(f64) -> f64| {
+                let products = values.iter().zip(t).map(|(value, t)| value * wave(t));
+                self::wave() * products.sum::<f64>()
+            };
+            [of(f64::cos), of(f64::sin)]
+        };
+        for columns in [self.distances, self.angles] {
+            let values = columns.map(|column| x[column]);
+            let [c, s] = amplitudes(values);
+            let mean = values.iter().sum::<f64>() / (N as f64).sqrt();
+            for (column, value) in columns.into_iter().zip([mean, c, s]) {
+                x[column] = value;
+            }
+        }
+        let [c, s] = amplitudes([0, 1, 2].map(|k| tau[k] - t[k]));
+        let chi = wrapped(N as f64 * psi);
+        for (column, value) in self.dihedrals.into_iter().zip([chi, c, s]) {
+            x[column] = value;
+        }
+        true
+    }
+
+    /// Gives every point the place of the one that is so many places on; points are in order.
+    fn turn(&self, x: &mut [f64], by: usize) {
+        let from = [0, 1, 2].map(|k| (k + by) % N);
+        let [first, second, third] = self.dihedrals.map(|column| x[column]);
+        let tau = [first, first + second, first + third];
+        for columns in [self.distances, self.angles] {
+            let old = columns.map(|column| x[column]);
+            for (column, from) in columns.into_iter().zip(from) {
                 x[column] = old[from];
             }
         }
-        let turned = deltas[from[0]];
-        x[self.dihedrals[0]] = wrapped(x[self.dihedrals[0]] + turned);
-        for (&column, &from) in self.dihedrals.iter().zip(&from).skip(1) {
-            x[column] = wrapped(deltas[from] - turned);
+        let [one, two, three] = from.map(|from| tau[from]);
+        for (column, angle) in self
+            .dihedrals
+            .into_iter()
+            .zip([one, two - one, three - one])
+        {
+            x[column] = wrapped(angle);
         }
     }
 }
 
-/// Whether these places are of points about one bond whose dihedrals are measured to the first of them.
-fn turns(frame: &Frame, places: &[usize]) -> bool {
+/// Whether these places are of points about one bond, the dihedrals of all but the first measured to it.
+fn turn_together(frame: &Frame, places: [usize; N]) -> bool {
     let of = |place: usize| {
         let place = frame.places().get(place)?;
         let is_polar = place.direction == Direction::Polar;
         (is_polar && place.references.len() == 3).then_some(place)
     };
-    let [first, others @ ..] = places else {
-        return false;
-    };
-    let Some(leader) = of(*first) else {
+    let [first, others @ ..] = places;
+    let Some(leader) = of(first) else {
         return false;
     };
     let measured = [leader.references[0], leader.references[1], leader.point];
-    let are_measured = |&place: &usize| of(place).is_some_and(|p| p.references == measured);
-    !others.is_empty() && others.iter().all(are_measured)
+    others
+        .iter()
+        .all(|&place| of(place).is_some_and(|place| place.references == measured))
 }
 
-/// The mean of the angles from the first to each of `n` points evenly spread.
-fn even(n: f64) -> f64 {
-    PI * (n - 1.0) / n
+/// What makes cosines and sines at three even angles orthonormal: `√(2/3)`.
+fn wave() -> f64 {
+    (2.0 / N as f64).sqrt()
 }
 
 /// An angle in `−π…π`.
 fn wrapped(angle: f64) -> f64 {
     (angle + PI).rem_euclid(TAU) - PI
-}
-
-/// Angles with whole turns taken off, so that they are in one from `least` on.
-fn whole_turns_off(angles: Tensor<2>, least: f64) -> Tensor<2> {
-    let turns = ((angles.clone().detach() - least) / TAU).floor() * TAU;
-    angles - turns
-}
-
-fn filled(value: f64, (device, dtype): (&Device, DType)) -> Tensor<2> {
-    tensor(vec![value], [1, 1], device, dtype)
 }

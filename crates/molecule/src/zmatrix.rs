@@ -5,6 +5,7 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::f64::consts::TAU;
 use std::iter::once;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ use crate::{Atom, Bond, BondOrder, Element, Molecule, MoleculeError, geometry};
 
 /// The least sine of an angle that a dihedral is measured over, about 15° off the line: below, a vibration may take the dihedral anywhere.
 const LEAST_SINE: f64 = 0.26;
+/// How far, in radians, an atom of a rotor may be from where it would be if all were evenly spread.
+const UNEVEN: f64 = 0.5;
 
 /// How an atom is placed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,15 +100,25 @@ impl ZMatrix {
             .collect()
     }
 
-    /// The groups of places whose atoms are alike and turn together about one bond, as the hydrogens of a methyl group do: first the place whose
-    /// dihedral goes round, then those whose dihedrals are measured to its atom. They are all that is on the centre but what it turns against;
-    /// nothing hangs on them, and nothing else is measured to them.
-    pub fn rotors(&self, molecule: &Molecule) -> Vec<Vec<usize>> {
+    /// The groups of three places whose atoms are alike and turn together about one bond, as the hydrogens of a methyl group do: first the place whose
+    /// dihedral goes round, then those whose dihedrals are measured to its atom. They are all that is on the centre but what it turns against, evenly
+    /// spread about the bond in `positions`; nothing hangs on them, and nothing else is measured to them. A group on the atom that all others are
+    /// placed from is none: its first two atoms have no dihedral.
+    ///
+    /// # Errors
+    /// Positions of another molecule.
+    pub fn rotors(
+        &self,
+        molecule: &Molecule,
+        positions: &[f64],
+    ) -> Result<Vec<[usize; 3]>, MoleculeError> {
+        molecule.check_positions(positions)?;
         let neighbours = molecule.neighbours();
         let turning = self.turning(molecule).into_iter();
-        turning
+        Ok(turning
             .filter_map(|first| self.rotor(molecule, &neighbours, first))
-            .collect()
+            .filter(|group| self.is_even(group, positions))
+            .collect())
     }
 
     /// The group of the place whose dihedral goes round, if it has one.
@@ -114,7 +127,7 @@ impl ZMatrix {
         molecule: &Molecule,
         neighbours: &[Vec<usize>],
         first: usize,
-    ) -> Option<Vec<usize>> {
+    ) -> Option<[usize; 3]> {
         let Place {
             atom, references, ..
         } = &self.places[first];
@@ -128,21 +141,42 @@ impl ZMatrix {
                 ..
             } = molecule.atoms[other];
             let order = molecule.bond(center, other).map(|bond| bond.order);
-            (element, formal_charge, order, neighbours[other].len())
+            (element, formal_charge, order)
         };
-        let others = neighbours[center].iter().filter(|&&k| k != second);
-        let are_alike = kind(*atom).3 == 1 && others.clone().all(|&k| kind(k) == kind(*atom));
+        let mut others = neighbours[center].iter().filter(|&&k| k != second);
+        let are_alike = others.all(|&k| neighbours[k].len() == 1 && kind(k) == kind(*atom));
         let measured = [center, second, *atom];
         let is_beside =
             |place: &Place| place.references == measured && place.direction == Direction::Polar;
         let places = self.places.iter().enumerate();
         let beside = places.filter(|(_, place)| is_beside(place));
         let group: Vec<usize> = once(first).chain(beside.map(|(index, _)| index)).collect();
-        let is_of_group = |k: &usize| group.iter().any(|&place| self.places[place].atom == *k);
-        let is_whole = group.len() > 1 && others.clone().count() == group.len();
+        let group = <[usize; 3]>::try_from(group).ok()?;
+        let is_whole = neighbours[center].len() == group.len() + 1;
+        let atoms = group.map(|place| self.places[place].atom);
         let mut outside = (0..self.places.len()).filter(|place| !group.contains(place));
-        let is_free = outside.all(|place| !self.places[place].references.iter().any(is_of_group));
+        let is_free = outside.all(|place| {
+            let mut references = self.places[place].references.iter();
+            !references.any(|atom| atoms.contains(atom))
+        });
         (are_alike && is_whole && is_free).then_some(group)
+    }
+
+    /// Whether the atoms of a group are evenly spread about its bond.
+    fn is_even(&self, group: &[usize; 3], positions: &[f64]) -> bool {
+        let [first, beside @ ..] = group.map(|place| &self.places[place]);
+        let mut angles = beside.map(|place| {
+            let atoms = [
+                place.atom,
+                first.references[0],
+                first.references[1],
+                first.atom,
+            ];
+            geometry::dihedral(positions, atoms)
+        });
+        angles.sort_by(f64::total_cmp);
+        let off = [angles[0] + TAU / 3.0, angles[1] - TAU / 3.0];
+        off.iter().all(|off| off.abs() < UNEVEN)
     }
 }
 

@@ -109,8 +109,8 @@ fn flaw(
     let (bounded, rounds) = shape(map);
     if frame.points() != features.points || features.dims != 3 {
         Some("its internal coordinates are not those of its atoms")
-    } else if Fold::new(frame, rotors.to_vec()).is_err() {
-        Some("its rotors are not groups of its atoms")
+    } else if !are_groups(frame, rotors, features) {
+        Some("its rotors are not groups of its atoms that are alike and turn together")
     } else if chart.rounds != rounds || chart.bounds.is_empty() == bounded {
         Some("its coordinates are not on what its maps act on")
     } else if !(temperature > 0.0 && temperature.is_finite()) {
@@ -118,6 +118,17 @@ fn flaw(
     } else {
         chart.flaw(coordinates)
     }
+}
+
+/// Whether rotors are of a frame, and of atoms of one element each.
+fn are_groups(frame: &Frame, rotors: &[Rotor], features: &Features) -> bool {
+    let element = |&place: &usize| features.elements.get(frame.places()[place].point);
+    Fold::new(frame, rotors.to_vec()).is_ok()
+        && rotors.iter().all(|Rotor { places, .. }| {
+            places
+                .windows(2)
+                .all(|pair| element(&pair[0]) == element(&pair[1]))
+        })
 }
 
 /// Whether a map acts between bounds, and what torsions are to it.

@@ -1,9 +1,10 @@
 use super::*;
 use crate::bijection::host;
+use crate::divergence::tensor;
 use crate::frame::Placed;
 use crate::testing::{assert_gradient_is_slope, cloud, largest, log_abs_det};
 
-/// Three points in a row, on one end three that are alike, on the other two.
+/// Three points in a row, on either end three that are alike.
 fn frame() -> Frame {
     let place = |point: usize, references: &[usize]| Placed {
         point,
@@ -19,110 +20,127 @@ fn frame() -> Frame {
         place(4, &[0, 1, 3]),
         place(7, &[2, 1, 6]),
         place(5, &[0, 1, 3]),
+        place(8, &[2, 1, 6]),
     ])
     .unwrap()
 }
 
-const COUNT: usize = 18;
-
-fn rotor(places: &[usize], middle: f64) -> Rotor {
-    Rotor {
-        places: places.to_vec(),
-        middle,
-    }
-}
+const COUNT: usize = 21;
+const PLACES: [[usize; 3]; 2] = [[4, 5, 7], [3, 6, 8]];
 
 fn fold() -> Fold {
-    let rotors = vec![rotor(&[4, 5, 7], 0.4), rotor(&[3, 6], -2.0)];
-    Fold::new(&frame(), rotors).unwrap()
+    let orders = [Order::Rising, Order::Falling];
+    let rotors = PLACES.into_iter().zip(orders);
+    let rotors = rotors.map(|(places, order)| Rotor { places, order });
+    Fold::new(&frame(), rotors.collect()).unwrap()
 }
 
-/// Folded coordinates of clouds that are far from symmetric; the three go round one way, but for every other sample.
-fn folded(batch: usize) -> Points {
+/// The frame's coordinates of clouds that are far from symmetric.
+fn internal(batch: usize) -> Vec<f64> {
     let mut random = stream(5, Purpose::Training, 0);
     let mut values = Vec::new();
-    for sample in 0..batch {
-        let way = if sample % 2 == 0 { 1.0 } else { -1.0 };
-        values.extend((0..7).map(|_| random.random_range(0.9..1.5)));
-        values.extend((0..6).map(|_| random.random_range(1.6..2.2)));
-        for center in [0.0, 0.0, 2.1 * way, 2.5, -2.1 * way] {
-            let width = if center == 0.0 { 3.1 } else { 0.5 };
+    for _ in 0..batch {
+        values.extend((0..8).map(|_| random.random_range(0.9..1.5)));
+        values.extend((0..7).map(|_| random.random_range(1.6..2.2)));
+        // Dihedrals of places 3 to 8: two go round, and from each two others are measured.
+        for center in [None, None, Some(2.1), Some(-2.1), Some(-2.1), Some(2.1)] {
+            let (center, width) = center.map_or((0.0, 3.1), |center| (center, 0.5));
             values.push(center + random.random_range(-width..width));
         }
     }
+    values
+}
+
+fn folded(batch: usize) -> Points {
+    let mut values = internal(batch);
+    fold().inverse(&mut values, COUNT);
     cloud(values, COUNT, 1)
 }
 
 #[test]
-fn all_labellings_have_the_folded_coordinates_that_they_were_made_of() {
-    let (fold, folded) = (fold(), folded(40));
-    assert_eq!(fold.labellings(), 6.0);
-    let first = host(fold.forward(&folded));
-    let mut found = first.clone();
-    fold.inverse(&mut found, COUNT);
-    let off = |found: Vec<f64>| largest(cloud(found, COUNT, 1) - folded.clone());
-    assert!(off(found) < 1e-13);
+fn all_labellings_have_the_same_folded_coordinates_and_these_give_one_of_them_back() {
+    let fold = fold();
+    assert_eq!(fold.labellings(), 9.0);
+    let all = internal(40);
+    let mut folded = all.clone();
+    let log_det = fold.inverse(&mut folded, COUNT);
+    let off = |found: Vec<f64>| {
+        let off = cloud(found, COUNT, 1) - cloud(folded.clone(), COUNT, 1);
+        // χ is on a circle.
+        host(off)
+            .into_iter()
+            .map(|off| wrapped(off).abs())
+            .fold(0.0, f64::max)
+    };
     for seed in 0..10 {
-        let mut other = first.clone();
+        let mut other = all.clone();
         fold.shuffle(&mut other, COUNT, &Samples::consecutive(seed, 0..40));
-        assert_ne!(other, first);
-        fold.inverse(&mut other, COUNT);
+        assert_ne!(other, all);
+        assert_eq!(fold.inverse(&mut other, COUNT), log_det);
         assert!(off(other) < 1e-13);
+    }
+    let (again, change) = fold.forward(&cloud(folded.clone(), COUNT, 1));
+    let mut again = host(again);
+    fold.inverse(&mut again, COUNT);
+    assert!(off(again) < 1e-13);
+    for (there, back) in host(change).iter().zip(log_det) {
+        assert!((there + back).abs() < 1e-14);
     }
 }
 
 #[test]
 fn labellings_are_of_one_cloud_and_equally_likely() {
-    let (frame, fold, count) = (frame(), fold(), 1200);
-    let one = host(fold.forward(&folded(1)));
+    let (frame, fold, count) = (frame(), fold(), 1800);
+    let one = internal(1);
     let mut all = one.repeat(count);
     fold.shuffle(&mut all, COUNT, &Samples::consecutive(3, 0..count as u64));
     let points = |internal: &[f64]| {
         let (x, _) = frame.forward(&cloud(internal.to_vec(), COUNT, 1)).unwrap();
         host(x)
     };
-    // Squared distances between three and two, between the ends, and of either from the end beyond.
+    // Squared distances between the two groups in any order, and of the first of either from the end beyond.
     let distances = |x: &[f64]| {
         let squared = |a: usize, b: usize| -> f64 {
             (0..3).map(|k| (x[3 * a + k] - x[3 * b + k]).powi(2)).sum()
         };
         let mut between: Vec<f64> = (3..6)
-            .flat_map(|a| (6..8).map(move |b| squared(a, b)))
+            .flat_map(|a| (6..9).map(move |b| squared(a, b)))
             .collect();
         between.sort_by(f64::total_cmp);
-        (between, squared(3, 2), squared(6, 0))
+        (between, [squared(3, 2), squared(6, 0)])
     };
-    let (expected, ..) = distances(&points(&one));
+    let (expected, _) = distances(&points(&one));
     let mut labellings: Vec<([f64; 2], usize)> = Vec::new();
-    for x in points(&all).chunks(24) {
-        let (between, three, two) = distances(x);
+    for x in points(&all).chunks(27) {
+        let (between, found) = distances(x);
         let off = expected.iter().zip(&between).map(|(a, b)| (a - b).abs());
         assert!(off.fold(0.0, f64::max) < 1e-12);
         let is_same = |(old, _): &&mut ([f64; 2], usize)| {
-            (old[0] - three).abs() + (old[1] - two).abs() < 1e-9
+            (old[0] - found[0]).abs() + (old[1] - found[1]).abs() < 1e-9
         };
         match labellings.iter_mut().find(is_same) {
             Some((_, times)) => *times += 1,
-            None => labellings.push(([three, two], 1)),
+            None => labellings.push((found, 1)),
         }
     }
-    assert_eq!(labellings.len(), 6, "{labellings:?}");
-    // Of 1200 a sixth, within four standard errors.
+    assert_eq!(labellings.len(), 9, "{labellings:?}");
+    // Of 1800 a ninth, within four standard errors.
     for (_, times) in &labellings {
-        assert!(times.abs_diff(200) < 52, "{labellings:?}");
+        assert!(times.abs_diff(200) < 54, "{labellings:?}");
     }
 }
 
 #[test]
-fn the_share_of_a_labelling_makes_up_for_the_length_of_its_arc() {
+fn the_log_determinant_is_that_of_the_jacobian_and_of_the_share_of_a_labelling() {
     let (fold, folded) = (fold(), folded(4));
     let step = 1e-6;
     let moved = |coordinate: usize, by: f64| {
         let mut values = host(folded.clone());
         let same = values.iter_mut().skip(coordinate).step_by(COUNT);
         same.for_each(|value| *value += by);
-        host(fold.forward(&cloud(values, COUNT, 1)))
+        host(fold.forward(&cloud(values, COUNT, 1)).0)
     };
+    let claimed = host(fold.forward(&folded).1);
     for sample in 0..4 {
         let mine = sample * COUNT..(sample + 1) * COUNT;
         let column = |coordinate: usize| -> Vec<f64> {
@@ -130,10 +148,62 @@ fn the_share_of_a_labelling_makes_up_for_the_length_of_its_arc() {
             let slope = a[mine.clone()].iter().zip(&b[mine.clone()]);
             slope.map(|(a, b)| (a - b) / (2.0 * step)).collect()
         };
-        let found = log_abs_det((0..COUNT).map(column).collect());
-        let expected = -fold.labellings().ln();
-        assert!((found - expected).abs() < 1e-8, "{found}, not {expected}");
+        let jacobian = log_abs_det((0..COUNT).map(column).collect());
+        // A labelling has one part in nine of the density.
+        let found = jacobian + fold.labellings().ln();
+        assert!((found - claimed[sample]).abs() < 1e-8, "{found}");
     }
+}
+
+#[test]
+fn clouds_are_continuous_where_a_turn_starts_anew() {
+    // One of the labellings of either side is near to the other's.
+    let (frame, fold) = (frame(), fold());
+    let chi = fold.columns[0].dihedrals[0];
+    let [below, above] = [PI - 1e-9, PI + 1e-9].map(|value| {
+        let mut x = host(folded(1));
+        x[chi] = value;
+        host(fold.forward(&cloud(x, COUNT, 1)).0)
+    });
+    let points = |internal: &[f64]| {
+        let (x, _) = frame.forward(&cloud(internal.to_vec(), COUNT, 1)).unwrap();
+        let (internal, _) = frame.inverse(&x).unwrap();
+        host(internal)
+    };
+    let off = (0..N).map(|by| {
+        let mut turned = above.clone();
+        fold.columns[0].turn(&mut turned, by);
+        let pairs = points(&turned).into_iter().zip(points(&below));
+        pairs.map(|(a, b)| wrapped(a - b).abs()).fold(0.0, f64::max)
+    });
+    let off: Vec<f64> = off.collect();
+    assert!(off[0] > 0.1, "{off:?}");
+    assert!(off.iter().any(|off| *off < 1e-8), "{off:?}");
+}
+
+#[test]
+fn the_other_order_has_no_density_and_what_has_lost_its_order_is_no_number() {
+    let (frame, fold) = (frame(), fold());
+    let all = internal(5);
+    for places in PLACES {
+        let found = Fold::order(&frame, places, &all).unwrap();
+        assert_eq!(found == Some(Order::Rising), places == PLACES[0]);
+    }
+    let mut swapped = all.clone();
+    let [_, second, third] = fold.columns[0].dihedrals;
+    swapped.swap(COUNT + second, COUNT + third);
+    assert_eq!(Fold::order(&frame, PLACES[0], &swapped).unwrap(), None);
+    let log_det = fold.inverse(&mut swapped, COUNT);
+    let is_out: Vec<bool> = log_det
+        .iter()
+        .map(|log_det| *log_det == f64::NEG_INFINITY)
+        .collect();
+    assert_eq!(is_out, [false, true, false, false, false]);
+
+    let mut folded = host(folded(2));
+    folded[COUNT + second] = 4.0;
+    let log_det = host(fold.forward(&cloud(folded, COUNT, 1)).1);
+    assert!(log_det[0].is_finite() && log_det[1].is_nan(), "{log_det:?}");
 }
 
 #[test]
@@ -144,26 +214,32 @@ fn gradients_are_slopes() {
         let [batch, ..] = x.dims();
         let (device, dtype) = (x.device(), x.dtype());
         let slopes: Tensor<3> = tensor(slopes.clone(), [1, COUNT, 1], &device, dtype);
-        (fold.forward(&x).sin() * slopes)
-            .sum_dim(1)
-            .reshape([batch])
+        let (internal, log_det) = fold.forward(&x);
+        (internal.sin() * slopes).sum_dim(1).reshape([batch]) + log_det
     };
+    assert!(largest(folded(3)) < 4.0);
     assert_gradient_is_slope(f, folded(3), 1e-9);
 }
 
 #[test]
 fn places_that_do_not_turn_together_are_refused() {
+    let rotor = |places: [usize; 3]| Rotor {
+        places,
+        order: Order::Rising,
+    };
     for places in [
-        vec![4],
-        vec![4, 5, 8],
-        vec![4, 6],
-        vec![5, 4, 7],
-        vec![2, 5],
-        vec![4, 5, 5],
+        [4, 5, 9],
+        [4, 5, 6],
+        [5, 4, 7],
+        [2, 4, 5],
+        [4, 5, 5],
+        [0, 1, 2],
     ] {
-        assert!(Fold::new(&frame(), vec![rotor(&places, 0.0)]).is_err());
+        assert!(
+            Fold::new(&frame(), vec![rotor(places)]).is_err(),
+            "{places:?}"
+        );
     }
-    let twice = vec![rotor(&[4, 5], 0.0), rotor(&[4, 7], 0.0)];
-    assert!(Fold::new(&frame(), twice).is_err());
-    assert!(Fold::new(&frame(), vec![rotor(&[4, 5], f64::NAN)]).is_err());
+    assert!(Fold::new(&frame(), vec![rotor([4, 5, 7]), rotor([4, 7, 5])]).is_err());
+    assert!(Fold::new(&frame(), Vec::new()).unwrap().rotors().is_empty());
 }

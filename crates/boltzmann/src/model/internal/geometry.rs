@@ -6,7 +6,6 @@ use boltzflow_molecule::{self as molecule, Conformers, Molecule, ZMatrix};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::learning;
 use crate::config::Rotors;
 use crate::model::ArchitectureError;
 use crate::system::{Reference, System};
@@ -30,7 +29,7 @@ pub(super) struct Coordinates<'a> {
     /// Places whose dihedrals go round.
     pub turning: Vec<usize>,
     /// Groups of places whose atoms are alike and turn together.
-    groups: Vec<Vec<usize>>,
+    groups: Vec<[usize; 3]>,
     /// Which distances, angles and dihedrals place each atom.
     frame: Frame,
 }
@@ -47,25 +46,30 @@ impl<'a> Coordinates<'a> {
             molecule,
             turning: zmatrix.turning(molecule),
             groups: match rotors {
-                Rotors::Folded => zmatrix.rotors(molecule),
+                Rotors::Folded => zmatrix.rotors(molecule, system.start.get(0))?,
                 Rotors::Labelled => Vec::new(),
             },
             frame: Frame::new(zmatrix.places().iter().map(placed).collect())?,
         })
     }
 
-    /// Rotors are folded about the middle of where they are in these configurations.
-    pub(super) fn about(&self, data: &Conformers) -> Result<Geometry, FlowError> {
+    /// With rotors folded whose atoms have one order in all of these configurations, as they have in a simulation.
+    pub(super) fn as_in(&self, data: &Conformers) -> Result<Geometry, FlowError> {
         let unfolded = Geometry::new(self.frame.clone(), Vec::new())?;
+        if self.groups.is_empty() {
+            return Ok(unfolded);
+        }
         let (internal, _) = unfolded.inverse(data)?;
-        let rotors = self.groups.iter().map(|places| {
-            let directions = Fold::directions(&self.frame, places, &internal)?;
-            Ok(Rotor {
-                places: places.clone(),
-                middle: learning::middle(&directions) / places.len() as f64,
-            })
-        });
-        let rotors = rotors.collect::<Result<_, FlowError>>()?;
+        let mut rotors = Vec::new();
+        for &places in &self.groups {
+            match Fold::order(&self.frame, places, &internal)? {
+                Some(order) => rotors.push(Rotor { places, order }),
+                None => log::warn!(
+                    "the atoms {:?} are told apart: some configurations have them in one order, some in the other",
+                    places.map(|place| self.frame.places()[place].point)
+                ),
+            }
+        }
         Geometry::new(self.frame.clone(), rotors)
     }
 }
@@ -78,7 +82,9 @@ impl Geometry {
 
     /// Positions, of one labelling of every rotor, and `log_det`, with their gradients.
     pub(super) fn forward(&self, coordinates: &Points) -> Result<(Points, PerSample), FlowError> {
-        self.frame.forward(&self.fold.forward(coordinates))
+        let (internal, fold) = self.fold.forward(coordinates);
+        let (positions, frame) = self.frame.forward(&internal)?;
+        Ok((positions, fold + frame))
     }
 
     /// The same of any labelling.
@@ -88,9 +94,11 @@ impl Geometry {
         samples: &Samples,
     ) -> Result<(Points, PerSample), FlowError> {
         let [_, count, _] = coordinates.dims();
-        let mut internal = host(self.fold.forward(coordinates));
+        let (internal, fold) = self.fold.forward(coordinates);
+        let mut internal = host(internal);
         self.fold.shuffle(&mut internal, count, samples);
-        self.frame.forward(&double(&internal, [count, 1]))
+        let (positions, frame) = self.frame.forward(&double(&internal, [count, 1]))?;
+        Ok((positions, fold + frame))
     }
 
     /// Coordinates, configuration by configuration, and `−log_det`.
@@ -99,10 +107,11 @@ impl Geometry {
         let chunks = data.positions().par_chunks(CHUNK * data.size());
         let parts = chunks.map(|positions| {
             let x = double(positions, [data.points(), data.dims()]);
-            let (internal, log_det) = self.frame.inverse(&x)?;
+            let (internal, frame) = self.frame.inverse(&x)?;
             let mut internal = host(internal);
-            self.fold.inverse(&mut internal, count);
-            Ok((internal, host(log_det)))
+            let fold = self.fold.inverse(&mut internal, count).into_iter();
+            let log_det: Vec<f64> = fold.zip(host(frame)).map(|(a, b)| a + b).collect();
+            Ok((internal, log_det))
         });
         let parts = parts.collect::<Result<Vec<_>, FlowError>>()?;
         let (mut internal, mut log_det) = (Vec::new(), Vec::new());
@@ -113,20 +122,22 @@ impl Geometry {
         Ok((internal, log_det))
     }
 
+    /// Whether a coordinate is a dihedral, to which `2π` is nothing.
+    pub(super) fn is_dihedral(&self, coordinate: usize) -> bool {
+        let [distances, angles, _] = self.frame.counts();
+        let index = coordinate.checked_sub(distances + angles);
+        let place = index.map(|index| &self.frame.places()[index + 3]);
+        place.is_some_and(|place| place.direction == Direction::Polar)
+            && !self.fold.is_amplitude_of_dihedrals(coordinate)
+    }
+
     /// The angles where the coordinates of a chart are zero, none of those that are no dihedrals.
     pub(super) fn zeros(&self, chart: &Chart) -> Vec<Option<f64>> {
-        let [distances, angles, _] = self.frame.counts();
-        let is_dihedral = |coordinate: usize| {
-            let index = coordinate.checked_sub(distances + angles);
-            index.is_some_and(|index| self.frame.places()[index + 3].direction == Direction::Polar)
-        };
         let stiff = chart.stiff.iter().map(|s| (s.coordinate, s.center));
         let torsions = chart.torsions.iter().map(|t| (t.coordinate, t.cut));
         stiff
             .chain(torsions)
-            .map(|(coordinate, zero)| {
-                is_dihedral(coordinate).then(|| zero + self.fold.phase(coordinate))
-            })
+            .map(|(coordinate, zero)| self.is_dihedral(coordinate).then_some(zero))
             .collect()
     }
 }

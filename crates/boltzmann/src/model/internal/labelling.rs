@@ -11,8 +11,8 @@ use crate::config::{InternalConfig, Network};
 use crate::features::Features;
 
 /// Numbers that label a coordinate: those of [`Labels`], and the cosine and sine of the dihedral where its zero is, or zeros of another kind of
-/// coordinate. The latter tell a hydrogen from its mirror image.
-const OF_COORDINATE: usize = Labels::COORDINATE + 2;
+/// coordinate, which tell a hydrogen from its mirror image; and whether it is the amplitude of a cosine or of a sine of a folded rotor.
+const OF_COORDINATE: usize = Labels::COORDINATE + 4;
 
 /// The network of each map.
 pub(super) fn network(model: &InternalConfig) -> NetworkConfig {
@@ -54,9 +54,12 @@ pub(super) fn context(
     let order = parts.chart.coordinates();
     let mut nodes = Vec::with_capacity(count * OF_COORDINATE);
     let mut pairs = Vec::with_capacity(count * count * Labels::PAIR);
-    for (&row, zero) in order.iter().zip(parts.geometry()?.zeros(&parts.chart)) {
+    let geometry = parts.geometry()?;
+    for (&row, zero) in order.iter().zip(geometry.zeros(&parts.chart)) {
         nodes.extend(&labels.coordinates[row * Labels::COORDINATE..][..Labels::COORDINATE]);
         nodes.extend(zero.map_or([0.0; 2], |zero| [zero.cos(), zero.sin()]));
+        let amplitude = geometry.fold.amplitude(row);
+        nodes.extend(amplitude.map(|is| f64::from(u8::from(is))));
         for column in &order {
             let pair = row * count + column;
             pairs.extend(&labels.pairs[pair * Labels::PAIR..][..Labels::PAIR]);

@@ -3,7 +3,7 @@
 use std::f64::consts::{PI, TAU};
 
 use boltzflow_energy::{EnergyError, Minimisation, minimise};
-use boltzflow_flow::{Chart, Direction, Elementwise, FlowError, Frame, Stiff, Turning, host};
+use boltzflow_flow::{Chart, Elementwise, FlowError, Stiff, Turning, host};
 use boltzflow_molecule::Conformers;
 use nalgebra::{DMatrix, SymmetricEigen};
 
@@ -43,27 +43,21 @@ pub(super) struct Standard {
     pub hottest: f64,
 }
 
-/// The middle of where angles are: opposite to the middle of the gap between them, or to where they are fewest if there is hardly one.
-pub(super) fn middle(angles: &[f64]) -> f64 {
-    Arc::around(angles).cut(angles) + PI
-}
-
 /// What internal coordinates are like in configurations.
 pub(super) fn of_data(
     model: Standard,
     coordinates: &Coordinates,
     data: &Conformers,
 ) -> Result<(Geometry, Chart), FlowError> {
-    let geometry = coordinates.about(data)?;
+    let geometry = coordinates.as_in(data)?;
     let (internal, _) = geometry.inverse(data)?;
-    let chart = chart_of(model, &geometry.frame, &internal)?;
+    let chart = chart_of(model, &geometry, &internal)?;
     Ok((geometry, chart))
 }
 
 /// What numbers are like, configuration by configuration.
-fn chart_of(model: Standard, frame: &Frame, internal: &[f64]) -> Result<Chart, FlowError> {
-    let [distances, angles, dihedrals] = frame.counts();
-    let count = distances + angles + dihedrals;
+fn chart_of(model: Standard, geometry: &Geometry, internal: &[f64]) -> Result<Chart, FlowError> {
+    let count = geometry.frame.counts().iter().sum();
     let column =
         |k: usize| -> Vec<f64> { internal.iter().skip(k).step_by(count).copied().collect() };
     if let Some(index) = internal.iter().position(|value| !value.is_finite()) {
@@ -77,9 +71,7 @@ fn chart_of(model: Standard, frame: &Frame, internal: &[f64]) -> Result<Chart, F
     let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
     for k in 0..count {
         let values = column(k);
-        let place = (k >= distances + angles).then(|| &frame.places()[k - distances - angles + 3]);
-        let turns = place.is_some_and(|place| place.direction == Direction::Polar);
-        if !turns {
+        if !geometry.is_dihedral(k) {
             stiff.push(Stiff {
                 coordinate: k,
                 center: values.iter().sum::<f64>() / values.len() as f64,
@@ -250,8 +242,8 @@ fn bounds(whiten: &[f64], offsets: &[f64], m: usize, margin: f64) -> Vec<[f64; 2
     ends.into_iter().map(wider).collect()
 }
 
-/// What internal coordinates are like about the minimum next to the system's start, without any other configuration: torsions, whose places are
-/// `turning`, go round; all others are as in the harmonic approximation at the system's temperature, `⟨(s − s₀)²⟩ = (∂²u/∂s²)⁻¹`; of a range at
+/// What internal coordinates are like about the minimum next to the system's start, without any other configuration: torsions, those that are
+/// turning, go round; all others are as in the harmonic approximation at the system's temperature, `⟨(s − s₀)²⟩ = (∂²u/∂s²)⁻¹`; of a range at
 /// its geometric mean, with bounds as far apart as the hottest needs them.
 pub(super) fn of_minimum(
     model: Standard,
@@ -263,10 +255,9 @@ pub(super) fn of_minimum(
     minimise(&mut *evaluator, &mut x, &Minimisation::default())?;
     drop(evaluator);
     let minimum = Conformers::new(x.len() / 3, 3, x);
-    let geometry = coordinates.about(&minimum)?;
+    let geometry = coordinates.as_in(&minimum)?;
     let (center, _) = geometry.inverse(&minimum)?;
-    let frame = &geometry.frame;
-    let [distances, angles, _] = frame.counts();
+    let [distances, angles, _] = geometry.frame.counts();
     let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
     for (k, &center) in center.iter().enumerate() {
         let place = k
@@ -278,11 +269,10 @@ pub(super) fn of_minimum(
                 cut: center + PI,
             });
         } else {
-            let polar = place.is_some_and(|p| frame.places()[p].direction == Direction::Polar);
             stiff.push(Stiff {
                 coordinate: k,
                 center,
-                is_angle_of_turn: polar,
+                is_angle_of_turn: geometry.is_dihedral(k),
             });
         }
     }
