@@ -176,6 +176,7 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
         ("statistics", "variance = [0.0", "variance = [nan"),
         ("points", "points = 4", "points = 5"),
         ("layers", "layers = 2", "layers = 0"),
+        ("format", "format = 4", "format = 3"),
     ] {
         let place = flow
             .windows(from.len())
@@ -220,6 +221,10 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
                 "sample layers.safetensors -n 10 -o x.npz",
                 "not that of its config",
             ),
+            (
+                "sample format.safetensors -n 10 -o x.npz",
+                "it has format 3, this program reads 4",
+            ),
             ("sample nothing.safetensors -n 10 -o x.npz", "cannot read"),
             (
                 "generate --target dw4 --checkpoint nan.safetensors -n 10 -o x.npz",
@@ -244,6 +249,10 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
             (
                 "simulate --target dw4 -n 10 -o y.npz",
                 "give --overwrite to start afresh",
+            ),
+            (
+                "simulate --target dw4 -n 10 --embed -o x.npz",
+                "a toy target has no conformers",
             ),
             ("reweight samples.npz --target lj:13,2,1", "has 13 in 3"),
             ("reweight data.npz --target dw4", "no usable array"),

@@ -61,7 +61,7 @@ pub struct Checkpoint {
 }
 
 /// The format that this program writes.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,17 @@ struct Header {
     description: Description,
 }
 
+/// The part of that by which its format is told.
+#[derive(Deserialize)]
+struct Formatted {
+    description: Format,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Counters {
@@ -143,14 +154,17 @@ impl Checkpoint {
         let text = metadata
             .get(ENTRY)
             .ok_or_else(|| damaged(format!("its metadata have no entry {ENTRY:?}")))?;
-        let header: Header = toml::from_str(text).map_err(|error| damaged(error.to_string()))?;
-        let (description, counters) = (header.description, header.progress);
+        let unread = |error: toml::de::Error| damaged(error.to_string());
+        // What else another format has is not known.
+        let Formatted { description } = toml::from_str(text).map_err(unread)?;
         if description.format != FORMAT {
             return Err(damaged(format!(
                 "it has format {}, this program reads {FORMAT}",
                 description.format
             )));
         }
+        let header: Header = toml::from_str(text).map_err(unread)?;
+        let (description, counters) = (header.description, header.progress);
         description
             .config
             .check()
