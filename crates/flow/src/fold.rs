@@ -145,7 +145,7 @@ impl Fold {
         })
     }
 
-    /// Whether `2π` is something to a folded coordinate in the place of a dihedral: to amplitudes.
+    /// Whether a folded coordinate is an amplitude in the place of a dihedral, so that `2π` is not nothing to it.
     pub fn is_amplitude_of_dihedrals(&self, coordinate: usize) -> bool {
         let mut columns = self.columns.iter();
         columns.any(|columns| columns.dihedrals[1..].contains(&coordinate))
