@@ -3,7 +3,9 @@
 use std::fmt;
 
 use boltzflow_flow::Rotor;
-use boltzflow_molecule::{Element, Molecule, automorphisms, heavy_automorphisms, orbits};
+use boltzflow_molecule::{
+    Automorphisms, Element, Molecule, automorphisms, heavy_automorphisms, orbits,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Alike;
@@ -53,14 +55,13 @@ impl Labels {
         }
         // Exchanges of heavy atoms, each with any order of the hydrogens that they carry.
         let carried = carried(molecule)?;
-        let heavy = heavy_automorphisms(molecule, MOST_LISTED);
+        let heavy = exchanges(molecule, &carried);
         if !heavy.complete {
             return None;
         }
         let hydrogens: f64 = carried.iter().map(|list| factorial(list.len())).product();
-        let lifted = heavy.permutations.iter();
-        let lifted = lifted.map(|permutation| lifted_to_all(molecule, &carried, permutation));
-        let kept = lifted.filter(|permutation| stereo.is_kept_by(permutation));
+        let exchanges = heavy.permutations.iter();
+        let kept = exchanges.filter(|permutation| stereo.is_kept_by(permutation));
         let all = hydrogens * kept.count() as f64;
         let counted = match alike {
             Alike::Symmetric => all,
@@ -72,9 +73,7 @@ impl Labels {
 
     /// Those of a flow to which no atoms are alike but those of rotors that it has folded: three labellings of each.
     pub(crate) fn with_rotors(mut self, rotors: &[Rotor]) -> Self {
-        for rotor in rotors {
-            self.counted *= rotor.places.len() as f64;
-        }
+        self.counted *= Rotor::labellings(rotors);
         self
     }
 
@@ -177,20 +176,18 @@ pub(crate) fn leaders(molecule: &Molecule, alike: Alike) -> Vec<usize> {
     }
 }
 
-/// Swaps of hydrogens on one atom, and exchanges of heavy atoms (at most [`MOST_LISTED`]) that take their hydrogens along in order.
+/// Swaps of hydrogens on one atom, and [`exchanges`].
 fn generators(molecule: &Molecule) -> Vec<Vec<usize>> {
     let Some(carried) = carried(molecule) else {
         return Vec::new();
     };
-    let heavy = heavy_automorphisms(molecule, MOST_LISTED).permutations;
-    let lifted = heavy.iter();
-    let lifted = lifted.map(|permutation| lifted_to_all(molecule, &carried, permutation));
+    let exchanges = exchanges(molecule, &carried).permutations;
     let swaps = carried.iter().flat_map(|list| list.windows(2)).map(|pair| {
         let mut swap: Vec<usize> = (0..molecule.len()).collect();
         swap.swap(pair[0], pair[1]);
         swap
     });
-    lifted.chain(swaps).collect()
+    exchanges.into_iter().chain(swaps).collect()
 }
 
 /// The hydrogens that each heavy atom carries; `None` where one is on another hydrogen or between two atoms.
@@ -206,12 +203,17 @@ pub(crate) fn carried(molecule: &Molecule) -> Option<Vec<Vec<usize>>> {
     Some(carried)
 }
 
+/// Exchanges of heavy atoms, at most [`MOST_LISTED`], that take the hydrogens which they carry along in order; the identity is among them.
+pub(crate) fn exchanges(molecule: &Molecule, carried: &[Vec<usize>]) -> Automorphisms {
+    let mut found = heavy_automorphisms(molecule, MOST_LISTED);
+    for permutation in &mut found.permutations {
+        *permutation = lifted_to_all(molecule, carried, permutation);
+    }
+    found
+}
+
 /// The permutation of all atoms that exchanges heavy atoms as given, and takes their hydrogens along in order.
-pub(crate) fn lifted_to_all(
-    molecule: &Molecule,
-    carried: &[Vec<usize>],
-    heavy: &[usize],
-) -> Vec<usize> {
+fn lifted_to_all(molecule: &Molecule, carried: &[Vec<usize>], heavy: &[usize]) -> Vec<usize> {
     let atoms = molecule.heavy_atoms();
     let mut permutation: Vec<usize> = (0..molecule.len()).collect();
     for (from, &to) in heavy.iter().enumerate() {

@@ -1,18 +1,14 @@
 //! Conformers that simulations start from, other than the one that is given.
 
 use boltzflow_energy::{Minimisation, minimise};
-use boltzflow_molecule::geometry::{dihedral, point};
+use boltzflow_molecule::geometry::{angle, dihedral};
 use boltzflow_molecule::{
-    BondOrder, Conformers, Molecule, MoleculeError, classes, embed, heavy_automorphisms,
+    BondOrder, Conformers, Element, LEAST_SINE, Molecule, MoleculeError, classes, embed,
+    signed_chirality,
 };
 
-use crate::relabelling::{carried, lifted_to_all};
+use crate::relabelling::{carried, exchanges};
 use crate::system::System;
-
-/// More exchanges of heavy atoms than this are not tried.
-const MOST_EXCHANGES: usize = 1000;
-/// The least sine of an angle that a dihedral is measured over.
-const LEAST_SINE: f64 = 0.26;
 
 /// The system's own start, and next to it up to `count − 1` embedded conformers at minima of the energy: rings, and torsions that hardly turn, are
 /// then in more than one of their states. Each is in the labelling of the start: like atoms, and branches that symmetry exchanges, are on the same
@@ -30,7 +26,7 @@ pub fn starts(system: &System, count: usize, seed: u64) -> Result<Conformers, Mo
     };
     let mut molecule = reference.molecule.clone();
     molecule.stereo = reference.stereo.clone();
-    let exchanges = exchanges(&molecule);
+    let exchanges = all_exchanges(&molecule);
     let sides = sides(&molecule, given);
     let mut failure = None;
     for k in 1..count as u64 {
@@ -60,16 +56,12 @@ pub fn starts(system: &System, count: usize, seed: u64) -> Result<Conformers, Mo
     }
 }
 
-/// Permutations of atoms that exchange heavy ones and take their hydrogens along, the identity among them.
-fn exchanges(molecule: &Molecule) -> Vec<Vec<usize>> {
-    let Some(carried) = carried(molecule) else {
-        return vec![(0..molecule.len()).collect()];
-    };
-    let heavy = heavy_automorphisms(molecule, MOST_EXCHANGES).permutations;
-    heavy
-        .iter()
-        .map(|permutation| lifted_to_all(molecule, &carried, permutation))
-        .collect()
+/// The [`exchanges`] of a molecule, none but the identity where a hydrogen is on no heavy atom.
+fn all_exchanges(molecule: &Molecule) -> Vec<Vec<usize>> {
+    carried(molecule).map_or_else(
+        || vec![(0..molecule.len()).collect()],
+        |carried| exchanges(molecule, &carried).permutations,
+    )
 }
 
 /// Where labels tell one side from another.
@@ -90,10 +82,7 @@ enum Kind {
 impl Side {
     fn of(&self, x: &[f64]) -> bool {
         match self.kind {
-            Kind::Handed([a, b, c, d]) => {
-                let from = |atom: usize| point(x, atom) - point(x, a);
-                from(b).cross(&from(c)).dot(&from(d)) > 0.0
-            }
+            Kind::Handed(atoms) => signed_chirality(x, atoms) > 0.0,
             Kind::Across(atoms) => dihedral(x, atoms).cos() > 0.0,
         }
     }
@@ -119,7 +108,7 @@ fn sides(molecule: &Molecule, x: &[f64]) -> Vec<Side> {
                 kind: Kind::Handed([a, b, c, d]),
                 pair,
             }),
-            [a, b, c] if inverts_slowly(molecule, center) => sides.push(Side {
+            [a, b, c] if molecule.atoms[center].element.inverts_slowly() => sides.push(Side {
                 kind: Kind::Handed([center, a, b, c]),
                 pair,
             }),
@@ -141,17 +130,10 @@ fn sides(molecule: &Molecule, x: &[f64]) -> Vec<Side> {
     sides
 }
 
-/// Whether an atom with three neighbours keeps its handedness, as sulphoxides and phosphines do.
-fn inverts_slowly(molecule: &Molecule, atom: usize) -> bool {
-    // P, S, As, Se.
-    matches!(molecule.atoms[atom].element.number(), 15 | 16 | 33 | 34)
-}
-
 /// Whether what is at either end of a bond changes sides of it: not of multiple bonds, nor of amides and their like.
 fn turns(molecule: &Molecule, neighbours: &[Vec<usize>], bond: [usize; 2]) -> bool {
-    const NITROGEN: u8 = 7;
     let order = |[a, b]: [usize; 2]| molecule.bond(a, b).map(|bond| bond.order);
-    let is_nitrogen = |atom: usize| molecule.atoms[atom].element.number() == NITROGEN;
+    let is_nitrogen = |atom: usize| molecule.atoms[atom].element == Element::NITROGEN;
     let is_unsaturated = |atom: usize| {
         let mut around = neighbours[atom].iter();
         around.any(|&other| order([atom, other]) == Some(BondOrder::Double))
@@ -170,12 +152,7 @@ fn beyond(neighbours: &[Vec<usize>], x: &[f64], [near, far]: [usize; 2]) -> Opti
     let (mut before, mut at) = (near, far);
     for _ in 0..neighbours.len() {
         let next = *neighbours[at].iter().find(|&&atom| atom != before)?;
-        let (along, further) = (
-            point(x, far) - point(x, near),
-            point(x, next) - point(x, at),
-        );
-        let sine = along.cross(&further).norm() / (along.norm() * further.norm());
-        if sine >= LEAST_SINE {
+        if angle(x, [before, at, next]).sin() >= LEAST_SINE {
             return Some(next);
         }
         (before, at) = (at, next);
@@ -200,6 +177,7 @@ mod tests {
     use super::*;
     use boltzflow_energy::Variant;
     use boltzflow_molecule::ring_substituents;
+    use nalgebra::Vector3;
 
     fn system(smiles: &str) -> System {
         let molecule = Molecule::from_smiles(smiles).unwrap();
@@ -229,6 +207,7 @@ mod tests {
             let molecule = &system.molecule.as_ref().unwrap().molecule;
             let neighbours = molecule.neighbours();
             // Every atom with four neighbours, by a formula of its own, and every bond.
+            let point = |x: &[f64], k: usize| Vector3::from_column_slice(&x[3 * k..3 * k + 3]);
             let handed = |x: &[f64]| -> Vec<bool> {
                 let four = neighbours.iter().filter(|around| around.len() == 4);
                 four.map(|around| {
@@ -271,7 +250,7 @@ mod tests {
         // Both methyl groups of an isopropyl group, and the halves of the chain.
         let system = system("CC(C)C(O)C(C)C");
         let molecule = &system.molecule.as_ref().unwrap().molecule;
-        let all = exchanges(molecule);
+        let all = all_exchanges(molecule);
         assert_eq!(all.len(), 8);
         let mixed = all.iter().map(|exchange| {
             let x = system.start.get(0);

@@ -30,6 +30,13 @@ pub struct Rotor {
     pub order: Order,
 }
 
+impl Rotor {
+    /// In how many labellings a configuration is counted in which these are folded.
+    pub fn labellings(rotors: &[Self]) -> f64 {
+        (N as f64).powi(rotors.len() as i32)
+    }
+}
+
 /// Which way round three points are: no turn changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -127,11 +134,6 @@ impl Fold {
     /// The rotors.
     pub fn rotors(&self) -> &[Rotor] {
         &self.rotors
-    }
-
-    /// In how many labellings a folded configuration is counted.
-    pub fn labellings(&self) -> f64 {
-        (N as f64).powi(self.rotors.len() as i32)
     }
 
     /// Whether a folded coordinate is the amplitude of a cosine, of a sine, or neither.
@@ -283,7 +285,7 @@ impl Columns {
             }
         }
         let [c, s] = amplitudes([0, 1, 2].map(|k| tau[k] - t[k]));
-        let chi = wrapped(N as f64 * psi);
+        let chi = principal_angle(N as f64 * psi);
         for (column, value) in self.dihedrals.into_iter().zip([chi, c, s]) {
             x[column] = value;
         }
@@ -307,7 +309,7 @@ impl Columns {
             .into_iter()
             .zip([one, two - one, three - one])
         {
-            x[column] = wrapped(angle);
+            x[column] = principal_angle(angle);
         }
     }
 }
@@ -335,6 +337,6 @@ fn wave() -> f64 {
 }
 
 /// An angle in `−π…π`.
-fn wrapped(angle: f64) -> f64 {
+pub fn principal_angle(angle: f64) -> f64 {
     (angle + PI).rem_euclid(TAU) - PI
 }

@@ -72,7 +72,7 @@ pub use dual::Dual;
 pub use egnn::{Edges, Egnn, EgnnConfig};
 pub use elementwise::Elementwise;
 pub use field::{Field, VectorField};
-pub use fold::{Fold, Rotor};
+pub use fold::{Fold, Order, Rotor, principal_angle};
 pub use frame::{Direction, Frame, Placed};
 pub use layer::Layer;
 pub use linear::{Initializer, Linear};

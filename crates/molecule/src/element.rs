@@ -60,6 +60,11 @@ impl Element {
         RADII.get(self.index()).copied().unwrap_or(1.6)
     }
 
+    /// Whether an atom of it with three neighbours keeps its handedness, as in sulphoxides and phosphines: P, S, As, Se.
+    pub fn inverts_slowly(self) -> bool {
+        matches!(self.0, 15 | 16 | 33 | 34)
+    }
+
     /// Whether it is oxygen or below it in the periodic table: with two neighbours it has two lone pairs.
     pub fn is_chalcogen(self) -> bool {
         matches!(self.0, 8 | 16 | 34 | 52 | 84)

@@ -3,7 +3,7 @@
 use nalgebra::Vector3;
 
 /// The position of atom `atom`.
-pub fn point(positions: &[f64], atom: usize) -> Vector3<f64> {
+pub(crate) fn point(positions: &[f64], atom: usize) -> Vector3<f64> {
     Vector3::new(
         positions[3 * atom],
         positions[3 * atom + 1],

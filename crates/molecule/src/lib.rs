@@ -53,4 +53,4 @@ pub use superposition::{Reflections, Superposition, SymmetricRmsd, rmsd, superpo
 pub use symmetry::{Automorphisms, automorphisms, heavy_automorphisms, orbits};
 pub use toolkit::to_cosmolkit;
 pub use topology::{Atom, Bond, BondOrder, Molecule, Residue};
-pub use zmatrix::{Direction, Place, ZMatrix};
+pub use zmatrix::{Direction, LEAST_SINE, Place, ZMatrix};

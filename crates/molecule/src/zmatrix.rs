@@ -14,7 +14,7 @@ use crate::stereo::ring_size;
 use crate::{Atom, Bond, BondOrder, Element, Molecule, MoleculeError, geometry};
 
 /// The least sine of an angle that a dihedral is measured over, about 15° off the line: below, a vibration may take the dihedral anywhere.
-const LEAST_SINE: f64 = 0.26;
+pub const LEAST_SINE: f64 = 0.26;
 /// How far, in radians, an atom of a rotor may be from where it would be if all were evenly spread.
 const UNEVEN: f64 = 0.5;
 

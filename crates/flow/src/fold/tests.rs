@@ -60,7 +60,7 @@ fn folded(batch: usize) -> Points {
 #[test]
 fn all_labellings_have_the_same_folded_coordinates_and_these_give_one_of_them_back() {
     let fold = fold();
-    assert_eq!(fold.labellings(), 9.0);
+    assert_eq!(Rotor::labellings(fold.rotors()), 9.0);
     let all = internal(40);
     let mut folded = all.clone();
     let log_det = fold.inverse(&mut folded, COUNT);
@@ -69,7 +69,7 @@ fn all_labellings_have_the_same_folded_coordinates_and_these_give_one_of_them_ba
         // χ is on a circle.
         host(off)
             .into_iter()
-            .map(|off| wrapped(off).abs())
+            .map(|off| principal_angle(off).abs())
             .fold(0.0, f64::max)
     };
     for seed in 0..10 {
@@ -150,7 +150,7 @@ fn the_log_determinant_is_that_of_the_jacobian_and_of_the_share_of_a_labelling()
         };
         let jacobian = log_abs_det((0..COUNT).map(column).collect());
         // A labelling has one part in nine of the density.
-        let found = jacobian + fold.labellings().ln();
+        let found = jacobian + Rotor::labellings(fold.rotors()).ln();
         assert!((found - claimed[sample]).abs() < 1e-8, "{found}");
     }
 }
@@ -174,7 +174,9 @@ fn clouds_are_continuous_where_a_turn_starts_anew() {
         let mut turned = above.clone();
         fold.columns[0].turn(&mut turned, by);
         let pairs = points(&turned).into_iter().zip(points(&below));
-        pairs.map(|(a, b)| wrapped(a - b).abs()).fold(0.0, f64::max)
+        pairs
+            .map(|(a, b)| principal_angle(a - b).abs())
+            .fold(0.0, f64::max)
     });
     let off: Vec<f64> = off.collect();
     assert!(off[0] > 0.1, "{off:?}");

@@ -145,12 +145,7 @@ fn center(
     classes: &[usize],
     atom: usize,
 ) -> Option<StereoCenter> {
-    const PHOSPHORUS: u8 = 15;
-    const SULFUR: u8 = 16;
-    const ARSENIC: u8 = 33;
-    const SELENIUM: u8 = 34;
-    let element = molecule.atoms[atom].element.number();
-    let pyramidal = matches!(element, PHOSPHORUS | SULFUR | ARSENIC | SELENIUM);
+    let pyramidal = molecule.atoms[atom].element.inverts_slowly();
     let degree = neighbours[atom].len();
     if degree != 4 && !(degree == 3 && pyramidal) {
         return None;

@@ -53,13 +53,11 @@ impl<'a> Coordinates<'a> {
         })
     }
 
-    /// With rotors folded whose atoms have one order in all of these configurations, as they have in a simulation.
-    pub(super) fn as_in(&self, data: &Conformers) -> Result<Geometry, FlowError> {
+    /// With rotors folded whose atoms have one order in all of these configurations, as they have in a simulation; and the coordinates of these,
+    /// configuration by configuration.
+    pub(super) fn as_in(&self, data: &Conformers) -> Result<(Geometry, Vec<f64>), FlowError> {
         let unfolded = Geometry::new(self.frame.clone(), Vec::new())?;
-        if self.groups.is_empty() {
-            return Ok(unfolded);
-        }
-        let (internal, _) = unfolded.inverse(data)?;
+        let (mut internal, _) = unfolded.inverse(data)?;
         let mut rotors = Vec::new();
         for &places in &self.groups {
             match Fold::order(&self.frame, places, &internal)? {
@@ -70,7 +68,10 @@ impl<'a> Coordinates<'a> {
                 ),
             }
         }
-        Geometry::new(self.frame.clone(), rotors)
+        let geometry = Geometry::new(self.frame.clone(), rotors)?;
+        let count = self.frame.counts().iter().sum();
+        geometry.fold.inverse(&mut internal, count);
+        Ok((geometry, internal))
     }
 }
 

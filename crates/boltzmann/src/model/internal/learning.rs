@@ -3,7 +3,7 @@
 use std::f64::consts::{PI, TAU};
 
 use boltzflow_energy::{EnergyError, Minimisation, minimise};
-use boltzflow_flow::{Chart, Elementwise, FlowError, Stiff, Turning, host};
+use boltzflow_flow::{Chart, Elementwise, FlowError, Stiff, Turning, host, principal_angle};
 use boltzflow_molecule::Conformers;
 use nalgebra::{DMatrix, SymmetricEigen};
 
@@ -49,8 +49,7 @@ pub(super) fn of_data(
     coordinates: &Coordinates,
     data: &Conformers,
 ) -> Result<(Geometry, Chart), FlowError> {
-    let geometry = coordinates.as_in(data)?;
-    let (internal, _) = geometry.inverse(data)?;
+    let (geometry, internal) = coordinates.as_in(data)?;
     let chart = chart_of(model, &geometry, &internal)?;
     Ok((geometry, chart))
 }
@@ -149,7 +148,7 @@ impl Arc {
             .iter()
             .map(|angle| (angle - self.start).rem_euclid(TAU));
         let mean = self.start + along.sum::<f64>() / angles.len() as f64;
-        (mean + PI).rem_euclid(TAU) - PI
+        principal_angle(mean)
     }
 
     /// The middle of the gap, or where fewest angles are if there is hardly one.
@@ -178,7 +177,7 @@ fn offsets(stiff: &[Stiff], internal: &[f64], count: usize) -> Vec<f64> {
     let of = |x: &[f64], stiff: &Stiff| {
         let off = x[stiff.coordinate] - stiff.center;
         if stiff.is_angle_of_turn {
-            (off + PI).rem_euclid(TAU) - PI
+            principal_angle(off)
         } else {
             off
         }
@@ -255,8 +254,7 @@ pub(super) fn of_minimum(
     minimise(&mut *evaluator, &mut x, &Minimisation::default())?;
     drop(evaluator);
     let minimum = Conformers::new(x.len() / 3, 3, x);
-    let geometry = coordinates.as_in(&minimum)?;
-    let (center, _) = geometry.inverse(&minimum)?;
+    let (geometry, center) = coordinates.as_in(&minimum)?;
     let [distances, angles, _] = geometry.frame.counts();
     let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
     for (k, &center) in center.iter().enumerate() {
