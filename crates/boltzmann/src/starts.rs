@@ -3,8 +3,7 @@
 use boltzflow_energy::{Minimisation, minimise};
 use boltzflow_molecule::geometry::{angle, dihedral};
 use boltzflow_molecule::{
-    BondOrder, Conformers, Element, LEAST_SINE, Molecule, MoleculeError, classes, embed,
-    signed_chirality,
+    Conformers, LEAST_SINE, Molecule, MoleculeError, classes, embed, signed_chirality, turns_freely,
 };
 
 use crate::relabelling::{carried, exchanges};
@@ -116,7 +115,7 @@ fn sides(molecule: &Molecule, x: &[f64]) -> Vec<Side> {
                 let across = [[a, b, c], [b, c, a], [c, a, b]]
                     .into_iter()
                     .filter(|&[a, b, other]| {
-                        classes[a] == classes[b] && !turns(molecule, &neighbours, [center, other])
+                        classes[a] == classes[b] && !turns_freely(molecule, [center, other])
                     })
                     .filter_map(|[a, _, other]| {
                         let beyond = beyond(&neighbours, x, [center, other])?;
@@ -128,23 +127,6 @@ fn sides(molecule: &Molecule, x: &[f64]) -> Vec<Side> {
         }
     }
     sides
-}
-
-/// Whether what is at either end of a bond changes sides of it: not of multiple bonds, nor of amides and their like.
-fn turns(molecule: &Molecule, neighbours: &[Vec<usize>], bond: [usize; 2]) -> bool {
-    let order = |[a, b]: [usize; 2]| molecule.bond(a, b).map(|bond| bond.order);
-    let is_nitrogen = |atom: usize| molecule.atoms[atom].element == Element::NITROGEN;
-    let is_unsaturated = |atom: usize| {
-        let mut around = neighbours[atom].iter();
-        around.any(|&other| order([atom, other]) == Some(BondOrder::Double))
-    };
-    let [a, b] = bond;
-    let is_amide = |[n, c]: [usize; 2]| {
-        is_nitrogen(n) && neighbours[n].len() == 3 && !is_nitrogen(c) && is_unsaturated(c)
-    };
-    matches!(order(bond), Some(BondOrder::Single | BondOrder::Unknown))
-        && !is_amide([a, b])
-        && !is_amide([b, a])
 }
 
 /// An atom beyond the second of two, where the bond goes on if that is on a line, that a dihedral about it can be measured to.

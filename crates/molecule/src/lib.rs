@@ -43,7 +43,7 @@ pub use element::Element;
 pub use error::MoleculeError;
 pub use labels::{Labels, labels};
 pub use matching::assign_bonds;
-pub use rotors::{ring_substituents, rotatable_torsions};
+pub use rotors::{ring_substituents, rotatable_torsions, turns_freely};
 pub use smiles::embed;
 pub use stereo::{
     Arrangement, Chirality, Stereo, StereoBond, StereoCenter, StereoMatch, compare, measure,

@@ -52,6 +52,41 @@ pub fn ring_substituents(molecule: &Molecule) -> Vec<[usize; 4]> {
         .collect()
 }
 
+/// Whether what is at either end of a bond changes sides of it in the course of a simulation: not of multiple bonds, nor of amides and their like
+/// (thioamides, amidines, ureas, carbamates), whose nitrogen has three neighbours, as has the carbon, which has a double bond to an atom other than
+/// carbon; where orders are not known, it carries a bare oxygen, sulphur or alike. Rings are not looked for.
+pub fn turns_freely(molecule: &Molecule, bond: [usize; 2]) -> bool {
+    let order = |a: usize, b: usize| molecule.bond(a, b).map(|bond| bond.order);
+    let others = |atom: usize| {
+        let bonds = molecule.bonds.iter().map(|bond| bond.atoms);
+        bonds.filter_map(move |ends| match ends {
+            [a, b] if a == atom => Some(b),
+            [a, b] if b == atom => Some(a),
+            _ => None,
+        })
+    };
+    let is_planar = |atom: usize, element: Element| {
+        molecule.atoms[atom].element == element && others(atom).count() == 3
+    };
+    let is_bound_twice = |atom: usize, other: usize| {
+        let element = molecule.atoms[other].element;
+        match order(atom, other) {
+            Some(BondOrder::Double) => element != Element::CARBON,
+            Some(BondOrder::Unknown) => element.is_chalcogen() && others(other).count() == 1,
+            _ => false,
+        }
+    };
+    let is_amide = |n: usize, c: usize| {
+        is_planar(n, Element::NITROGEN)
+            && is_planar(c, Element::CARBON)
+            && others(c).any(|other| is_bound_twice(c, other))
+    };
+    let [a, b] = bond;
+    matches!(order(a, b), Some(BondOrder::Single | BondOrder::Unknown))
+        && !is_amide(a, b)
+        && !is_amide(b, a)
+}
+
 /// A molecule's atoms with what is beside them.
 struct Surroundings<'a> {
     molecule: &'a Molecule,
@@ -183,6 +218,39 @@ mod tests {
             torsions("CC(=O)N[C@@H](C)C(=O)NC"),
             [[2, 1, 3, 4], [1, 3, 4, 6], [3, 4, 6, 7], [7, 6, 8, 9]]
         );
+    }
+
+    #[test]
+    fn amides_and_multiple_bonds_do_not_turn_freely_whether_or_not_orders_are_known() {
+        for (text, bond, free) in [
+            ("CC(=O)NC", [1, 3], false),
+            ("CC(=O)NC", [3, 1], false),
+            ("CC(=O)NC", [3, 4], true),
+            ("CC(=O)NC", [0, 1], true),
+            ("CC(=S)NC", [1, 3], false),
+            ("CNC(=O)OC", [1, 2], false),
+            ("CNC(=O)OC", [2, 4], true),
+            ("CC(=O)OC", [1, 3], true),
+            ("CS(=O)(=O)NC", [1, 4], true),
+            ("CNc1ccccc1", [1, 2], true),
+        ] {
+            let mut molecule = Molecule::from_smiles(text).unwrap();
+            assert_eq!(turns_freely(&molecule, bond), free, "{text} {bond:?}");
+            molecule
+                .bonds
+                .iter_mut()
+                .for_each(|bond| bond.order = BondOrder::Unknown);
+            assert_eq!(turns_freely(&molecule, bond), free, "{text} {bond:?}");
+        }
+        // An enamine and an amidine, which have no bare oxygen.
+        for (text, bond, free) in [
+            ("C=CNC", [1, 2], true),
+            ("CC(=N)NC", [1, 3], false),
+            ("C=CC", [0, 1], false),
+        ] {
+            let molecule = Molecule::from_smiles(text).unwrap();
+            assert_eq!(turns_freely(&molecule, bond), free, "{text} {bond:?}");
+        }
     }
 
     #[test]

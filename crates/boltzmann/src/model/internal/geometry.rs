@@ -26,8 +26,10 @@ pub(super) struct Geometry {
 pub(super) struct Coordinates<'a> {
     /// The molecule.
     pub molecule: &'a Molecule,
-    /// Places whose dihedrals go round.
+    /// Places whose dihedrals go round freely.
     pub turning: Vec<usize>,
+    /// Those whose dihedrals have two sides, which are changed seldom: those of amides and their like.
+    pub sided: Vec<usize>,
     /// Groups of places whose atoms are alike and turn together.
     groups: Vec<[usize; 3]>,
     /// Which distances, angles and dihedrals place each atom.
@@ -42,9 +44,16 @@ impl<'a> Coordinates<'a> {
             });
         };
         let zmatrix = ZMatrix::new(molecule, system.start.get(0))?;
+        let is_free = |place: usize| match zmatrix.places()[place].references[..] {
+            [near, far, ..] => molecule::turns_freely(molecule, [near, far]),
+            _ => false,
+        };
+        let turning = zmatrix.turning(molecule).into_iter();
+        let (turning, sided) = turning.partition(|&place| is_free(place));
         Ok(Self {
             molecule,
-            turning: zmatrix.turning(molecule),
+            turning,
+            sided,
             groups: match rotors {
                 Rotors::Folded => zmatrix.rotors(molecule, system.start.get(0))?,
                 Rotors::Labelled => Vec::new(),

@@ -27,6 +27,8 @@ const LEAST_BOUND: f64 = 3.0;
 const HARMONIC_BOUND: f64 = 8.0;
 /// The largest harmonic spread of a stiff coordinate, in Å or radians, which is a weak one's.
 const LARGEST_SPREAD: f64 = 0.3;
+/// Configurations on the other side of an amide that are too few to be learnt from, as a part of all.
+const RARE: f64 = 0.01;
 /// Steps of internal coordinates for differences of forces, in Å or radians.
 const STEP: f64 = 1e-3;
 
@@ -43,15 +45,47 @@ pub(super) struct Standard {
     pub hottest: f64,
 }
 
-/// What internal coordinates are like in configurations.
+/// What internal coordinates are like in configurations. Where nearly all of them have an amide, or its like, on one side, a flow is of that side
+/// alone: no map of a whole circle is as good at a narrow distribution's tails as one of a stiff coordinate. The others are outside its bounds.
 pub(super) fn of_data(
     model: Standard,
     coordinates: &Coordinates,
     data: &Conformers,
 ) -> Result<(Geometry, Chart), FlowError> {
-    let (geometry, internal) = coordinates.as_in(data)?;
+    let (geometry, mut internal) = coordinates.as_in(data)?;
+    let [distances, angles, _] = geometry.frame.counts();
+    let sided = coordinates.sided.iter();
+    let sided: Vec<usize> = sided.map(|place| distances + angles + place - 3).collect();
+    let count = geometry.frame.counts().iter().sum();
+    leave_rare_sides(&sided, &mut internal, count);
     let chart = chart_of(model, &geometry, &internal)?;
     Ok((geometry, chart))
+}
+
+/// Leaves configurations out that have one of some dihedrals on a side where fewer than [`RARE`] of all are.
+fn leave_rare_sides(sided: &[usize], internal: &mut Vec<f64>, count: usize) {
+    let total = internal.len() / count;
+    let mut stays = vec![true; total];
+    for &coordinate in sided {
+        let angles: Vec<f64> = internal
+            .iter()
+            .skip(coordinate)
+            .step_by(count)
+            .copied()
+            .collect();
+        let sum = |of: fn(f64) -> f64| angles.iter().map(|&angle| of(angle)).sum::<f64>();
+        let middle = sum(f64::sin).atan2(sum(f64::cos));
+        let is_other = |angle: &f64| (angle - middle).cos() < 0.0;
+        let others = angles.iter().filter(|angle| is_other(angle)).count();
+        if (others as f64) < RARE * total as f64 {
+            let all = stays.iter_mut().zip(&angles);
+            all.for_each(|(stays, angle)| *stays &= !is_other(angle));
+        }
+    }
+    let mut stays = stays
+        .into_iter()
+        .flat_map(|stays| std::iter::repeat_n(stays, count));
+    internal.retain(|_| stays.next().unwrap_or(true));
 }
 
 /// What numbers are like, configuration by configuration.
@@ -241,9 +275,10 @@ fn bounds(whiten: &[f64], offsets: &[f64], m: usize, margin: f64) -> Vec<[f64; 2
     ends.into_iter().map(wider).collect()
 }
 
-/// What internal coordinates are like about the minimum next to the system's start, without any other configuration: torsions, those that are
-/// turning, go round; all others are as in the harmonic approximation at the system's temperature, `⟨(s − s₀)²⟩ = (∂²u/∂s²)⁻¹`; of a range at
-/// its geometric mean, with bounds as far apart as the hottest needs them.
+/// What internal coordinates are like about the minimum next to the system's start, without any other configuration: torsions, those that
+/// turn freely, go round; all others, among them those of amides and their like, which stay on the side they are on, are as in the harmonic
+/// approximation at the system's temperature, `⟨(s − s₀)²⟩ = (∂²u/∂s²)⁻¹`; of a range at its geometric mean, with bounds as far apart as the hottest
+/// needs them.
 pub(super) fn of_minimum(
     model: Standard,
     coordinates: &Coordinates,
@@ -366,6 +401,25 @@ fn hessian(
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[test]
+    fn a_side_of_an_amide_is_left_out_where_it_is_rare() {
+        // Two dihedrals beside another number; the side of the first is rare, that of the second is not, and 180° is no end.
+        let of = |k: usize| {
+            let first = if k == 7 {
+                0.2
+            } else {
+                PI - 0.1 * (k % 3) as f64
+            };
+            let second = if k % 20 == 3 { 3.1 } else { 0.1 };
+            [k as f64, principal_angle(first + 0.1), second]
+        };
+        let all: Vec<f64> = (0..200).flat_map(of).collect();
+        let mut left = all.clone();
+        leave_rare_sides(&[1, 2], &mut left, 3);
+        let expected = all.chunks(3).filter(|row| row[0] != 7.0).flatten();
+        assert!(left.iter().eq(expected));
+    }
+
     #[test]
     fn an_arc_is_the_shortest_that_holds_all_angles() {
         let arc = Arc::around(&[3.0, -3.0, 2.5]);

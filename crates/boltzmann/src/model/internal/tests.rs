@@ -1,9 +1,12 @@
 mod labelling;
 mod temperatures;
 
+use std::f64::consts::PI;
+
 use boltzflow_energy::Variant;
 use boltzflow_flow::{AttentionSize, Size};
 use boltzflow_molecule::{Molecule, ZMatrix, embed, geometry};
+use nalgebra::{Rotation3, Vector3};
 
 use super::*;
 use crate::config::{
@@ -509,6 +512,44 @@ fn without_data_the_chart_is_the_harmonic_one_about_the_minimum() {
         let median = excess[200];
         assert!((3.5..14.0).contains(&median), "{stiff:?}: {median}");
     }
+}
+
+#[test]
+fn without_data_an_amide_stays_on_its_side_and_the_others_are_outside() {
+    let molecule = Molecule::from_smiles("O=CNC").unwrap();
+    let start = embed(&molecule, 1, 1).unwrap();
+    let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
+    let nothing = Conformers::empty(9, 3);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
+    let model = model(&config, &system, &nothing);
+    // A methyl group turns, and it alone.
+    assert_eq!(internal(&model).chart.torsions.len(), 1);
+    let samples = Samples::consecutive(3, 0..100);
+    let drawn = model.sample(&samples).unwrap();
+    let omega = |x: &[f64]| geometry::dihedral(x, [0, 1, 2, 3]);
+    let side = omega(system.start.get(0)).cos().signum();
+    assert!(
+        drawn
+            .positions
+            .chunks(27)
+            .all(|x| omega(x).cos() * side > 0.0)
+    );
+    // What is moved is moved with all that hangs on it.
+    let mut other = drawn.positions.clone();
+    for x in other.chunks_mut(27) {
+        let at = |x: &[f64], atom: usize| Vector3::from_column_slice(&x[3 * atom..3 * atom + 3]);
+        let (carbon, axis) = (at(x, 1), at(x, 2) - at(x, 1));
+        let turn = Rotation3::new(axis.normalize() * PI);
+        for atom in [0, 4] {
+            let moved = carbon + turn * (at(x, atom) - carbon);
+            x[3 * atom..3 * atom + 3].copy_from_slice(moved.as_slice());
+        }
+    }
+    let found = model.density(&other, &samples).unwrap().log_q();
+    assert!(
+        found.iter().all(|log_q| *log_q == f64::NEG_INFINITY),
+        "{found:?}"
+    );
 }
 
 #[test]
