@@ -171,6 +171,10 @@ pub enum Objective {
         hottest: f64,
         /// Steps of this cooling.
         cooling: u64,
+        /// The first steps, in which the likelihood of the data counts alone, as it is: a flow knows its wells, and their tails, before the energy
+        /// draws it together. The cooling starts after them.
+        #[serde(default, skip_serializing_if = "is_none")]
+        start: u64,
     },
     /// The same as the likelihood, of a flow for which it has a closed form; in a file the section `[fit]`, see [`FitConfig`].
     #[serde(skip)]
@@ -178,6 +182,12 @@ pub enum Objective {
         /// See [`FitConfig::pseudo_count`].
         pseudo_count: f64,
     },
+}
+
+/// Whether there are no steps.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_none(steps: &u64) -> bool {
+    *steps == 0
 }
 
 /// How noise and data of a minibatch are paired.
@@ -226,6 +236,14 @@ pub enum ConfigError {
         "model.internal.between = \"linear\" mixes lines between couplings: it goes with map = \"affine\" or \"additive\" and scheme = \"coupling\""
     )]
     Linear,
+    /// Likelihood alone, without likelihood.
+    #[error(
+        "training.objective.energy.start is {found} steps of the likelihood alone, but training.objective.energy.likelihood is 0; give one of them another value"
+    )]
+    Start {
+        /// How many steps.
+        found: u64,
+    },
     /// Cooling of what is learnt at all temperatures.
     #[error(
         "training.objective.energy.hottest is {found}, but a flow of a range of temperatures (model.internal.hottest = {range}) learns all of them from the start; set training.objective.energy.hottest = 1.0"
@@ -315,8 +333,12 @@ impl Config {
                     steepest,
                     hottest,
                     cooling: _,
+                    start,
                 },
             ) => {
+                if start > 0 && likelihood == 0.0 {
+                    return Err(ConfigError::Start { found: start });
+                }
                 within(
                     "training.objective.energy.steepest",
                     steepest,

@@ -56,6 +56,8 @@ enum Source<'a> {
     Fit(Fit),
     Energy {
         boltzmann: Boltzmann<'a>,
+        /// Steps before it counts.
+        start: u64,
         /// Configurations, and what their negative log-likelihood is multiplied with.
         data: Option<(Likelihood, f64)>,
     },
@@ -142,8 +144,8 @@ struct Losses {
 pub struct Step {
     /// Steps done.
     pub step: u64,
-    /// Mean squared error a coordinate; or the mean negative log-likelihood of a configuration; or `E[ln q + u]`, and the former times its
-    /// factor.
+    /// Mean squared error a coordinate; or the mean negative log-likelihood of a configuration, also in the steps before the energy counts; or
+    /// `E[ln q + u]`, and the former times its factor.
     pub loss: f64,
     /// The gradient's norm before clipping, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,6 +211,7 @@ impl<'a> Training<'a> {
                     steepest,
                     hottest,
                     cooling,
+                    start,
                 },
             ) => {
                 let limits = Limits {
@@ -228,7 +231,11 @@ impl<'a> Training<'a> {
                 };
                 let own = Own { fresh: own, pool };
                 let boltzmann = Boltzmann::new(system, own, limits, cooling)?;
-                Source::Energy { boltzmann, data }
+                Source::Energy {
+                    boltzmann,
+                    start,
+                    data,
+                }
             }
             _ => panic!("a checked config has the objective of its model"),
         };
@@ -385,8 +392,27 @@ impl Source<'_> {
             (Self::Likelihood(data), Flow::Internal(flow)) => {
                 (vec![(data.losses(flow, count, random), 1.0)], None)
             }
-            (Self::Energy { boltzmann, data }, Flow::Internal(flow)) => {
-                let (losses, effort, joining) = boltzmann.losses((flow, step), count, random);
+            (
+                Self::Energy {
+                    start,
+                    data: Some((data, _)),
+                    ..
+                },
+                Flow::Internal(flow),
+            ) if step < *start => {
+                let losses = data.losses(flow, count, random);
+                (vec![(losses, 1.0)], Some(Effort::default()))
+            }
+            (
+                Self::Energy {
+                    boltzmann,
+                    start,
+                    data,
+                },
+                Flow::Internal(flow),
+            ) => {
+                let now = (flow, step - start);
+                let (losses, effort, joining) = boltzmann.losses(now, count, random);
                 let mut all = vec![(losses, 1.0)];
                 pool.add(flow.coordinates(), &joining);
                 if let Some(mut losses) = pool.losses(flow, count.div_ceil(POOL_PART), random) {
@@ -426,7 +452,12 @@ impl Source<'_> {
             (Self::Likelihood(data) | Self::Fit(Fit { data, .. }), Flow::Internal(flow)) => {
                 mean(data.held_out(flow))
             }
-            (Self::Energy { boltzmann, data }, Flow::Internal(flow)) => {
+            (
+                Self::Energy {
+                    boltzmann, data, ..
+                },
+                Flow::Internal(flow),
+            ) => {
                 let reverse = boltzmann.mean(flow, VALIDATION_SAMPLES, random);
                 data.as_ref().map_or(reverse, |(data, factor)| {
                     reverse + factor * mean(data.held_out(flow))
@@ -452,7 +483,10 @@ impl<T> Split<T> {
 /// them.
 pub fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
     let Objective::Energy {
-        likelihood, pool, ..
+        likelihood,
+        pool,
+        start,
+        ..
     } = config.objective
     else {
         return 0;
@@ -470,7 +504,7 @@ pub fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
     } else {
         0
     };
-    steps * (config.batch + moves) as u64 + validated
+    steps.saturating_sub(start) * (config.batch + moves) as u64 + validated
 }
 
 /// Adds even noise of one quantum, in Å, to coordinates that are multiples of it: a function of the seed and of each configuration's number.

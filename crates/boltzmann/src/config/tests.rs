@@ -142,6 +142,32 @@ fn internal(from: &str, to: &str) -> String {
     format!("{}[training]{training}", INTERNAL.replace(from, to))
 }
 
+#[test]
+fn steps_of_the_likelihood_alone_need_a_likelihood_and_are_written_if_there_are_some() {
+    let with = |likelihood: &str, start: &str| {
+        let energy = format!(
+            "{{ energy = {{ likelihood = {likelihood}, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0{start} }} }}"
+        );
+        internal("layers = 4", "layers = 4").replace("\"likelihood\"", &energy)
+    };
+    let found = checked(&with("0.0", ", start = 5"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        found.starts_with("training.objective.energy.start is 5 steps"),
+        "{found}"
+    );
+    for (start, is_written) in [("", false), (", start = 0", false), (", start = 5", true)] {
+        let text = with("0.3", start);
+        checked(&text).unwrap();
+        let config: Config = toml::from_str(&text).unwrap();
+        let again = toml::to_string(&config).unwrap();
+        assert_eq!(again.contains("start = 5"), is_written, "{again}");
+        assert_eq!(again.contains("start"), is_written, "{again}");
+        assert_eq!(toml::from_str::<Config>(&again).unwrap(), config);
+    }
+}
+
 const ATTENTION: &str = "{ attention = { width = 64, heads = 4, layers = 2 } }";
 const PERCEPTRON: &str = "{ width = 96, layers = 2 }";
 

@@ -203,6 +203,10 @@ impl Learning {
         }
         if !is_fit {
             let training = &mut experiment.training;
+            if let Objective::Energy { start, .. } = &mut training.objective {
+                // Part of a step is no step.
+                *start = (*start as f64 * steps as f64 / training.steps as f64) as u64;
+            }
             training.steps = steps;
             training.warm_up = training.warm_up.min(steps / 5);
         }

@@ -427,6 +427,37 @@ fn likelihood_rises_in_training() {
 }
 
 #[test]
+fn before_the_energy_counts_a_training_is_that_of_the_likelihood() {
+    let (system, data) = vibrating("CCO", 100);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
+    let mut with_energy = config.training.clone();
+    with_energy.objective = Objective::Energy {
+        likelihood: 0.3,
+        own: 0.0,
+        pool: 0.0,
+        threshold: 100.0,
+        steepest: 100.0,
+        hottest: 1.0,
+        cooling: 0,
+        start: 3,
+    };
+    let model = model(&config, &system, &data);
+    let data = crate::TrainingData::at(data, 300.0);
+    let start = |config| crate::Training::new(model.clone(), config, &data, &system).unwrap();
+    let (mut alone, mut both) = (start(&config.training), start(&with_energy));
+    for step in 1..5 {
+        let [likelihood, found] = [&mut alone, &mut both].map(crate::Training::advance);
+        let are_same = alone.optimizer.parameters == both.optimizer.parameters;
+        assert_eq!(are_same, step <= 3, "step {step}");
+        assert_eq!(found.loss == likelihood.loss, step <= 3, "step {step}");
+        let calls = found.effort.unwrap().energy_calls;
+        assert_eq!(calls, if step <= 3 { 0 } else { 16 }, "step {step}");
+    }
+    assert_eq!(crate::energy_calls(&with_energy, 3, 100), 0);
+    assert_eq!(crate::energy_calls(&with_energy, 5, 100), 2 * 16);
+}
+
+#[test]
 fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that_has_no_mean() {
     // Σ ln q − ln p moves with the parameters θ by the paths of the samples, and by ∂ ln q/∂θ where they are, which has the mean zero.
     let (system, data) = vibrating("CCO", 100);
