@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, ConfigError};
 use crate::model::{Architecture, Model};
 use crate::optimizer::AdamW;
-use crate::training::{Pool, Progress};
+use crate::training::{Pool, Progress, energy_calls};
 
 /// Everything about a training but its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,6 +133,8 @@ struct Counters {
     /// Bits, because TOML has no exact form for every number.
     best_bits: u64,
     waited: u64,
+    #[serde(default)]
+    prepared: u64,
 }
 
 impl Checkpoint {
@@ -181,6 +183,7 @@ impl Checkpoint {
         let progress = Progress {
             best: f64::from_bits(counters.best_bits),
             waited: counters.waited,
+            prepared: counters.prepared,
         };
         let average = vector(&tensors, AVERAGE).map_err(&damaged)?;
         let optimizer = if progress.is_finished(counters.step, &description.config.training) {
@@ -276,6 +279,7 @@ impl Checkpoint {
             step: self.optimizer.step,
             best_bits: self.progress.best.to_bits(),
             waited: self.progress.waited,
+            prepared: self.progress.prepared,
         };
         let header = Header {
             progress: counters,
@@ -303,6 +307,12 @@ impl Checkpoint {
             .into_iter()
             .find_map(|(what, differs)| differs.then_some(what));
         named.or_else(|| (mine != other).then_some("molecule"))
+    }
+
+    /// Energies with their gradients that it took on so many configurations.
+    pub fn energy_calls(&self, configurations: usize) -> u64 {
+        let training = &self.description.config.training;
+        self.progress.prepared + energy_calls(training, self.optimizer.step, configurations)
     }
 
     /// The model with the averaged parameters.

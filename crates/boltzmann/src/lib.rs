@@ -74,9 +74,7 @@ pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, tem
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_same};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
-pub use training::{
-    Effort, Pool, Progress, Step, Training, TrainingError, dequantize, energy_calls, held_out,
-};
+pub use training::{Effort, Pool, Progress, Step, Training, TrainingError, dequantize, held_out};
 pub use unreached::Unreached;
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 

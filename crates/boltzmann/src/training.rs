@@ -117,6 +117,9 @@ pub struct Progress {
     pub best: f64,
     /// Validations since then.
     pub waited: u64,
+    /// Energies with their gradients before the first step: of minimisations, and of the harmonic approximation of a flow that starts without data.
+    #[serde(default)]
+    pub prepared: u64,
 }
 
 impl Progress {
@@ -170,9 +173,10 @@ impl<'a> Training<'a> {
         system: &'a System,
     ) -> Result<Self, TrainingError> {
         let optimizer = AdamW::new(model.parameters());
-        let progress = Progress {
+        let mut progress = Progress {
             best: f64::INFINITY,
             waited: 0,
+            prepared: 0,
         };
         let first_held_out = held_out(data.len(), config).start;
         let weights = || likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
@@ -258,6 +262,9 @@ impl<'a> Training<'a> {
         if train == 0 && needs_data {
             return Err(TrainingError::NoData { count: data.len() });
         }
+        if let Source::Energy { boltzmann, .. } = &source {
+            progress.prepared = boltzmann.evaluations as u64;
+        }
         Ok(Self {
             model,
             config,
@@ -266,6 +273,17 @@ impl<'a> Training<'a> {
             progress,
             pool: Pool::default(),
         })
+    }
+
+    /// Counts what [`crate::Architecture::new`] has evaluated, if that was without data.
+    pub fn count_architecture(&mut self) {
+        if let (Source::Energy { boltzmann, .. }, FlowArchitecture::Internal(parts)) =
+            (&self.source, &self.model.architecture().flow)
+        {
+            // The same minimisation, and differences of gradients.
+            let differences = 2 * parts.chart.stiff.len();
+            self.progress.prepared += (boltzmann.evaluations + differences) as u64;
+        }
     }
 
     /// Whether no step is left to take.
@@ -339,6 +357,7 @@ impl<'a> Training<'a> {
             self.progress = Progress {
                 best: loss,
                 waited: 0,
+                ..self.progress
             };
         } else {
             self.progress.waited += 1;
@@ -481,7 +500,7 @@ impl<T> Split<T> {
 
 /// Energies with their gradients that a training on `frames` configurations takes in its first `steps` steps, those of its validations among
 /// them.
-pub fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
+pub(crate) fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
     let Objective::Energy {
         likelihood,
         pool,

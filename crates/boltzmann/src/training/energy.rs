@@ -25,6 +25,8 @@ pub struct Boltzmann<'a> {
     pub own: Own,
     /// The energy of the minimum next to the start.
     minimum: f64,
+    /// Energies that finding it took.
+    pub evaluations: usize,
     limits: Limits,
     cooling: Cooling,
 }
@@ -81,6 +83,7 @@ impl<'a> Boltzmann<'a> {
             system,
             own,
             minimum: minimum.energy,
+            evaluations: minimum.evaluations,
             limits,
             cooling,
         })

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Checkpoint, Config, Cost, Model, Part, Spent, System, Unreached, energy_calls, sampling::CHUNK,
+    Checkpoint, Config, Cost, Model, Part, Spent, System, Unreached, sampling::CHUNK,
 };
 use boltzflow_energy::{Settings, geometric_ladder};
 use boltzflow_flow::Divergence;
@@ -251,11 +251,8 @@ fn learn(
     spent: &mut impl FnMut(Part, u64, Instant),
 ) -> Result<(Checkpoint, HeldOut)> {
     let started = Instant::now();
-    let training_calls = |checkpoint: &Checkpoint| {
-        let training = &checkpoint.description.config.training;
-        let frames = learning.all_frames() as usize;
-        energy_calls(training, checkpoint.optimizer.step, frames)
-    };
+    let training_calls =
+        |checkpoint: &Checkpoint| checkpoint.energy_calls(learning.all_frames() as usize);
     // It is written when all is learnt, and the state of the simulation may be gone by then.
     if files.held_out.exists() && files.checkpoint.exists() {
         let checkpoint = Checkpoint::read(&files.checkpoint)?;

@@ -23,7 +23,7 @@ const SAMPLING: f64 = 0.4;
 /// Largest part that they may take where it is.
 const MOST_SAMPLING: f64 = 0.75;
 /// Part of what is left that the simulation gets.
-const SIMULATION: f64 = 0.2;
+const SIMULATION: f64 = 0.4;
 /// The same where the flow is fitted in one step.
 const SIMULATION_TO_FIT: f64 = 0.8;
 /// Frames that a budget is turned into: no fewer teach a flow anything, more add little.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
     Architecture, Checkpoint, Config, Description, FORMAT, Model, Objective, System, Training,
-    TrainingData, energy_calls,
+    TrainingData,
 };
 use boltzflow_chemio::AtomicFile;
 use boltzflow_flow::simd::Level;
@@ -78,7 +78,7 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
         &Trained {
             output: arguments.output.clone(),
             steps: (!is_fit(&config)).then_some(checkpoint.optimizer.step),
-            energy_calls: energy_calls(&config.training, checkpoint.optimizer.step, data.len()),
+            energy_calls: checkpoint.energy_calls(data.len()),
             best_validation_loss: Some(checkpoint.progress.best).filter(|loss| loss.is_finite()),
         },
         json,
@@ -151,6 +151,9 @@ impl Job<'_> {
         };
         let parameters = model.parameters().len();
         let mut training = Training::new(model, &config.training, data, self.system)?;
+        if data.is_empty() && self.from.is_none() {
+            training.count_architecture();
+        }
         if let Some(old) = self.earlier(&description)? {
             training.optimizer = old.optimizer;
             training.progress = old.progress;

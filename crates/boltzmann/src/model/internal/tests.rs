@@ -453,8 +453,14 @@ fn before_the_energy_counts_a_training_is_that_of_the_likelihood() {
         let calls = found.effort.unwrap().energy_calls;
         assert_eq!(calls, if step <= 3 { 0 } else { 16 }, "step {step}");
     }
-    assert_eq!(crate::energy_calls(&with_energy, 3, 100), 0);
-    assert_eq!(crate::energy_calls(&with_energy, 5, 100), 2 * 16);
+    // A minimisation, and without data another one and the differences of gradients.
+    let prepared = both.progress.prepared;
+    assert!(alone.progress.prepared == 0 && prepared > 5, "{prepared}");
+    both.count_architecture();
+    let differences = 2 * internal(&model).chart.stiff.len() as u64;
+    assert_eq!(both.progress.prepared, 2 * prepared + differences);
+    assert_eq!(crate::training::energy_calls(&with_energy, 3, 100), 0);
+    assert_eq!(crate::training::energy_calls(&with_energy, 5, 100), 2 * 16);
 }
 
 #[test]

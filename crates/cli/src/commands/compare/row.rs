@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use boltzflow_boltzmann::{
     Bootstrap, Checkpoint, Comparison, EqualCost, Estimate, Evaluation, Model, System, Tail,
-    TargetSamples, TrainingData, Unreached, Verdict, digest, efficiency, energy_calls, log_z,
-    sampling, spread,
+    TargetSamples, TrainingData, Unreached, Verdict, digest, efficiency, log_z, sampling, spread,
 };
 use boltzflow_molecule::Conformers;
 use serde::{Deserialize, Serialize};
@@ -267,7 +266,7 @@ impl Job<'_> {
             core_seconds = core_seconds
                 .filter(|_| steps > earlier)
                 .map(|sum: f64| sum + part * steps as f64);
-            calls += energy_calls(&config.training, steps, data.len());
+            calls += checkpoint.energy_calls(data.len());
             before = Some(checkpoint);
         }
         let checkpoint = before.expect("a list has experiments for each flow");
