@@ -77,7 +77,8 @@ fn flows_are_compared_and_no_row_is_done_twice() -> Result<(), Failed> {
     let [simulated, trained, sampled] = calls(&found[0]);
     assert!(simulated > 10_000 && trained > 12 * 256, "{found:?}");
     assert_eq!((sampled, calls(&found[1])[2]), (320, 128));
-    assert_eq!(calls(&found[1])[1], trained + 7 * 256 + 1024);
+    // The second stage finds the minimum again, where it is.
+    assert_eq!(calls(&found[1])[1], trained + 7 * 256 + 1024 + 1);
     for row in &found {
         assert_eq!(row["frames"], 400);
         assert!(row["core_seconds"][0].as_f64().unwrap() > 0.0);
