@@ -381,7 +381,7 @@ pub struct Generate {
     /// The family of flows to train [default: spline; egnn for a toy, which has no bonds].
     #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "config"])]
     pub flow: Option<Family>,
-    /// Frames to simulate and learn from [default: 8000].
+    /// Frames to simulate and learn from [default: 16000].
     #[arg(long, conflicts_with_all = ["checkpoint", "budget"], value_parser = clap::value_parser!(u64).range(2..))]
     pub frames: Option<u64>,
     /// Choose frames and training steps so that the whole takes about this long here, such as 90s, 10m or 2h. The counts are kept in

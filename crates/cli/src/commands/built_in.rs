@@ -55,7 +55,7 @@ pub fn config(family: Family, seed: u64) -> Config {
                 steepest: 100.0,
                 hottest: 1.0,
                 cooling: 0,
-                start: 500,
+                start: 250,
             },
             seed,
             steps: 1500,

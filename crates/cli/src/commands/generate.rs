@@ -23,7 +23,7 @@ use crate::memory::Need;
 use crate::{device, interrupt, report};
 
 /// Frames to learn from, unless asked otherwise.
-const FRAMES: u64 = 8000;
+const FRAMES: u64 = 16_000;
 /// The hottest temperature that is simulated for a flow of one, as a multiple of that.
 const HOTTEST: f64 = 3.0;
 /// Steps of the ladder up to there.
