@@ -29,6 +29,8 @@ const ADAPTIVE_STEPS: usize = 30;
 pub struct Rates {
     /// A round of replica exchange.
     pub round: f64,
+    /// An optimiser step of the likelihood alone, before the energy counts.
+    pub first: f64,
     /// An optimiser step.
     pub step: f64,
     /// A sample with its log-density.
@@ -42,7 +44,9 @@ pub struct Rates {
 pub struct Counts {
     /// Rounds of replica exchange.
     pub rounds: u64,
-    /// Optimiser steps.
+    /// Optimiser steps of the likelihood alone, before the energy counts.
+    pub first: u64,
+    /// Other optimiser steps.
     pub steps: u64,
     /// Held-out frames whose density is found.
     pub checks: u64,
@@ -71,7 +75,7 @@ impl Rates {
     pub fn seconds(&self, counts: Counts) -> Seconds {
         Seconds {
             simulate: self.round * counts.rounds as f64,
-            train: self.step * counts.steps as f64,
+            train: self.first * counts.first as f64 + self.step * counts.steps as f64,
             check: self.sample * counts.checks as f64,
             sample: self.sample * counts.samples as f64,
             energies: self.energy * counts.samples as f64,
@@ -86,9 +90,11 @@ impl Rates {
             config.training.seed,
             &device::current(),
         )?;
+        let [first, step] = training(system, &config.training, &model, &frames)?;
         let rates = Self {
             round,
-            step: training(system, &config.training, &model, &frames)?,
+            first,
+            step,
             sample: sample(&model)?,
             energy: energy(system, &frames.conformers)?,
         };
@@ -100,6 +106,7 @@ impl Rates {
         let start = vec![0; BATCH * rayon::current_num_threads()];
         Ok(Self {
             round: 0.0,
+            first: 0.0,
             step: 0.0,
             sample: sample(model)?,
             energy: energy(system, &system.start.select(&start))?,
@@ -171,26 +178,25 @@ fn simulation(system: &System, settings: &Settings) -> Result<(f64, TrainingData
     Ok((round, frames))
 }
 
-/// Seconds of an optimiser step, in the mean of those of the likelihood alone and those after them.
+/// Seconds of an optimiser step before the energy counts, and of another.
 fn training(
     system: &System,
     config: &TrainingConfig,
     model: &Model,
     frames: &TrainingData,
-) -> Result<f64> {
-    let Objective::Energy { start, .. } = config.objective else {
-        return step(system, config, model, frames);
+) -> Result<[f64; 2]> {
+    let Objective::Energy { start: 1.., .. } = config.objective else {
+        let step = step(system, config, model, frames)?;
+        return Ok([step; 2]);
     };
-    let after = |steps: u64| {
+    let before = |steps: u64| {
         let mut config = config.clone();
         if let Objective::Energy { start, .. } = &mut config.objective {
             *start = steps;
         }
         step(system, &config, model, frames)
     };
-    let part = (start as f64 / config.steps as f64).min(1.0);
-    let first = if start > 0 { after(u64::MAX)? } else { 0.0 };
-    Ok(part * first + (1.0 - part) * after(0)?)
+    Ok([before(u64::MAX)?, before(0)?])
 }
 
 /// Seconds of a training's first step.
@@ -271,13 +277,15 @@ mod tests {
     fn the_parts_of_an_estimate_add_up_to_its_total() {
         let rates = Rates {
             round: 0.5,
+            first: 0.125,
             step: 0.25,
             sample: 2.0,
             energy: 0.125,
         };
         let seconds = rates.seconds(Counts {
             rounds: 10,
-            steps: 20,
+            first: 8,
+            steps: 16,
             checks: 4,
             samples: 8,
         });

@@ -194,7 +194,11 @@ impl Learning {
         let frames = (records * settings.ladders as u64).clamp(FRAMES.0, FRAMES.1);
         let simulating = rates.round * settings.rounds(frames)? as f64;
         let checking = rates.sample * held_out::count(frames, &experiment.training) as f64;
-        let steps = ((seconds - simulating - checking) / rates.step) as u64;
+        let left = seconds - simulating - checking;
+        // As many first steps as without a budget, but no more than half of all.
+        let wanted = start(&experiment);
+        let first = wanted.min((left / (rates.first + rates.step)) as u64);
+        let steps = first + ((left - rates.first * first as f64) / rates.step) as u64;
         if steps < least_steps {
             bail!(
                 "the budget leaves {seconds:.1} s for learning, but {frames} frames take {simulating:.1} s, their densities {checking:.1} s and {least_steps} training steps {:.1} s; give a larger --budget",
@@ -204,8 +208,7 @@ impl Learning {
         if !is_fit {
             let training = &mut experiment.training;
             if let Objective::Energy { start, .. } = &mut training.objective {
-                // Part of a step is no step.
-                *start = (*start as f64 * steps as f64 / training.steps as f64) as u64;
+                *start = first;
             }
             training.steps = steps;
             training.warm_up = training.warm_up.min(steps / 5);
@@ -245,11 +248,14 @@ impl Plan {
         };
         let [index, count] = request.shard;
         let shard = Shard { index, count };
+        let (first, steps) = learning.as_ref().map_or((0, 0), |learning| {
+            let steps = learning.experiment.training.steps;
+            (start(&learning.experiment).min(steps), steps)
+        });
         let counts = Counts {
             rounds: learning.as_ref().map_or(Ok(0), Learning::rounds)?,
-            steps: learning
-                .as_ref()
-                .map_or(0, |learning| learning.experiment.training.steps),
+            first,
+            steps: steps - first,
             checks: learning.as_ref().map_or(0, Learning::checks),
             samples: full_load(shard.share(samples)),
         };
@@ -272,6 +278,14 @@ impl Plan {
     }
 }
 
+/// Steps before the energy counts.
+fn start(experiment: &Config) -> u64 {
+    match experiment.training.objective {
+        Objective::Energy { start, .. } => start,
+        _ => 0,
+    }
+}
+
 /// At least one chunk of samples.
 fn whole_chunks(samples: f64) -> u64 {
     let chunk = sampling::CHUNK as u64;
@@ -287,6 +301,7 @@ mod tests {
 
     const RATES: Rates = Rates {
         round: 1e-3,
+        first: 1e-3,
         step: 2e-3,
         sample: 1e-3,
         energy: 1e-5,
@@ -327,6 +342,31 @@ mod tests {
             let total = plan.seconds.total();
             assert!((45.0..=60.0).contains(&total), "{total} s: {plan:?}");
             assert!(samples.is_none_or(|count| plan.samples == count));
+        }
+    }
+
+    #[test]
+    fn a_budget_leaves_the_first_steps_as_they_are_or_half_of_all() {
+        let splines = Learning {
+            experiment: built_in::config(Family::Spline, 1),
+            ..learning()
+        };
+        for (budget, is_long) in [(20.0, true), (1.2, false)] {
+            let asked = request(Some(64), Some(budget));
+            let plan = Plan::new(asked, Some(splines.clone()), &RATES).unwrap();
+            let experiment = plan.learning.unwrap().experiment;
+            let (first, steps) = (start(&experiment), experiment.training.steps);
+            assert_eq!(
+                first == start(&splines.experiment),
+                is_long,
+                "{first} of {steps}"
+            );
+            assert!(
+                is_long || (first > 0 && steps.abs_diff(2 * first) <= 1),
+                "{first} of {steps}"
+            );
+            let total = plan.seconds.total();
+            assert!((0.7 * budget..=budget).contains(&total), "{total} s");
         }
     }
 
