@@ -184,6 +184,24 @@ pub enum Objective {
     },
 }
 
+impl Objective {
+    /// Steps before the energy counts.
+    pub fn start(self) -> u64 {
+        match self {
+            Self::Energy { start, .. } => start,
+            _ => 0,
+        }
+    }
+
+    /// The same with another number of steps before the energy counts, if it ever does.
+    pub fn starting_with(mut self, steps: u64) -> Self {
+        if let Self::Energy { start, .. } = &mut self {
+            *start = steps;
+        }
+        self
+    }
+}
+
 /// Whether there are no steps.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_none(steps: &u64) -> bool {

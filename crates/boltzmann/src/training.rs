@@ -109,16 +109,14 @@ pub enum TrainingError {
     },
 }
 
-/// What early stopping remembers.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What early stopping remembers, and what was evaluated before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// The lowest validation loss so far.
     pub best: f64,
     /// Validations since then.
     pub waited: u64,
     /// Energies with their gradients before the first step: of minimisations, and of the harmonic approximation of a flow that starts without data.
-    #[serde(default)]
     pub prepared: u64,
 }
 
@@ -235,6 +233,7 @@ impl<'a> Training<'a> {
                 };
                 let own = Own { fresh: own, pool };
                 let boltzmann = Boltzmann::new(system, own, limits, cooling)?;
+                progress.prepared = boltzmann.evaluations as u64;
                 Source::Energy {
                     boltzmann,
                     start,
@@ -261,9 +260,6 @@ impl<'a> Training<'a> {
         }
         if train == 0 && needs_data {
             return Err(TrainingError::NoData { count: data.len() });
-        }
-        if let Source::Energy { boltzmann, .. } = &source {
-            progress.prepared = boltzmann.evaluations as u64;
         }
         Ok(Self {
             model,

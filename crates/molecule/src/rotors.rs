@@ -56,30 +56,20 @@ pub fn ring_substituents(molecule: &Molecule) -> Vec<[usize; 4]> {
 /// (thioamides, amidines, ureas, carbamates), whose nitrogen has three neighbours, as has the carbon, which has a double bond to an atom other than
 /// carbon; where orders are not known, it carries a bare oxygen, sulphur or alike. Rings are not looked for.
 pub fn turns_freely(molecule: &Molecule, bond: [usize; 2]) -> bool {
+    let neighbours = molecule.neighbours();
     let order = |a: usize, b: usize| molecule.bond(a, b).map(|bond| bond.order);
-    let others = |atom: usize| {
-        let bonds = molecule.bonds.iter().map(|bond| bond.atoms);
-        bonds.filter_map(move |ends| match ends {
-            [a, b] if a == atom => Some(b),
-            [a, b] if b == atom => Some(a),
-            _ => None,
-        })
-    };
-    let is_planar = |atom: usize, element: Element| {
-        molecule.atoms[atom].element == element && others(atom).count() == 3
-    };
-    let is_bound_twice = |atom: usize, other: usize| {
-        let element = molecule.atoms[other].element;
-        match order(atom, other) {
-            Some(BondOrder::Double) => element != Element::CARBON,
-            Some(BondOrder::Unknown) => element.is_chalcogen() && others(other).count() == 1,
-            _ => false,
-        }
+    let element = |atom: usize| molecule.atoms[atom].element;
+    let is_planar =
+        |atom: usize, kind: Element| element(atom) == kind && neighbours[atom].len() == 3;
+    let is_bound_twice = |atom: usize, other: usize| match order(atom, other) {
+        Some(BondOrder::Double) => element(other) != Element::CARBON,
+        Some(BondOrder::Unknown) => element(other).is_chalcogen() && neighbours[other].len() == 1,
+        _ => false,
     };
     let is_amide = |n: usize, c: usize| {
         is_planar(n, Element::NITROGEN)
             && is_planar(c, Element::CARBON)
-            && others(c).any(|other| is_bound_twice(c, other))
+            && neighbours[c].iter().any(|&other| is_bound_twice(c, other))
     };
     let [a, b] = bond;
     matches!(order(a, b), Some(BondOrder::Single | BondOrder::Unknown))

@@ -89,8 +89,8 @@ impl<'a> Boltzmann<'a> {
         })
     }
 
-    /// The loss of new samples, so many steps after the energy has begun to count, at temperatures drawn evenly from the flow's range of `ln T`, with its gradient; what it took; and which of them
-    /// are to be learnt from as data.
+    /// The loss of new samples, so many steps after the energy has begun to count, at temperatures drawn evenly from the flow's range of `ln T`, with
+    /// its gradient; what it took; and which of them are to be learnt from as data.
     pub fn losses(
         &self,
         (flow, step): (&InternalFlow, u64),

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use boltzflow_boltzmann::{
-    Architecture, Config, Model, Objective, System, Training, TrainingConfig, TrainingData,
-    sampling,
+    Architecture, Config, Model, System, Training, TrainingConfig, TrainingData, sampling,
 };
 use boltzflow_energy::{ReplicaExchange, Settings, energies};
 use boltzflow_flow::ode::Steps;
@@ -185,18 +184,20 @@ fn training(
     model: &Model,
     frames: &TrainingData,
 ) -> Result<[f64; 2]> {
-    let Objective::Energy { start: 1.., .. } = config.objective else {
-        let step = step(system, config, model, frames)?;
-        return Ok([step; 2]);
-    };
-    let before = |steps: u64| {
-        let mut config = config.clone();
-        if let Objective::Energy { start, .. } = &mut config.objective {
-            *start = steps;
-        }
+    let after = |start: u64| {
+        let config = TrainingConfig {
+            objective: config.objective.starting_with(start),
+            ..config.clone()
+        };
         step(system, &config, model, frames)
     };
-    Ok([before(u64::MAX)?, before(0)?])
+    let step = after(0)?;
+    let first = if config.objective.start() > 0 {
+        after(u64::MAX)?
+    } else {
+        step
+    };
+    Ok([first, step])
 }
 
 /// Seconds of a training's first step.

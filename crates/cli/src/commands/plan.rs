@@ -196,7 +196,7 @@ impl Learning {
         let checking = rates.sample * held_out::count(frames, &experiment.training) as f64;
         let left = seconds - simulating - checking;
         // As many first steps as without a budget, but no more than half of all.
-        let wanted = start(&experiment);
+        let wanted = experiment.training.objective.start();
         let first = wanted.min((left / (rates.first + rates.step)) as u64);
         let steps = first + ((left - rates.first * first as f64) / rates.step) as u64;
         if steps < least_steps {
@@ -207,9 +207,7 @@ impl Learning {
         }
         if !is_fit {
             let training = &mut experiment.training;
-            if let Objective::Energy { start, .. } = &mut training.objective {
-                *start = first;
-            }
+            training.objective = training.objective.starting_with(first);
             training.steps = steps;
             training.warm_up = training.warm_up.min(steps / 5);
         }
@@ -249,13 +247,14 @@ impl Plan {
         let [index, count] = request.shard;
         let shard = Shard { index, count };
         let (first, steps) = learning.as_ref().map_or((0, 0), |learning| {
-            let steps = learning.experiment.training.steps;
-            (start(&learning.experiment).min(steps), steps)
+            let training = &learning.experiment.training;
+            let first = training.objective.start().min(training.steps);
+            (first, training.steps - first)
         });
         let counts = Counts {
             rounds: learning.as_ref().map_or(Ok(0), Learning::rounds)?,
             first,
-            steps: steps - first,
+            steps,
             checks: learning.as_ref().map_or(0, Learning::checks),
             samples: full_load(shard.share(samples)),
         };
@@ -275,14 +274,6 @@ impl Plan {
         );
         AtomicFile::write_all_to(path, text.as_bytes())?;
         Ok(())
-    }
-}
-
-/// Steps before the energy counts.
-fn start(experiment: &Config) -> u64 {
-    match experiment.training.objective {
-        Objective::Energy { start, .. } => start,
-        _ => 0,
     }
 }
 
@@ -355,12 +346,10 @@ mod tests {
             let asked = request(Some(64), Some(budget));
             let plan = Plan::new(asked, Some(splines.clone()), &RATES).unwrap();
             let experiment = plan.learning.unwrap().experiment;
-            let (first, steps) = (start(&experiment), experiment.training.steps);
-            assert_eq!(
-                first == start(&splines.experiment),
-                is_long,
-                "{first} of {steps}"
-            );
+            let [first, wanted] = [&experiment, &splines.experiment]
+                .map(|experiment| experiment.training.objective.start());
+            let steps = experiment.training.steps;
+            assert_eq!(first == wanted, is_long, "{first} of {steps}");
             assert!(
                 is_long || (first > 0 && steps.abs_diff(2 * first) <= 1),
                 "{first} of {steps}"

@@ -26,9 +26,9 @@ pub(super) struct Geometry {
 pub(super) struct Coordinates<'a> {
     /// The molecule.
     pub molecule: &'a Molecule,
-    /// Places whose dihedrals go round freely.
+    /// The coordinates that are dihedrals which go round freely.
     pub turning: Vec<usize>,
-    /// Those whose dihedrals have two sides, which are changed seldom: those of amides and their like.
+    /// Those that are dihedrals of two sides, which are changed seldom: those of amides and their like.
     pub sided: Vec<usize>,
     /// Groups of places whose atoms are alike and turn together.
     groups: Vec<[usize; 3]>,
@@ -48,8 +48,17 @@ impl<'a> Coordinates<'a> {
             [near, far, ..] => molecule::turns_freely(molecule, [near, far]),
             _ => false,
         };
-        let turning = zmatrix.turning(molecule).into_iter();
-        let (turning, sided) = turning.partition(|&place| is_free(place));
+        let (turning, sided): (Vec<usize>, Vec<usize>) = zmatrix
+            .turning(molecule)
+            .into_iter()
+            .partition(|&place| is_free(place));
+        let frame = Frame::new(zmatrix.places().iter().map(placed).collect())?;
+        let [distances, angles, _] = frame.counts();
+        // The first three places have no dihedral.
+        let [turning, sided] = [turning, sided].map(|places| {
+            let dihedrals = places.into_iter().map(|place| place - 3);
+            dihedrals.map(|k| distances + angles + k).collect()
+        });
         Ok(Self {
             molecule,
             turning,
@@ -58,7 +67,7 @@ impl<'a> Coordinates<'a> {
                 Rotors::Folded => zmatrix.rotors(molecule, system.start.get(0))?,
                 Rotors::Labelled => Vec::new(),
             },
-            frame: Frame::new(zmatrix.places().iter().map(placed).collect())?,
+            frame,
         })
     }
 

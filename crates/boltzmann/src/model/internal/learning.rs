@@ -53,13 +53,16 @@ pub(super) fn of_data(
     data: &Conformers,
 ) -> Result<(Geometry, Chart), FlowError> {
     let (geometry, mut internal) = coordinates.as_in(data)?;
-    let [distances, angles, _] = geometry.frame.counts();
-    let sided = coordinates.sided.iter();
-    let sided: Vec<usize> = sided.map(|place| distances + angles + place - 3).collect();
     let count = geometry.frame.counts().iter().sum();
-    leave_rare_sides(&sided, &mut internal, count);
+    leave_rare_sides(&coordinates.sided, &mut internal, count);
     let chart = chart_of(model, &geometry, &internal)?;
     Ok((geometry, chart))
+}
+
+/// One of `count` coordinates in each configuration.
+fn column(internal: &[f64], coordinate: usize, count: usize) -> Vec<f64> {
+    let values = internal.iter().skip(coordinate).step_by(count);
+    values.copied().collect()
 }
 
 /// Leaves configurations out that have one of some dihedrals on a side where fewer than [`RARE`] of all are.
@@ -67,12 +70,7 @@ fn leave_rare_sides(sided: &[usize], internal: &mut Vec<f64>, count: usize) {
     let total = internal.len() / count;
     let mut stays = vec![true; total];
     for &coordinate in sided {
-        let angles: Vec<f64> = internal
-            .iter()
-            .skip(coordinate)
-            .step_by(count)
-            .copied()
-            .collect();
+        let angles = column(internal, coordinate, count);
         let sum = |of: fn(f64) -> f64| angles.iter().map(|&angle| of(angle)).sum::<f64>();
         let middle = sum(f64::sin).atan2(sum(f64::cos));
         let is_other = |angle: &f64| (angle - middle).cos() < 0.0;
@@ -91,8 +89,6 @@ fn leave_rare_sides(sided: &[usize], internal: &mut Vec<f64>, count: usize) {
 /// What numbers are like, configuration by configuration.
 fn chart_of(model: Standard, geometry: &Geometry, internal: &[f64]) -> Result<Chart, FlowError> {
     let count = geometry.frame.counts().iter().sum();
-    let column =
-        |k: usize| -> Vec<f64> { internal.iter().skip(k).step_by(count).copied().collect() };
     if let Some(index) = internal.iter().position(|value| !value.is_finite()) {
         return Err(FlowError::Unsupported {
             what: format!(
@@ -103,7 +99,7 @@ fn chart_of(model: Standard, geometry: &Geometry, internal: &[f64]) -> Result<Ch
     }
     let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
     for k in 0..count {
-        let values = column(k);
+        let values = column(internal, k, count);
         if !geometry.is_dihedral(k) {
             stiff.push(Stiff {
                 coordinate: k,
@@ -290,13 +286,9 @@ pub(super) fn of_minimum(
     drop(evaluator);
     let minimum = Conformers::new(x.len() / 3, 3, x);
     let (geometry, center) = coordinates.as_in(&minimum)?;
-    let [distances, angles, _] = geometry.frame.counts();
     let (mut stiff, mut torsions) = (Vec::new(), Vec::new());
     for (k, &center) in center.iter().enumerate() {
-        let place = k
-            .checked_sub(distances + angles)
-            .map(|dihedral| dihedral + 3);
-        if place.is_some_and(|place| coordinates.turning.contains(&place)) {
+        if coordinates.turning.contains(&k) {
             torsions.push(Turning {
                 coordinate: k,
                 cut: center + PI,

@@ -124,10 +124,7 @@ fn the_divergence_is_of_the_temperature_that_the_flow_is_at() {
 
 #[test]
 fn without_data_the_chart_of_a_range_is_of_its_middle_and_reaches_its_hottest() {
-    let molecule = Molecule::from_smiles("CO").unwrap();
-    let start = embed(&molecule, 1, 1).unwrap();
-    let system = System::mmff(molecule, start, Variant::Mmff94s, 300.0).unwrap();
-    let nothing = Conformers::empty(6, 3);
+    let (system, nothing) = alone("CO");
     let chart = |config: &Config| {
         let architecture = Architecture::new(config, &system, &nothing).unwrap();
         assert_eq!(architecture.flaw(), None);
