@@ -12,7 +12,7 @@ import os
 import pathlib
 import tomllib
 
-from program import ROOT, ask
+from program import ROOT, ask, told
 
 
 def row(folder, reference, line, options):
@@ -37,7 +37,7 @@ def row(folder, reference, line, options):
     unreached = found.get("unreached", {}).get("share")
     unreached = "–" if unreached is None else f"{100 * unreached:.1f}"
     return (
-        f"| {name} | {rotors} | {frames} | {steps} | {seconds} | {calls:.2g} | {100 * ess['value']:.2f} ± {100 * ess['error']:.2f} | "
+        f"| {name} | {rotors} | {frames} | {steps} | {seconds} | {calls:.2g} | {told(ess, 2, 100)} | "
         f"{found['effective']:.1f} | {shape} | {unreached} | {reasons or 'none'} |"
     )
 

@@ -26,3 +26,9 @@ def ask(record, *words):
     partial.write_text(json.dumps(answer))
     partial.rename(record)
     return answer
+
+
+def told(found, digits, times=1):
+    """A value with its standard error, in units of 1/`times`; a dash where the program could not tell one."""
+    value, error = ("–" if part is None else f"{times * part:.{digits}f}" for part in (found["value"], found["error"]))
+    return f"{value} ± {error}"

@@ -5,13 +5,13 @@
 
 For each molecule: the populations of all rotamers of `generate` beside those of a replica exchange, chi-squared of the joint states with its p,
 and how often the 95 % intervals of twenty sampling seeds of the trained flow hold the reference; of butane also those of twenty whole runs of
-three minutes. A run that is broken off goes on where it stood.
+two minutes. A run that is broken off goes on where it stood.
 """
 
 import pathlib
 import sys
 
-from program import ask
+from program import ask, told
 
 # Name, file and SMILES.
 MOLECULES = {
@@ -28,7 +28,7 @@ SAMPLES = 20_000
 SEEDS = range(2, 22)
 SAMPLES_OF_SEED = 2000
 COMPARED = 1000
-BUDGET = "3m"
+BUDGET = "2m"
 
 
 def wells(found):
@@ -65,7 +65,7 @@ def molecule(folder, name):
     verdict = generated["verdict"].replace("_", " ")
     print(f"\n## {name}\n")
     print(
-        f"generate: n = {SAMPLES}, raw ESS {100 * generated['efficiency']['value']:.2f} +- {100 * generated['efficiency']['error']:.2f} %, "
+        f"generate: n = {SAMPLES}, raw ESS {told(generated['efficiency'], 2, 100)} %, "
         f"{verdict}, {calls:.3g} energy calls, {generated['seconds']:.0f} s; replica exchange: {exchange['frames']} frames, "
         f"{exchange['energy_calls']:.3g} energy calls, {exchange['seconds']:.0f} s"
     )
@@ -77,7 +77,8 @@ def molecule(folder, name):
         print("chi-squared of the joint states cannot be told")
     for state in joint["states"]:
         ours, theirs = state["flow"], state["reference"]
-        print(f"  {state['name']:<48} {ours['value']:.4f} +- {ours['error']:.4f}   {theirs['value']:.4f} +- {theirs['error']:.4f}   z {state['z']:+.2f}")
+        z = "–" if state["z"] is None else f"{state['z']:+.2f}"
+        print(f"  {state['name']:<48} {told(ours, 4)}   {told(theirs, 4)}   z {z}")
     results = []
     for seed in SEEDS:
         stem = f"{name}-{seed}"

@@ -470,6 +470,27 @@ fn before_the_energy_counts_a_training_is_that_of_the_likelihood() {
     assert_eq!(crate::training::energy_calls(&with_energy, 5, 100), 2 * 16);
 }
 
+/// The model with parameters that far along a direction.
+fn moved(model: &Model, direction: &[f64], step: f64) -> Model {
+    let pairs = model.parameters().into_iter().zip(direction);
+    let moved: Vec<f32> = pairs.map(|(p, v)| p + (step * v) as f32).collect();
+    model.clone().with_parameters(&moved)
+}
+
+/// A hundredth of the energy, so that rounding in single precision is small beside the slope.
+fn hundredth(system: &System, positions: &[f64]) -> Potential {
+    let size = system.energy.points() * 3;
+    let mut forces = vec![0.0; positions.len()];
+    let mut evaluator = system.energy.evaluator().unwrap();
+    let energies = evaluator.evaluate_batch(positions, &mut forces, size);
+    forces.iter_mut().for_each(|force| *force *= -0.01);
+    let energies = energies.into_iter().map(|u| 0.01 * u.unwrap());
+    Potential {
+        energies: energies.collect(),
+        forces,
+    }
+}
+
 #[test]
 fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that_has_no_mean() {
     // Σ ln q − ln p moves with the parameters θ by the paths of the samples, and by ∂ ln q/∂θ where they are, which has the mean zero.
@@ -477,19 +498,7 @@ fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that
     let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
     let model = model(&config, &system, &data);
     let latents = internal(&model).latents(&Samples::consecutive(5, 0..8));
-    let potential = |positions: &[f64]| {
-        let size = system.energy.points() * 3;
-        let mut forces = vec![0.0; positions.len()];
-        let mut evaluator = system.energy.evaluator().unwrap();
-        let energies = evaluator.evaluate_batch(positions, &mut forces, size);
-        // A hundredth of the energy, so that rounding in single precision is small beside the slope.
-        forces.iter_mut().for_each(|force| *force *= -0.01);
-        let energies = energies.into_iter().map(|u| 0.01 * u.unwrap());
-        Potential {
-            energies: energies.collect(),
-            forces,
-        }
-    };
+    let potential = |positions: &[f64]| hundredth(&system, positions);
     let maps = internal(&model).trainable();
     let found = internal(&model)
         .reverse(&maps, &latents, ALL, potential)
@@ -507,9 +516,7 @@ fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that
     let here = host(flow.chain.forward(z, &flow.context).unwrap().0);
     let step = 3e-3;
     let [above, below] = [step, -step].map(|step| {
-        let moved = model.parameters().into_iter().zip(&direction);
-        let moved: Vec<f32> = moved.map(|(p, v)| p + (step * v) as f32).collect();
-        let model = model.clone().with_parameters(&moved);
+        let model = moved(&model, &direction, step);
         let flow = internal(&model);
         let value = flow
             .reverse(flow.maps(), &latents, ALL, potential)
@@ -519,6 +526,49 @@ fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that
             .negative_log_likelihood(flow.maps(), &here, &[300.0])
             .unwrap();
         value + host(fixed)[0]
+    });
+    let difference = (above - below) / (2.0 * step);
+    assert!(
+        (difference - slope).abs() < 0.03 * slope.abs().max(1.0),
+        "{difference} and {slope}"
+    );
+}
+
+#[test]
+fn the_likelihood_of_samples_weighted_among_themselves_has_the_gradient_of_its_sum() {
+    let (system, data) = vibrating("CCO", 100);
+    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
+    let model = model(&config, &system, &data);
+    let flow = internal(&model);
+    let latents = flow.latents(&Samples::consecutive(5, 0..8));
+    let maps = flow.trainable();
+    let [(without, _), (with, log_weights)] = [0.0, 2.0].map(|own| {
+        let terms = Terms { own, ..ALL };
+        let potential = |positions: &[f64]| hundredth(&system, positions);
+        let found = flow.reverse(&maps, &latents, terms, potential).unwrap();
+        let gradient = found.surrogate.backward();
+        let gradient = boltzflow_flow::parameters::gradients(&maps, &gradient);
+        (gradient, found.log_weights)
+    });
+    let weights: Vec<f64> = log_weights.iter().map(|log| log.exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    assert!(weights.iter().any(|w| w / sum > 0.2), "{weights:?}");
+    let direction = normal(without.len(), 8);
+    let pairs = with.iter().zip(&without).zip(&direction);
+    let slope: f64 = pairs
+        .map(|((with, without), v)| f64::from(with - without) * v)
+        .sum();
+    let z = batch(&latents, model.latent_shape(), &Device::flex());
+    let here = host(flow.chain.forward(z, &flow.context).unwrap().0);
+    let step = 3e-3;
+    let [above, below] = [step, -step].map(|step| {
+        let model = moved(&model, &direction, step);
+        let flow = internal(&model);
+        let log_q = flow.log_likelihoods(flow.maps(), &here, &flow.context);
+        let log_q = host(log_q.unwrap());
+        let all = weights.iter().zip(log_q);
+        all.map(|(w, log_q)| -2.0 * 8.0 * w / sum * log_q)
+            .sum::<f64>()
     });
     let difference = (above - below) / (2.0 * step);
     assert!(
