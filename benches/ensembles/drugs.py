@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Time and effective samples of `generate` for drug-like molecules of the reference data.
 
-    python3 benches/ensembles/drugs.py FOLDER [--count 10] [--budget 10m] [--samples 1000]
+    python3 benches/ensembles/drugs.py FOLDER [--count 10] [--samples 1000] [--budget 10m]
 
-The molecules are the first of geom-drugs-20/molecules.tsv under $BOLTZFLOW_REFERENCE, each started at the first structure of its file and given the
-same time. A row for each, failures and results that are not to be trusted among them. A run that is broken off goes on where it stood.
+The molecules are the first of geom-drugs-20/molecules.tsv under $BOLTZFLOW_REFERENCE, each started at the first structure of its file. A row for
+each, failures and results that are not to be trusted among them. A run that is broken off goes on where it stood.
 """
 
 import argparse
@@ -20,8 +20,8 @@ def row(folder, reference, line, options):
     structures = reference / name / "crest_conformers.xyz"
     try:
         found = ask(
-            folder / f"{name}.json", "generate", structures, "--smiles", smiles, "--budget", options.budget, "-n", options.samples,
-            "--seed", 1, "-o", folder / f"{name}.sdf",
+            folder / f"{name}.json", "generate", structures, "--smiles", smiles, "-n", options.samples, "--seed", 1, "-o", folder / f"{name}.sdf",
+            *(["--budget", options.budget] if options.budget else []),
         )
     except RuntimeError as error:
         return f"| {name} | {rotors} | – | failed: {error} |"
@@ -46,7 +46,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--count", type=int, default=10)
-    parser.add_argument("--budget", default="10m")
+    parser.add_argument("--budget", help="of each; without one the counts of generate's default")
     parser.add_argument("--samples", type=int, default=1000)
     options = parser.parse_args()
     reference = pathlib.Path(os.environ.get("BOLTZFLOW_REFERENCE", ROOT.parent / "shared/data")).resolve() / "geom-drugs-20"
@@ -56,7 +56,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     lines = (reference / "molecules.tsv").read_text().splitlines()[: options.count]
     rows = [row(folder, reference, line, options) for line in lines]
-    print(f"\nbudget {options.budget} each, n = {options.samples}\n")
+    print(f"\nn = {options.samples}, budget {options.budget or 'none'}\n")
     print(
         "| molecule | rotors | frames | steps | s: simulation, training, sampling, weighting | energy calls | raw ESS, % | effective | k̂ | "
         "unreached, % | against it |"

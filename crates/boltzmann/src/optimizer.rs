@@ -46,13 +46,21 @@ impl AdamW {
             .sqrt();
         let scale = (config.clip / norm.max(f64::MIN_POSITIVE)).min(1.0) as f32;
         let rate = learning_rate(self.step, config);
+        // Moments of the likelihood's gradients are not those of the energy's: what hardly moved would move far.
+        let start = config.objective.start();
+        if self.step == start {
+            self.first.fill(0.0);
+            self.second.fill(0.0);
+        }
+        let before = if self.step < start { 0 } else { start };
         self.step += 1;
+        let steps = (self.step - before) as f64;
         let [a, b] = DECAY;
         // The average starts short, so that it forgets the initial parameters.
         let keep = config
             .average
             .min((1.0 + self.step as f64) / (10.0 + self.step as f64)) as f32;
-        let bias = [a, b].map(|decay| 1.0 - decay.powf(self.step as f64));
+        let bias = [a, b].map(|decay| 1.0 - decay.powf(steps));
         let step_size = (rate / bias[0]) as f32;
         let (root, epsilon) = ((1.0 / bias[1].sqrt()) as f32, EPSILON as f32);
         let (a, b, shrink) = (
@@ -73,13 +81,89 @@ impl AdamW {
     }
 }
 
-/// Linear warm-up, then half a cosine down to a hundredth.
+/// Linear warm-up, again where the energy begins to count, under half a cosine down to a hundredth.
 pub fn learning_rate(step: u64, config: &TrainingConfig) -> f64 {
-    if step < config.warm_up {
-        return config.learning_rate * (step + 1) as f64 / config.warm_up as f64;
-    }
     let span = config.steps.saturating_sub(config.warm_up).max(1) as f64;
-    let done = ((step - config.warm_up) as f64 / span).min(1.0);
+    let done = (step.saturating_sub(config.warm_up) as f64 / span).min(1.0);
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-    config.learning_rate * (FLOOR + (1.0 - FLOOR) * cosine)
+    let start = config.objective.start();
+    let begun = if step < start { step } else { step - start };
+    let rate = config.learning_rate * (FLOOR + (1.0 - FLOOR) * cosine);
+    if begun < config.warm_up {
+        return rate * (begun + 1) as f64 / config.warm_up as f64;
+    }
+    rate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Objective, TrainingConfig};
+
+    fn config(start: u64) -> TrainingConfig {
+        let objective = Objective::Energy {
+            likelihood: 0.3,
+            own: 0.0,
+            pool: 0.0,
+            threshold: 100.0,
+            steepest: 100.0,
+            hottest: 1.0,
+            cooling: 0,
+            start,
+        };
+        TrainingConfig {
+            objective,
+            seed: 1,
+            steps: 100,
+            batch: 1,
+            learning_rate: 1e-2,
+            warm_up: 10,
+            weight_decay: 0.0,
+            clip: 1e9,
+            average: 0.9,
+            dequantize: false,
+            rarest: 0.0,
+            validation: 0.0,
+            validate_every: 10,
+            patience: 0,
+            checkpoint_every: 10,
+        }
+    }
+
+    #[test]
+    fn the_rate_rises_at_the_beginning_and_where_the_energy_begins_to_count_and_falls_to_a_hundredth()
+     {
+        let rate = |step| learning_rate(step, &config(40)) / 1e-2;
+        let plain = |step| learning_rate(step, &config(0)) / 1e-2;
+        for step in 0..200 {
+            let expected = match step {
+                40..50 => (step - 39) as f64 / 10.0 * plain(step),
+                _ => plain(step),
+            };
+            assert!((rate(step) - expected).abs() < 1e-12, "{step}");
+        }
+        assert!((plain(0) - 0.1).abs() < 1e-12 && (plain(9) - 1.0).abs() < 1e-12);
+        assert!((plain(55) - 0.505).abs() < 1e-12 && (plain(100) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_hardly_moved_before_the_energy_counted_moves_no_farther_than_all_else_then() {
+        // Adam's steps are as long as the rate where a gradient stays as it is, and far longer where it has grown.
+        let farthest = |start| {
+            let config = config(start);
+            let mut optimizer = AdamW::new(vec![0.0; 2]);
+            let mut farthest = 0.0_f32;
+            for step in 0..60 {
+                let gradient = if step < 40 { [1.0, 1e-4] } else { [1.0, 1.0] };
+                let before = optimizer.parameters[1];
+                let rate = learning_rate(step, &config) as f32;
+                optimizer.update(&gradient, &config);
+                let moved = (optimizer.parameters[1] - before).abs() / rate;
+                farthest = farthest.max(moved);
+            }
+            farthest
+        };
+        assert!(farthest(40) < 1.01, "{}", farthest(40));
+        assert!(farthest(0) > 1.5, "{}", farthest(0));
+    }
 }

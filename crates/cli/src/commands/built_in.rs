@@ -49,7 +49,7 @@ pub fn config(family: Family, seed: u64) -> Config {
         training: TrainingConfig {
             objective: Objective::Energy {
                 likelihood: 0.3,
-                own: 0.0,
+                own: 1.0,
                 pool: 0.0,
                 threshold: 1000.0,
                 steepest: 100.0,
