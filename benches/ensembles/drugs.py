@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time and effective samples of `generate` for drug-like molecules of the reference data.
 
-    python3 benches/ensembles/drugs.py FOLDER [--count 10] [--samples 1000] [--budget 10m]
+    python3 benches/ensembles/drugs.py FOLDER [--count 10] [--samples 10000] [--budget 10m]
 
 The molecules are the first of geom-drugs-20/molecules.tsv under $BOLTZFLOW_REFERENCE, each started at the first structure of its file. A row for
 each, failures and results that are not to be trusted among them. A run that is broken off goes on where it stood.
@@ -47,7 +47,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--budget", help="of each; without one the counts of generate's default")
-    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--samples", type=int, default=10_000)
     options = parser.parse_args()
     reference = pathlib.Path(os.environ.get("BOLTZFLOW_REFERENCE", ROOT.parent / "shared/data")).resolve() / "geom-drugs-20"
     if not reference.is_dir():
