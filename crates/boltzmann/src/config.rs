@@ -155,8 +155,7 @@ pub enum Objective {
         /// What the negative log-likelihood of the data is multiplied with; 0 for the energy alone.
         likelihood: f64,
         /// What the negative log-likelihood of the flow's own samples is multiplied with, each weighted by `e^{−u}/q` among the 64 that are drawn
-        /// together, at one temperature: what a flow proposes too rarely has few samples, but these count. With an effective sample size of
-        /// less than 8 the 64 count as its square, so that one with nearly all of the weight does not lead a step. 0 for none.
+        /// together, at one temperature: what a flow proposes too rarely has few samples, but these count. 0 for none.
         own: f64,
         /// What the negative log-likelihood of samples of the last steps is multiplied with, one in 16 of which were chosen in proportion to
         /// `e^{−u}/q` and moved by Hamiltonian Monte Carlo: what is around the few samples of a rare well. 0 for none.

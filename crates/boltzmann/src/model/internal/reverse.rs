@@ -4,7 +4,6 @@ use boltzflow_flow::{Bijection, Chain, FlowError, Layer, Prior, host};
 use burn::tensor::{Tensor, TensorData};
 
 use super::{InternalFlow, double};
-use crate::weights::Weights;
 
 /// Reduced energies of some configurations, and what pushes their points.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,10 +98,8 @@ impl InternalFlow {
         }
         let slopes = self.batch(&slopes);
         let mut surrogate = (y * slopes).sum();
-        if terms.own > 0.0
-            && let Ok(weights) = Weights::from_log(log_weights.clone())
-        {
-            surrogate = surrogate + self.own(maps, &points, &weights)? * terms.own;
+        if terms.own > 0.0 && lost < log_weights.len() {
+            surrogate = surrogate + self.own(maps, &points, &log_weights)? * terms.own;
         }
         Ok(Reverse {
             surrogate,
@@ -155,17 +152,23 @@ impl InternalFlow {
         })
     }
 
-    /// `Σ −log q` of points where the maps end, each weighted among them, so that all weights are as many as there are points; or fewer, the square
-    /// of what the points effectively are, where that is less: what one or two have nearly all of the weight of is noise.
+    /// `Σ −log q` of points where the maps end, each weighted among them, so that all weights are as many as there are points.
     fn own(
         &self,
         maps: &Chain<Layer>,
         points: &[f64],
-        weights: &Weights,
+        log_weights: &[f64],
     ) -> Result<Tensor<1>, FlowError> {
-        let total = weights.effective().powi(2).min(weights.len() as f64);
-        let scaled = weights.normalised().iter().map(|weight| total * weight);
-        let scaled: Vec<f64> = scaled.collect();
+        let highest = log_weights
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = log_weights
+            .iter()
+            .map(|log| (log - highest).exp())
+            .collect();
+        let scale = weights.len() as f64 / weights.iter().sum::<f64>();
+        let scaled: Vec<f64> = weights.iter().map(|weight| scale * weight).collect();
         let log_q = self.log_likelihoods(maps, points, &self.context)?;
         let data = TensorData::new(scaled, [weights.len()]);
         let weights = Tensor::<1>::from_data(data, (&self.device, log_q.dtype()));
