@@ -9,8 +9,13 @@ use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Schedule, Size, Sol
 
 use crate::arguments::Family;
 
-/// The experiment of a family.
-pub fn config(family: Family, seed: u64) -> Config {
+/// Steps of a flow of as many internal coordinates as butane has, or fewer.
+const STEPS: u64 = 1500;
+/// So many.
+const COORDINATES: u64 = 36;
+
+/// The experiment of a family, for so many points. What has more coordinates takes as many more steps to learn.
+pub fn config(family: Family, points: usize, seed: u64) -> Config {
     let spline = Elementwise::Spline { bins: 8 };
     let (map, scheme) = match family {
         Family::Independent => return fitted(Dependence::Independent, seed),
@@ -31,6 +36,7 @@ pub fn config(family: Family, seed: u64) -> Config {
         Scheme::Coupling => 8,
         Scheme::Maf | Scheme::Iaf => 3,
     };
+    let coordinates = (3 * points as u64).saturating_sub(6).max(COORDINATES);
     Config {
         model: ModelConfig::Internal(InternalConfig {
             map,
@@ -58,7 +64,7 @@ pub fn config(family: Family, seed: u64) -> Config {
                 start: 250,
             },
             seed,
-            steps: 1500,
+            steps: STEPS * coordinates / COORDINATES,
             batch: 256,
             learning_rate: 1e-3,
             warm_up: 100,
@@ -128,5 +134,17 @@ fn egnn(seed: u64) -> Config {
             patience: 0,
             checkpoint_every: 500,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_with_the_coordinates_of_what_has_more_than_butane() {
+        let steps = |points| config(Family::Spline, points, 1).training.steps;
+        assert_eq!([1, 3, 10, 14].map(steps), [1500; 4]);
+        assert_eq!([22, 38].map(steps), [2500, 4500]);
     }
 }

@@ -210,7 +210,8 @@ fn settle(
         Found::Nothing if !arguments.overwrite => files.refuse_others(given.is_none())?,
         Found::Nothing | Found::Other(_) => {}
     }
-    let experiment = config.unwrap_or_else(|| built_in::config(family, arguments.seed));
+    let points = system.energy.points();
+    let experiment = config.unwrap_or_else(|| built_in::config(family, points, arguments.seed));
     let learning = given.is_none().then(|| Learning {
         frames: arguments.frames.unwrap_or(FRAMES),
         simulation: ladders(system, hottest(&experiment), arguments.seed),

@@ -322,7 +322,7 @@ mod tests {
         Learning {
             frames: 8000,
             simulation: ladders(&system, 3.0, 1),
-            experiment: built_in::config(Family::Egnn, 1),
+            experiment: built_in::config(Family::Egnn, 4, 1),
         }
     }
 
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn a_budget_leaves_the_first_steps_as_they_are_or_half_of_all() {
         let splines = Learning {
-            experiment: built_in::config(Family::Spline, 1),
+            experiment: built_in::config(Family::Spline, 4, 1),
             ..learning()
         };
         for (budget, is_long) in [(20.0, true), (1.2, false)] {
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn a_fit_is_one_step_and_leaves_a_budget_to_the_simulation() {
         let fit = Learning {
-            experiment: built_in::config(Family::Copula, 1),
+            experiment: built_in::config(Family::Copula, 4, 1),
             ..learning()
         };
         let frames = |learning: &Learning| {
