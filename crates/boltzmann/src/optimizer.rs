@@ -47,14 +47,13 @@ impl AdamW {
         let scale = (config.clip / norm.max(f64::MIN_POSITIVE)).min(1.0) as f32;
         let rate = learning_rate(self.step, config);
         // Moments of the likelihood's gradients are not those of the energy's: what hardly moved would move far.
-        let start = config.objective.start();
-        if self.step == start {
+        let beginning = beginning(self.step, config);
+        if self.step == beginning {
             self.first.fill(0.0);
             self.second.fill(0.0);
         }
-        let before = if self.step < start { 0 } else { start };
         self.step += 1;
-        let steps = (self.step - before) as f64;
+        let steps = (self.step - beginning) as f64;
         let [a, b] = DECAY;
         // The average starts short, so that it forgets the initial parameters.
         let keep = config
@@ -81,13 +80,18 @@ impl AdamW {
     }
 }
 
+/// The step with which what counts in this step began to: the likelihood alone, or the energy.
+fn beginning(step: u64, config: &TrainingConfig) -> u64 {
+    let start = config.objective.start();
+    if step < start { 0 } else { start }
+}
+
 /// Linear warm-up, again where the energy begins to count, under half a cosine down to a hundredth.
 pub fn learning_rate(step: u64, config: &TrainingConfig) -> f64 {
     let span = config.steps.saturating_sub(config.warm_up).max(1) as f64;
     let done = (step.saturating_sub(config.warm_up) as f64 / span).min(1.0);
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-    let start = config.objective.start();
-    let begun = if step < start { step } else { step - start };
+    let begun = step - beginning(step, config);
     let rate = config.learning_rate * (FLOOR + (1.0 - FLOOR) * cosine);
     if begun < config.warm_up {
         return rate * (begun + 1) as f64 / config.warm_up as f64;
@@ -98,35 +102,15 @@ pub fn learning_rate(step: u64, config: &TrainingConfig) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Objective, TrainingConfig};
+    use crate::testing::{energy_after, training};
 
     fn config(start: u64) -> TrainingConfig {
-        let objective = Objective::Energy {
-            likelihood: 0.3,
-            own: 0.0,
-            pool: 0.0,
-            threshold: 100.0,
-            steepest: 100.0,
-            hottest: 1.0,
-            cooling: 0,
-            start,
-        };
         TrainingConfig {
-            objective,
-            seed: 1,
             steps: 100,
-            batch: 1,
             learning_rate: 1e-2,
             warm_up: 10,
-            weight_decay: 0.0,
             clip: 1e9,
-            average: 0.9,
-            dequantize: false,
-            rarest: 0.0,
-            validation: 0.0,
-            validate_every: 10,
-            patience: 0,
-            checkpoint_every: 10,
+            ..training(energy_after(start))
         }
     }
 

@@ -4,6 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::config::{Objective, TrainingConfig};
 use crate::weights::Weights;
 
 /// Standard normal numbers, a function of the seed.
@@ -12,6 +13,41 @@ pub fn normal(count: usize, seed: u64) -> Vec<f64> {
     (0..count)
         .map(|_| StandardNormal.sample(&mut random))
         .collect()
+}
+
+/// A few small steps.
+pub fn training(objective: Objective) -> TrainingConfig {
+    TrainingConfig {
+        objective,
+        seed: 1,
+        steps: 10,
+        batch: 16,
+        learning_rate: 1e-3,
+        warm_up: 1,
+        weight_decay: 0.0,
+        clip: 10.0,
+        average: 0.9,
+        dequantize: false,
+        rarest: 0.0,
+        validation: 0.0,
+        validate_every: 10,
+        patience: 0,
+        checkpoint_every: 10,
+    }
+}
+
+/// The energy with some likelihood, after so many steps of the likelihood alone.
+pub fn energy_after(start: u64) -> Objective {
+    Objective::Energy {
+        likelihood: 0.3,
+        own: 0.0,
+        pool: 0.0,
+        threshold: 100.0,
+        steepest: 100.0,
+        hottest: 1.0,
+        cooling: 0,
+        start,
+    }
 }
 
 /// Chains over the states `0..K` that are written in turn, one step of each after the other.

@@ -1,4 +1,5 @@
 mod labelling;
+mod reverse;
 mod temperatures;
 mod without_data;
 
@@ -8,12 +9,10 @@ use boltzflow_molecule::{Molecule, ZMatrix, embed, geometry};
 
 use super::*;
 use crate::config::{
-    Between, Config, Dependence, FitConfig, FittedConfig, ModelConfig, Objective, Rotors,
-    Stiffness, TrainingConfig,
+    Between, Config, Dependence, FitConfig, FittedConfig, ModelConfig, Objective, Rotors, Stiffness,
 };
 use crate::model::{Architecture, Mirror, Model};
-use crate::testing::normal;
-use crate::weights::Weights;
+use crate::testing::{energy_after, normal, training};
 
 /// A molecule, and embedded conformers of it that vibrate a little; like a simulation they have the hydrogens of methyl groups in one order.
 fn vibrating(smiles: &str, count: usize) -> (System, Conformers) {
@@ -92,23 +91,7 @@ fn experiment(map: Elementwise, scheme: Scheme, stiff: Stiffness) -> Config {
             margin: 0.3,
             hottest: 1.0,
         }),
-        training: TrainingConfig {
-            objective: Objective::Likelihood,
-            seed: 1,
-            steps: 10,
-            batch: 16,
-            learning_rate: 1e-3,
-            warm_up: 1,
-            weight_decay: 0.0,
-            clip: 10.0,
-            average: 0.9,
-            dequantize: false,
-            rarest: 0.0,
-            validation: 0.0,
-            validate_every: 10,
-            patience: 0,
-            checkpoint_every: 10,
-        },
+        training: training(Objective::Likelihood),
     }
 }
 
@@ -439,16 +422,7 @@ fn before_the_energy_counts_a_training_is_that_of_the_likelihood() {
     let (system, data) = vibrating("CCO", 100);
     let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
     let mut with_energy = config.training.clone();
-    with_energy.objective = Objective::Energy {
-        likelihood: 0.3,
-        own: 0.0,
-        pool: 0.0,
-        threshold: 100.0,
-        steepest: 100.0,
-        hottest: 1.0,
-        cooling: 0,
-        start: 3,
-    };
+    with_energy.objective = energy_after(3);
     let model = model(&config, &system, &data);
     let data = crate::TrainingData::at(data, 300.0);
     let start = |config| crate::Training::new(model.clone(), config, &data, &system).unwrap();
@@ -469,118 +443,6 @@ fn before_the_energy_counts_a_training_is_that_of_the_likelihood() {
     assert_eq!(both.progress.prepared, 2 * prepared + differences);
     assert_eq!(crate::training::energy_calls(&with_energy, 3, 100), 0);
     assert_eq!(crate::training::energy_calls(&with_energy, 5, 100), 2 * 16);
-}
-
-/// The model with parameters that far along a direction.
-fn moved(model: &Model, direction: &[f64], step: f64) -> Model {
-    let pairs = model.parameters().into_iter().zip(direction);
-    let moved: Vec<f32> = pairs.map(|(p, v)| p + (step * v) as f32).collect();
-    model.clone().with_parameters(&moved)
-}
-
-#[test]
-fn the_gradient_along_paths_is_the_slope_of_the_divergence_without_the_part_that_has_no_mean() {
-    // Σ ln q − ln p moves with the parameters θ by the paths of the samples, and by ∂ ln q/∂θ where they are, which has the mean zero.
-    let (system, data) = vibrating("CCO", 100);
-    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
-    let model = model(&config, &system, &data);
-    let latents = internal(&model).latents(&Samples::consecutive(5, 0..8));
-    let potential = |positions: &[f64]| {
-        let size = system.energy.points() * 3;
-        let mut forces = vec![0.0; positions.len()];
-        let mut evaluator = system.energy.evaluator().unwrap();
-        let energies = evaluator.evaluate_batch(positions, &mut forces, size);
-        // A hundredth of the energy, so that rounding in single precision is small beside the slope.
-        forces.iter_mut().for_each(|force| *force *= -0.01);
-        let energies = energies.into_iter().map(|u| 0.01 * u.unwrap());
-        Potential {
-            energies: energies.collect(),
-            forces,
-        }
-    };
-    let maps = internal(&model).trainable();
-    let found = internal(&model)
-        .reverse(&maps, &latents, ALL, potential)
-        .unwrap();
-    assert_eq!((found.cut, found.lost), (0, 0));
-    let gradient = boltzflow_flow::parameters::gradients(&maps, &found.surrogate.backward());
-    let direction = normal(gradient.len(), 8);
-    let slope: f64 = gradient
-        .iter()
-        .zip(&direction)
-        .map(|(g, v)| f64::from(*g) * v)
-        .sum();
-    let z = batch(&latents, model.latent_shape(), &Device::flex());
-    let flow = internal(&model);
-    let here = host(flow.chain.forward(z, &flow.context).unwrap().0);
-    let step = 3e-3;
-    let [above, below] = [step, -step].map(|step| {
-        let model = moved(&model, &direction, step);
-        let flow = internal(&model);
-        let value = flow
-            .reverse(flow.maps(), &latents, ALL, potential)
-            .unwrap()
-            .value;
-        let fixed = flow
-            .negative_log_likelihood(flow.maps(), &here, &[300.0])
-            .unwrap();
-        value + host(fixed)[0]
-    });
-    let difference = (above - below) / (2.0 * step);
-    assert!(
-        (difference - slope).abs() < 0.03 * slope.abs().max(1.0),
-        "{difference} and {slope}"
-    );
-}
-
-#[test]
-fn samples_weighted_among_themselves_are_learnt_from_as_many_as_they_are() {
-    let (system, data) = vibrating("CCO", 100);
-    let config = experiment(SPLINE, Scheme::Coupling, Stiffness::Whitened);
-    let model = model(&config, &system, &data);
-    let flow = internal(&model);
-    let latents = flow.latents(&Samples::consecutive(5, 0..8));
-    let z = batch(&latents, model.latent_shape(), &Device::flex());
-    let here = host(flow.chain.forward(z, &flow.context).unwrap().0);
-    let maps = flow.trainable();
-    // Next to nothing is left of the slope of the divergence.
-    let terms = Terms {
-        steepest: 1e-6,
-        own: 2.0,
-    };
-    let reverse = |energies: &[f64]| {
-        let potential = |positions: &[f64]| Potential {
-            energies: energies.to_vec(),
-            forces: vec![0.0; positions.len()],
-        };
-        flow.reverse(&maps, &latents, terms, potential).unwrap()
-    };
-    // Energies that make the weights alike, but not the same.
-    let energies = reverse(&[0.0; 8]).log_weights.into_iter();
-    let energies: Vec<f64> = energies.map(|log| 0.9 * log).collect();
-    let found = reverse(&energies);
-    let gradient = found.surrogate.backward();
-    let gradient = boltzflow_flow::parameters::gradients(&maps, &gradient);
-    let weights = Weights::from_log(found.log_weights).unwrap();
-    let effective = weights.effective();
-    assert!((2.0..7.9).contains(&effective), "{effective}");
-    let direction = normal(gradient.len(), 8);
-    let pairs = gradient.iter().zip(&direction);
-    let slope: f64 = pairs.map(|(g, v)| f64::from(*g) * v).sum();
-    let step = 3e-3;
-    let [above, below] = [step, -step].map(|step| {
-        let model = moved(&model, &direction, step);
-        let flow = internal(&model);
-        let log_q = flow.log_likelihoods(flow.maps(), &here, &flow.context);
-        let pairs = weights.normalised().iter().zip(host(log_q.unwrap()));
-        let sums = pairs.map(|(weight, log_q)| -2.0 * 8.0 * weight * log_q);
-        sums.sum::<f64>()
-    });
-    let difference = (above - below) / (2.0 * step);
-    assert!(
-        (difference - slope).abs() < 0.03 * slope.abs().max(1.0),
-        "{difference} and {slope}"
-    );
 }
 
 #[test]
