@@ -32,8 +32,9 @@ BUDGET = "2m"
 
 
 def wells(found):
-    """Every well of every torsion."""
-    return [state for rotamers in found["agreement"]["rotamers"] for state in rotamers["states"]]
+    """Every well of every torsion that some frames of the reference are in, but not all."""
+    states = [state for rotamers in found["agreement"]["rotamers"] for state in rotamers["states"]]
+    return [state for state in states if 0.0 < state["reference"]["value"] < 1.0]
 
 
 def covered(results):
@@ -69,7 +70,9 @@ def molecule(folder, name):
         f"{verdict}, {calls:.3g} energy calls, {generated['seconds']:.0f} s; replica exchange: {exchange['frames']} frames, "
         f"{exchange['energy_calls']:.3g} energy calls, {exchange['seconds']:.0f} s"
     )
-    joint = found["agreement"]["joint"]
+    agreement = found["agreement"]
+    joint, outside = agreement["joint"], agreement["outside"]
+    print(f"{outside} frames of the replica exchange are outside what the flow can make; what follows is of the others")
     test = joint.get("chi_squared")
     if test:
         print(f"chi-squared of the joint states {test['value']:.2f} of {test['degrees']}, p = {test['p']:.3f}; {joint['pooled']} rare ones pooled")

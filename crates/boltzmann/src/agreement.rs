@@ -14,8 +14,10 @@ use crate::weights::StatisticsError;
 /// Free-energy profiles and populations of a flow beside those of a reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Frames of the reference.
+    /// Frames of the reference that are compared: those that the flow can make.
     pub frames: usize,
+    /// The others, outside the flow's bounds: the ensembles that are compared are without them.
+    pub outside: usize,
     /// The profile of each torsion.
     pub profiles: Vec<ProfileComparison>,
     /// The wells of each torsion alone.
@@ -25,13 +27,14 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Compares the weighted samples of a flow with frames of the target in the order of their run; `None` where the system has no torsions.
+    /// Compares the weighted samples of a flow with frames of the target in the order of their run, those that the flow can make and how many more
+    /// there are; `None` where the system has no torsions.
     ///
     /// # Errors
     /// If there are no frames, or a frame or a sample of some weight has no angle.
     pub fn new(
         system: &System,
-        frames: &Conformers,
+        (frames, outside): (&Conformers, usize),
         ensemble: &Ensemble,
         bootstrap: &Bootstrap,
     ) -> Result<Option<Self>, StatisticsError> {
@@ -63,6 +66,7 @@ impl Agreement {
             .map(|angles| RotamerComparison::new(&[angles], weights, bootstrap, most));
         Ok(Some(Self {
             frames: frames.len(),
+            outside,
             profiles: profiles.collect::<Result<_, _>>()?,
             rotamers: rotamers.collect::<Result<_, _>>()?,
             joint,
@@ -73,10 +77,20 @@ impl Agreement {
 impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [flow, reference] = self.joint.effective;
+        let all = self.frames + self.outside;
+        if self.outside == 0 {
+            write!(f, "torsions          of all {all} frames of the reference")?;
+        } else {
+            write!(
+                f,
+                "torsions          of the {} of {all} frames of the reference that the flow can make ({:.2} % are outside its bounds)",
+                self.frames,
+                100.0 * self.outside as f64 / all as f64
+            )?;
+        }
         writeln!(
             f,
-            "torsions          of all {} frames of the reference, worth {reference:.0} independent ones; the samples are worth {flow:.0}",
-            self.frames
+            ", worth {reference:.0} independent ones; the samples are worth {flow:.0}"
         )?;
         for (profile, rotamers) in self.profiles.iter().zip(&self.rotamers) {
             write_profile(f, profile)?;

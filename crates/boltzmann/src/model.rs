@@ -451,6 +451,14 @@ impl Model {
         Ok(drawn)
     }
 
+    /// Which of these configurations it can make: all of a flow of positions, of internal coordinates those between its bounds.
+    pub fn reachable(&self, data: &Conformers) -> Result<Vec<usize>, FlowError> {
+        match &self.flow {
+            Flow::Cartesian(_) => Ok((0..data.len()).collect()),
+            Flow::Internal(flow) => flow.reachable(data),
+        }
+    }
+
     /// Numbers of a configuration and of a latent.
     fn sizes(&self) -> [usize; 2] {
         let [points, dims] = self.latent_shape();

@@ -6,9 +6,10 @@ use burn::tensor::Tensor;
 use crate::bijection::{Bijection, FlowError};
 use crate::context::Context;
 use crate::divergence::tensor;
+use crate::elementwise::Way;
 use crate::linear::Initializer;
 use crate::space::Space;
-use crate::spline::{Way, wrapped};
+use crate::spline::wrapped;
 use crate::{PerSample, Points};
 
 /// `y = x eˢ + b` on lines and `y = x + b` on circles, with `s` and `b` of each coordinate learnt; intervals stay as they are. Actnorm

@@ -1,12 +1,14 @@
 //! Smooth maps of an interval or a circle onto itself.
 
+mod kernel;
 #[cfg(test)]
 mod tests;
 
 use burn::tensor::{Tensor, activation};
 
 use crate::divergence::tensor;
-use crate::spline::Way;
+use crate::elementwise::Way;
+use crate::elementwise::operation::{self, Maps};
 
 /// The least slope before everything is scaled to 0…1.
 const LEAST: f64 = 1e-2;
@@ -55,35 +57,54 @@ struct Ends {
     total: Tensor<2>,
 }
 
+/// What coordinates in 0…1 are mapped to, and the logarithm of the slope; zeros make the identity.
+///
+/// # Shapes
+/// `x` and the results `[batch, coordinates]`, `numbers` `[batch, coordinates, parameters]`, of no more digits than `x`.
+///
+/// # Panics
+/// If there are not [`Bumps::parameters`] numbers for each coordinate.
+pub(crate) fn map(
+    bumps: Bumps,
+    way: Way,
+    x: Tensor<2>,
+    numbers: &Tensor<3>,
+) -> (Tensor<2>, Tensor<2>) {
+    assert_eq!(
+        numbers.dims()[2],
+        bumps.parameters(),
+        "numbers of {} ramps",
+        bumps.ramps
+    );
+    operation::map(Maps::Bumps(bumps), way, &x, numbers)
+        .unwrap_or_else(|| composed(bumps, way, x, numbers))
+}
+
+/// [`map`] by operations that every device has.
+fn composed(bumps: Bumps, way: Way, x: Tensor<2>, numbers: &Tensor<3>) -> (Tensor<2>, Tensor<2>) {
+    let ramps = bumps.ramps(&numbers.clone().cast(x.dtype()));
+    let ends = ramps.ends();
+    match way {
+        Way::Forward => {
+            let (y, log_slope) = ramps.forward(&ends, x);
+            (ramps.around(y + ramps.turn.clone()), log_slope)
+        }
+        Way::Inverse => {
+            let x = ramps.inverse(&ends, ramps.around(x - ramps.turn.clone()));
+            let (_, log_slope) = ramps.forward(&ends, x.clone());
+            (x, log_slope.neg())
+        }
+    }
+}
+
 impl Bumps {
     /// Numbers of each coordinate: places, widths and heights; and the turn of a circle.
     pub(crate) fn parameters(self) -> usize {
         3 * self.ramps + 1
     }
 
-    /// What coordinates in 0…1 are mapped to, and the logarithm of the slope; zeros make the identity.
-    ///
-    /// # Shapes
-    /// `x` and the results `[batch, coordinates]`, `numbers` `[batch, coordinates, parameters]`.
-    pub(crate) fn map(self, way: Way, x: Tensor<2>, numbers: &Tensor<3>) -> (Tensor<2>, Tensor<2>) {
-        let ramps = self.ramps(numbers);
-        let ends = ramps.ends();
-        match way {
-            Way::Forward => {
-                let (y, log_slope) = ramps.forward(&ends, x);
-                (ramps.around(y + ramps.turn.clone()), log_slope)
-            }
-            Way::Inverse => {
-                let x = ramps.inverse(&ends, ramps.around(x - ramps.turn.clone()));
-                let (_, log_slope) = ramps.forward(&ends, x.clone());
-                (x, log_slope.neg())
-            }
-        }
-    }
-
     fn ramps(self, numbers: &Tensor<3>) -> Ramps {
-        let (k, [batch, coordinates, count]) = (self.ramps, numbers.dims());
-        assert_eq!(count, self.parameters(), "numbers of {k} ramps");
+        let (k, [batch, coordinates, _]) = (self.ramps, numbers.dims());
         let (device, dtype) = (numbers.device(), numbers.dtype());
         let part = |from: usize, count: usize| numbers.clone().narrow(2, from, count);
         let bounded = |x: Tensor<3>, bound: f64| (x / bound).tanh() * bound;

@@ -1,15 +1,28 @@
 //! Maps of single coordinates by numbers that a network gives.
 
+pub(crate) mod operation;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::bijection::FlowError;
-use crate::bump::Bumps;
+use crate::bump::{self, Bumps};
 use crate::space::Space;
-use crate::spline::{self, Domain, Spline, Splines, Way, wrapped};
+use crate::spline::{self, Domain, Spline, Splines, wrapped};
 
 /// The largest `|s|` of an affine map, so that one step of training cannot blow it up.
 const LARGEST_LOG_SCALE: f64 = 3.0;
+
+/// Which way a map is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `y` of `x`.
+    Forward,
+    /// `x` of `y`.
+    Inverse,
+}
 
 /// What is done to each coordinate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +148,7 @@ impl Elementwise {
             }
             Self::Bump { ramps } => {
                 let intervals = intervals(space);
-                Bumps { ramps, intervals }.map(way, x.clone(), &wide())
+                bump::map(Bumps { ramps, intervals }, way, x, numbers)
             }
         }
     }

@@ -5,9 +5,9 @@ use burn::tensor::{DType, Device, Tensor};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
+use crate::elementwise::Way;
 use crate::parameters::{flatten, gradients, unflatten};
 use crate::random::{Purpose, stream};
-use crate::spline::Way;
 use crate::testing::{alike, assert_gradient_is_slope, assert_lawful, largest, points};
 use crate::*;
 

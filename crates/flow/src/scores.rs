@@ -6,9 +6,9 @@ use burn::tensor::Tensor;
 use crate::bijection::{Bijection, FlowError, host};
 use crate::context::Context;
 use crate::divergence::tensor;
+use crate::elementwise::Way;
 use crate::prior::{Prior, ProductPrior};
 use crate::space::Space;
-use crate::spline::Way;
 use crate::{PerSample, Points};
 
 /// `u = F⁻¹(Φ(z))` of each coordinate, with the distribution function `F` of a prior: standard normal numbers `z`, the *normal scores* of `u`,

@@ -2,13 +2,14 @@
 
 mod kernel;
 mod knots;
-mod operation;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::elementwise::Way;
+use crate::elementwise::operation::{self, Maps};
 pub use knots::Knots;
 
 /// The least width and height of a bin, in parts of an even one's, and the least slope at a knot.
@@ -59,15 +60,6 @@ impl Splines {
     }
 }
 
-/// Which way a map is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// `y` of `x`.
-    Forward,
-    /// `x` of `y`.
-    Inverse,
-}
-
 /// What coordinates in 0…1 are mapped to, and the logarithm of the slope; see [`Knots`] for the formula.
 ///
 /// # Shapes
@@ -87,12 +79,8 @@ pub(crate) fn map(
         "numbers of a spline of {} bins",
         splines.bins
     );
-    let is_known = |dtype| matches!(dtype, DType::F32 | DType::F64);
-    if x.device() == Device::flex() && is_known(x.dtype()) && is_known(numbers.dtype()) {
-        operation::map(splines, way, x, numbers)
-    } else {
-        composed(splines, way, &x, &numbers)
-    }
+    operation::map(Maps::Splines(splines), way, &x, &numbers)
+        .unwrap_or_else(|| composed(splines, way, &x, &numbers))
 }
 
 /// [`map`] by [`Knots`].

@@ -18,6 +18,7 @@ use boltzflow_flow::{
 use boltzflow_molecule::{BondOrder, Conformers};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use fitted::Fitted;
@@ -337,6 +338,22 @@ impl InternalFlow {
             points: host(y),
             log_det: log_det.map(|(chart, frame)| chart + frame).collect(),
         })
+    }
+
+    /// Which of these configurations are between its bounds.
+    pub(super) fn reachable(&self, data: &Conformers) -> Result<Vec<usize>, FlowError> {
+        /// Configurations that are located at once.
+        const PIECE: usize = 1024;
+        let starts: Vec<usize> = (0..data.len()).step_by(PIECE).collect();
+        let pieces = starts.into_par_iter().map(|start| {
+            let rows: Vec<usize> = (start..data.len().min(start + PIECE)).collect();
+            let located = self.locate(&data.select(&rows))?;
+            let rows = rows.into_iter().zip(located.log_det);
+            let inside = rows.filter(|(_, log_det)| log_det.is_finite());
+            Ok(inside.map(|(row, _)| row).collect())
+        });
+        let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_, FlowError>>()?;
+        Ok(pieces.concat())
     }
 
     pub(super) fn sample(&self, samples: &Samples) -> Result<Drawn, FlowError> {

@@ -54,7 +54,7 @@ pub fn config(family: Family, points: usize, seed: u64) -> Config {
         }),
         training: TrainingConfig {
             objective: Objective::Energy {
-                likelihood: 0.3,
+                likelihood: 1.0,
                 own: 1.0,
                 pool: 0.0,
                 threshold: 1000.0,

@@ -53,7 +53,10 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
             pairs,
             &bootstrap,
         )?);
-        found.agreement = Agreement::new(&system, &frames, &ensemble, &bootstrap)?;
+        let reachable = model.reachable(&frames)?;
+        let outside = frames.len() - reachable.len();
+        let frames = (&frames.select(&reachable), outside);
+        found.agreement = Agreement::new(&system, frames, &ensemble, &bootstrap)?;
         found.equal_cost = arguments.reference_calls.map(|calls| {
             let samples = ensemble.weights.len() as u64;
             let spent = samples + arguments.training_calls;

@@ -4,6 +4,7 @@ use rand_distr::StandardNormal;
 
 use super::*;
 use crate::bijection::host;
+use crate::elementwise::tests::{assert_alike, found, value};
 use crate::random::{Purpose, stream};
 use crate::testing::{assert_gradient_is_slope, largest};
 
@@ -43,7 +44,7 @@ fn places() -> Tensor<2> {
 fn zeros_make_the_identity() {
     for ramps in RAMPS {
         let bumps = bumps(ramps);
-        let (y, log_slope) = bumps.map(Way::Forward, places(), &numbers(bumps, 0.0));
+        let (y, log_slope) = map(bumps, Way::Forward, places(), &numbers(bumps, 0.0));
         assert!(largest(y - places()) < 1e-15);
         assert!(largest(log_slope) < 1e-15);
     }
@@ -57,10 +58,10 @@ fn the_inverse_goes_back_to_machine_precision() {
     {
         let bumps = bumps(ramps);
         let numbers = numbers(bumps, width);
-        let (y, log_slope) = bumps.map(Way::Forward, places(), &numbers);
-        let (x, inverse) = bumps.map(Way::Inverse, y.clone(), &numbers);
+        let (y, log_slope) = map(bumps, Way::Forward, places(), &numbers);
+        let (x, inverse) = map(bumps, Way::Inverse, y.clone(), &numbers);
         let apart = host(x.clone() - places());
-        let (again, _) = bumps.map(Way::Forward, x, &numbers);
+        let (again, _) = map(bumps, Way::Forward, x, &numbers);
         let off = host(again - y).into_iter().map(|off| off - off.round());
         assert!(off.into_iter().all(|off| off.abs() < 1e-14));
         // Rounding is divided by the slope.
@@ -78,8 +79,8 @@ fn single_precision_goes_back_too() {
     let bumps = bumps(8);
     let numbers = numbers(bumps, 1.0).cast(DType::F32);
     let y = places().cast(DType::F32);
-    let (x, _) = bumps.map(Way::Inverse, y.clone(), &numbers);
-    let (again, _) = bumps.map(Way::Forward, x, &numbers);
+    let (x, _) = map(bumps, Way::Inverse, y.clone(), &numbers);
+    let (again, _) = map(bumps, Way::Forward, x, &numbers);
     let off = host(again - y).into_iter().map(|off| off - off.round());
     assert!(off.into_iter().all(|off| off.abs() < 1e-5));
 }
@@ -113,7 +114,7 @@ fn circles_are_as_smooth_across_the_cut_as_elsewhere() {
         let at = |k: f64| {
             let x = f64s(vec![place + step * k; 80], [20, 4]);
             let x = x.clone() - x.floor();
-            bumps.map(Way::Forward, x, &numbers).1.narrow(1, 2, 2)
+            map(bumps, Way::Forward, x, &numbers).1.narrow(1, 2, 2)
         };
         // What neighbours say by a polynomial of fifth order: a jump of the derivative of order n would be off by the step to the n.
         let around =
@@ -133,15 +134,51 @@ fn gradients_in_places_and_in_numbers_are_slopes() {
     {
         let bumps = bumps(ramps);
         let (raw, count) = (numbers(bumps, 0.5), bumps.parameters());
-        let value = |x: Tensor<2>, raw: Tensor<3>| {
-            let (y, log_slope) = bumps.map(way, x, &raw);
-            let total = (y * std::f64::consts::TAU).cos() + log_slope * 0.3;
-            total.sum_dim(1).reshape([20])
-        };
+        let value = |x: Tensor<2>, raw: Tensor<3>| value(map(bumps, way, x, &raw));
         let places = places().clamp(0.02, 0.98);
         let of_x = |x: Tensor<3>| value(x.reshape([20, 4]), raw.clone());
         assert_gradient_is_slope(of_x, places.clone().reshape([20, 4, 1]), 1e-5);
         let of_numbers = |raw: Tensor<3>| value(places.clone(), raw.reshape([20, 4, count]));
         assert_gradient_is_slope(of_numbers, raw.clone(), 1e-5);
+    }
+}
+
+/// Of which ramps do not fill the lanes, of which they do, and of which there are more.
+fn mixed() -> impl Iterator<Item = (Bumps, Way, Tensor<2>, Tensor<3>)> {
+    [1, 3, 8, 11].into_iter().flat_map(|ramps| {
+        [Way::Forward, Way::Inverse].map(|way| {
+            let bumps = bumps(ramps);
+            (bumps, way, places(), numbers(bumps, 0.7))
+        })
+    })
+}
+
+#[test]
+fn the_loop_gives_what_the_composition_gives_and_its_gradients() {
+    for (bumps, way, x, raw) in mixed() {
+        let ours = found(|x, raw| map(bumps, way, x, &raw), &x, &raw);
+        let theirs = found(|x, raw| composed(bumps, way, x, &raw), &x, &raw);
+        // The ways to solve for an inverse differ by rounding over the slope.
+        assert_alike(&ours, &theirs, 1e-7);
+    }
+}
+
+#[test]
+fn numbers_in_single_precision_make_the_same_map_in_double_both_ways() {
+    for (bumps, _, x, raw) in mixed() {
+        let raw = raw.cast(DType::F32);
+        let (y, log_slope) = map(bumps, Way::Forward, x.clone(), &raw);
+        let (back, inverse) = map(bumps, Way::Inverse, y.clone(), &raw);
+        let apart = host(back - x.clone()).into_iter();
+        assert!(apart.into_iter().all(|x| (x - x.round()).abs() < 1e-11));
+        assert!(largest(log_slope + inverse) < 1e-9);
+        let (close, _) = map(bumps, Way::Forward, x, &raw.cast(DType::F64));
+        let apart = host(close - y).into_iter();
+        assert!(apart.into_iter().all(|y| (y - y.round()).abs() < 1e-5));
+    }
+    for (bumps, way, x, raw) in mixed() {
+        let double = found(|x, raw| map(bumps, way, x, &raw), &x, &raw);
+        let some = found(|x, raw| map(bumps, way, x, &raw), &x, &raw.cast(DType::F32));
+        assert_alike(&some, &double, 1e-3);
     }
 }

@@ -3,23 +3,16 @@
 //! Numbers, of type `N`, are what a network gives; coordinates, of type `T`, may be of more digits. Exponentials are taken of the former, all else of
 //! the latter, so that both ways along a spline agree to the digits of the coordinates.
 
-use super::{AT_ONE, LEAST, Splines, Way};
-use crate::simd::{Kernel, Real};
+use super::{AT_ONE, LEAST, Splines};
+use crate::elementwise::Way;
+use crate::elementwise::operation::{self, Map, Pull};
+use crate::simd::{Kernel, Real, lanes};
 
 /// Coordinates at once: as many as fit a register of single precision.
 const LANES: usize = 16;
 
 /// One number for each lane.
 type Lanes<T> = [T; LANES];
-
-#[inline(always)]
-fn lanes<T: Copy + Default>(value: impl Fn(usize) -> T) -> Lanes<T> {
-    let mut all = [T::default(); LANES];
-    for lane in 0..LANES {
-        all[lane] = value(lane);
-    }
-    all
-}
 
 /// The same numbers of another type.
 #[inline(always)]
@@ -32,41 +25,7 @@ fn pair<A: Real, B: Real>([a, b]: [A; 2]) -> [B; 2] {
     [B::of(a.wide()), B::of(b.wide())]
 }
 
-/// Some splines, each with a coordinate of its own.
-#[derive(Clone, Copy)]
-pub(super) struct Batch<'a, N, T> {
-    pub(super) splines: Splines,
-    /// Coordinates of a sample.
-    pub(super) coordinates: usize,
-    /// `[batch, coordinates, parameters]`.
-    pub(super) numbers: &'a [N],
-    /// `[batch, coordinates]`: what is mapped; in the inverse's gradient what it is mapped to.
-    pub(super) x: &'a [T],
-    pub(super) way: Way,
-}
-
-/// Maps `x`.
-pub(super) struct Map<'a, N, T> {
-    pub(super) batch: Batch<'a, N, T>,
-    /// `[batch, coordinates]`.
-    pub(super) y: &'a mut [T],
-    /// `[batch, coordinates]`.
-    pub(super) log_slope: &'a mut [T],
-}
-
-/// Takes gradients back through [`Map`].
-pub(super) struct Pull<'a, N, T> {
-    /// With `x` on the side of the spline's argument, whichever way.
-    pub(super) batch: Batch<'a, N, T>,
-    /// Of `y`, `[batch, coordinates]`.
-    pub(super) y: &'a [T],
-    /// Of the log-slope, `[batch, coordinates]`.
-    pub(super) log_slope: &'a [T],
-    /// Result: of the numbers; zeros before.
-    pub(super) numbers: &'a mut [N],
-    /// Result: of what was mapped.
-    pub(super) x: &'a mut [T],
-}
+type Batch<'a, N, T> = operation::Batch<'a, Splines, N, T>;
 
 /// Room for the bins of each lane.
 struct Bins<T> {
@@ -143,12 +102,12 @@ impl<N: Real, T: Real> Batch<'_, N, T> {
     /// The coordinates from `first` on; lanes past the last repeat it.
     #[inline(always)]
     fn block(&self, first: usize) -> Block<T> {
-        let count = self.splines.parameters();
+        let count = self.maps.parameters();
         let last = self.x.len() - 1;
         let start = lanes(|lane| (first + lane).min(last) * count);
         let is_circle = lanes(|lane| {
             let coordinate = (first + lane).min(last) % self.coordinates;
-            T::of(f64::from(u8::from(coordinate >= self.splines.intervals)))
+            T::of(f64::from(u8::from(coordinate >= self.maps.intervals)))
         });
         let turn =
             lanes(|lane| is_circle[lane] * T::of(self.numbers[start[lane] + count - 1].wide()));
@@ -176,7 +135,8 @@ impl<N: Real, T: Real> Batch<'_, N, T> {
     #[inline(always)]
     fn parts<const FMA: bool>(&self, block: &Block<T>, from: usize, parts: &mut [Lanes<T>]) {
         let bins = parts.len();
-        let row = |k: usize| lanes(|lane| self.numbers[block.start[lane] + from + k]);
+        let row =
+            |k: usize| -> Lanes<N> { lanes(|lane| self.numbers[block.start[lane] + from + k]) };
         let mut largest = row(0);
         for k in 1..bins {
             let row = row(k);
@@ -188,7 +148,7 @@ impl<N: Real, T: Real> Batch<'_, N, T> {
             *part = cast(&lanes(|lane| (row[lane] - largest[lane]).exp::<FMA>()));
             total = lanes(|lane| total[lane] + part[lane]);
         }
-        let factor = lanes(|lane| T::of(1.0 - LEAST) / total[lane]);
+        let factor: Lanes<T> = lanes(|lane| T::of(1.0 - LEAST) / total[lane]);
         let least = T::of(LEAST / bins as f64);
         for part in parts {
             *part = lanes(|lane| part[lane] * factor[lane] + least);
@@ -207,13 +167,13 @@ impl<N: Real, T: Real> Batch<'_, N, T> {
     #[inline(always)]
     fn bins<const FMA: bool>(&self, block: &Block<T>, bins: &mut Bins<T>) {
         self.parts::<FMA>(block, 0, &mut bins.width);
-        self.parts::<FMA>(block, self.splines.bins, &mut bins.height);
+        self.parts::<FMA>(block, self.maps.bins, &mut bins.height);
     }
 
     /// The numbers of the slopes at both ends of the bins found: where they are.
     #[inline(always)]
     fn slopes(&self, block: &Block<T>, found: &Found<T>) -> [Lanes<usize>; 2] {
-        let bins = self.splines.bins;
+        let bins = self.maps.bins;
         let place = |lane: usize, index: usize| block.start[lane] + 2 * bins + index;
         let next = lanes(|lane| {
             let index = found.index[lane] as usize + 1;
@@ -396,11 +356,11 @@ impl<T: Real> Bin<T> {
     }
 }
 
-impl<N: Real, T: Real> Kernel for Map<'_, N, T> {
+impl<N: Real, T: Real> Kernel for Map<'_, Splines, N, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let way = self.batch.way;
-        let mut bins = Bins::new(self.batch.splines.bins);
+        let mut bins = Bins::new(self.batch.maps.bins);
         for first in (0..self.y.len()).step_by(LANES) {
             let block = self.batch.block(first);
             self.batch.bins::<FMA>(&block, &mut bins);
@@ -437,10 +397,12 @@ impl<N: Real, T: Real> Kernel for Map<'_, N, T> {
     }
 }
 
-impl<N: Real, T: Real> Kernel for Pull<'_, N, T> {
+impl<N: Real, T: Real> Kernel for Pull<'_, Splines, N, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Batch { way, splines, .. } = self.batch;
+        let Batch {
+            way, maps: splines, ..
+        } = self.batch;
         let (count, total) = (splines.parameters(), self.batch.x.len());
         let mut bins = Bins::new(splines.bins);
         for first in (0..total).step_by(LANES) {

@@ -1,9 +1,10 @@
-use burn::tensor::{DType, Device, TensorData};
+use burn::tensor::{DType, Device};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::*;
 use crate::bijection::host;
+use crate::elementwise::tests::{assert_alike, found, value};
 use crate::random::{Purpose, stream};
 use crate::testing::{assert_gradient_is_slope, largest};
 
@@ -140,18 +141,6 @@ fn intervals_keep_their_ends_and_circles_are_smooth_across_the_cut() {
     }
 }
 
-/// A value of each sample that depends on all that a spline gives; of what is the same on both sides of a circle's cut.
-fn value((y, log_slope): (Tensor<2>, Tensor<2>)) -> Tensor<1> {
-    let [batch, coordinates] = y.dims();
-    let weights: Vec<f64> = (0..coordinates).map(|k| 1.0 + (k as f64).sin()).collect();
-    let weights: Tensor<2> = Tensor::from_data(
-        TensorData::new(weights, [1, coordinates]),
-        (&y.device(), y.dtype()),
-    );
-    let total = ((y * std::f64::consts::TAU).cos() + log_slope * 0.3) * weights;
-    total.sum_dim(1).reshape([batch])
-}
-
 #[test]
 fn gradients_in_places_and_in_numbers_are_slopes() {
     // In narrow bins differences are off by high derivatives.
@@ -200,33 +189,6 @@ fn all_of(spline: Spline, coordinates: usize) -> Splines {
     }
 }
 
-type Of = fn(Splines, Way, Tensor<2>, Tensor<3>) -> (Tensor<2>, Tensor<2>);
-
-/// What comes out of a spline, and the gradients of [`value`] in `x` and in the numbers.
-fn found(of: Of, splines: Splines, way: Way, x: &Tensor<2>, raw: &Tensor<3>) -> [Vec<f64>; 4] {
-    let (y, log_slope) = of(splines, way, x.clone(), raw.clone());
-    let x = x.clone().autodiff().require_grad();
-    let raw = raw.clone().autodiff().require_grad();
-    let total = value(of(splines, way, x.clone(), raw.clone())).sum();
-    let gradients = total.backward();
-    [
-        host(y),
-        host(log_slope),
-        host(x.grad(&gradients).unwrap()),
-        host(raw.grad(&gradients).unwrap()),
-    ]
-}
-
-fn assert_alike(found: &[Vec<f64>; 4], expected: &[Vec<f64>; 4], tolerance: f64) {
-    for (found, expected) in found.iter().zip(expected) {
-        assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(expected) {
-            let off = (found - expected).abs() / expected.abs().max(1.0);
-            assert!(off < tolerance, "{found} instead of {expected}");
-        }
-    }
-}
-
 /// Intervals and circles together; 35 coordinates, which leave lanes over.
 fn mixed() -> impl Iterator<Item = (Splines, Way, Tensor<2>, Tensor<3>)> {
     let (batch, coordinates) = (7, 5);
@@ -242,9 +204,9 @@ fn mixed() -> impl Iterator<Item = (Splines, Way, Tensor<2>, Tensor<3>)> {
 
 #[test]
 fn the_loop_gives_what_the_composition_gives_and_its_gradients() {
-    let composition: Of = |splines, way, x, raw| composed(splines, way, &x, &raw);
     for (splines, way, x, raw) in mixed() {
-        let [ours, theirs] = [map, composition].map(|of| found(of, splines, way, &x, &raw));
+        let ours = found(|x, raw| map(splines, way, x, raw), &x, &raw);
+        let theirs = found(|x, raw| composed(splines, way, &x, &raw), &x, &raw);
         assert_alike(&ours, &theirs, 1e-11);
     }
 }
@@ -252,9 +214,9 @@ fn the_loop_gives_what_the_composition_gives_and_its_gradients() {
 #[test]
 fn single_precision_agrees_with_double() {
     for (splines, way, x, raw) in mixed() {
-        let double = found(map, splines, way, &x, &raw);
+        let double = found(|x, raw| map(splines, way, x, raw), &x, &raw);
         let (x, raw) = (x.cast(DType::F32), raw.cast(DType::F32));
-        let single = found(map, splines, way, &x, &raw);
+        let single = found(|x, raw| map(splines, way, x, raw), &x, &raw);
         assert_alike(&single, &double, 2e-3);
     }
 }
@@ -271,8 +233,12 @@ fn numbers_in_single_precision_make_the_same_map_in_double_both_ways() {
         assert!(largest(close - y) < 1e-4, "{splines:?}");
     }
     for (splines, way, x, raw) in mixed() {
-        let double = found(map, splines, way, &x, &raw);
-        let some = found(map, splines, way, &x, &raw.cast(DType::F32));
+        let double = found(|x, raw| map(splines, way, x, raw), &x, &raw);
+        let some = found(
+            |x, raw| map(splines, way, x, raw),
+            &x,
+            &raw.cast(DType::F32),
+        );
         assert_alike(&some, &double, 1e-4);
     }
 }

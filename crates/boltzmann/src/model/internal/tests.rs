@@ -362,6 +362,9 @@ fn handedness_is_kept_by_construction() {
     mirrored.chunks_mut(size).for_each(geometry::mirror);
     let log_q = model.density(&mirrored, &samples).unwrap().log_q();
     assert!(log_q.iter().all(|log_q| *log_q == f64::NEG_INFINITY));
+    let both = [mirrored.as_slice(), &drawn.positions].concat();
+    let both = Conformers::new(model.points(), 3, both);
+    assert!(model.reachable(&both).unwrap().into_iter().eq(50..100));
     let ensemble = system.reweight(&drawn, Mirror::One).unwrap();
     assert_eq!(ensemble.reflected, 0);
     for (a, b) in ensemble.log_q.iter().zip(drawn.log_q()) {

@@ -1,0 +1,160 @@
+//! What training makes small.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, within};
+
+/// What training makes small.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Objective {
+    /// The error of a Cartesian flow's field: conditional flow matching (Lipman et al. 2023) with minibatch optimal transport (Tong et al. 2024;
+    /// Klein, Krämer, Noé 2023).
+    FlowMatching {
+        /// How noise and data are paired.
+        pairing: Pairing,
+    },
+    /// The negative log-likelihood of the data under a flow of internal coordinates.
+    Likelihood,
+    /// The reverse Kullback–Leibler divergence of such a flow from the Boltzmann distribution, `E_q[ln q + U/kT]`, by path gradients (Roeder, Wu
+    /// and Duvenaud 2017), and the likelihood with it.
+    Energy {
+        /// What the negative log-likelihood of the data is multiplied with; 0 for the energy alone.
+        likelihood: f64,
+        /// What the negative log-likelihood of the flow's own samples is multiplied with, each weighted by `e^{−u}/q` among the 64 that are drawn
+        /// together, at one temperature: what a flow proposes too rarely has few samples, but these count. 0 for none.
+        own: f64,
+        /// What the negative log-likelihood of samples of the last steps is multiplied with, one in 16 of which were chosen in proportion to
+        /// `e^{−u}/q` and moved by Hamiltonian Monte Carlo: what is around the few samples of a rare well. 0 for none.
+        pool: f64,
+        /// Reduced energies `u` more than this above that of the minimum next to the start count as `t + ln (1 + u − t)`: in training only, so
+        /// that clashes do not drown all else. They are counted.
+        threshold: f64,
+        /// The slope of one sample's divergence in its standard coordinates is cut to this length, so that one bad geometry does not lead a step;
+        /// those cut are counted.
+        steepest: f64,
+        /// The temperature at the start as a multiple of the system's, to which it falls by the same factor in each step; 1 for a flow of a
+        /// range of temperatures, every one of which counts from the start.
+        hottest: f64,
+        /// Steps of this cooling.
+        cooling: u64,
+        /// The first steps, in which the likelihood of the data counts alone, as it is: a flow knows its wells, and their tails, before the energy
+        /// draws it together. The cooling starts after them, and so does another warm-up, of an optimiser that has forgotten its moments.
+        #[serde(default, skip_serializing_if = "is_none")]
+        start: u64,
+    },
+    /// The same as the likelihood, of a flow for which it has a closed form; in a file the section `[fit]`, see [`FitConfig`].
+    #[serde(skip)]
+    Fit {
+        /// See [`FitConfig::pseudo_count`].
+        pseudo_count: f64,
+    },
+}
+
+impl Objective {
+    /// Steps before the energy counts.
+    pub fn start(self) -> u64 {
+        match self {
+            Self::Energy { start, .. } => start,
+            _ => 0,
+        }
+    }
+
+    /// The same with another number of steps before the energy counts, if it ever does.
+    pub fn starting_with(mut self, steps: u64) -> Self {
+        if let Self::Energy { start, .. } = &mut self {
+            *start = steps;
+        }
+        self
+    }
+
+    /// Whether configurations are learnt from.
+    pub fn needs_data(self) -> bool {
+        match self {
+            Self::FlowMatching { .. } | Self::Likelihood | Self::Fit { .. } => true,
+            Self::Energy { likelihood, .. } => likelihood > 0.0,
+        }
+    }
+
+    /// The temperature at the start as a multiple of the system's.
+    pub(super) fn hottest(self) -> f64 {
+        match self {
+            Self::Energy { hottest, .. } => hottest,
+            _ => 1.0,
+        }
+    }
+
+    /// Checks every range.
+    pub(super) fn check(self) -> Result<(), ConfigError> {
+        let Self::Energy {
+            likelihood,
+            own,
+            pool,
+            threshold,
+            steepest,
+            hottest,
+            cooling: _,
+            start,
+        } = self
+        else {
+            return Ok(());
+        };
+        if start > 0 && likelihood == 0.0 {
+            return Err(ConfigError::Start { found: start });
+        }
+        let weight = "at least 0 and finite";
+        for (name, found, least, most, range) in [
+            (
+                "training.objective.energy.likelihood",
+                likelihood,
+                0.0,
+                1e6,
+                weight,
+            ),
+            ("training.objective.energy.own", own, 0.0, 1e6, weight),
+            ("training.objective.energy.pool", pool, 0.0, 1e6, weight),
+            (
+                "training.objective.energy.threshold",
+                threshold,
+                1.0,
+                1e6,
+                "at least 1 kT; a hundred is usual",
+            ),
+            (
+                "training.objective.energy.steepest",
+                steepest,
+                1e-3,
+                1e12,
+                "above 0; a hundred is usual",
+            ),
+            (
+                "training.objective.energy.hottest",
+                hottest,
+                1.0,
+                1000.0,
+                "between 1 and 1000",
+            ),
+        ] {
+            within(name, found, least, most, range)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether there are no steps.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_none(steps: &u64) -> bool {
+    *steps == 0
+}
+
+/// How noise and data of a minibatch are paired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pairing {
+    /// As drawn.
+    Independent,
+    /// Each datum is turned, and its like points relabelled, to lie nearest to its noise.
+    Aligned,
+    /// The batch is assigned as a whole, after alignment.
+    OptimalTransport,
+}
