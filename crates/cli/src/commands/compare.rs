@@ -143,7 +143,6 @@ impl Folder {
                 energy_calls: reference.energy_calls,
                 core_seconds: reference.core_seconds,
             },
-            known: TargetSamples::new(system, compared.clone())?,
             compared,
             all: TargetSamples::new(system, frames)?,
         })

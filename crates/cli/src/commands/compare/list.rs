@@ -66,6 +66,9 @@ pub struct Entry {
     /// Samples that are weighted, if not as many as of the others.
     #[serde(default)]
     pub samples: Option<u64>,
+    /// Samples and frames that log-densities and distances are taken of, if not as many as of the others.
+    #[serde(default)]
+    pub compared: Option<usize>,
 }
 
 impl List {
@@ -81,13 +84,13 @@ impl List {
     }
 
     fn check(&self) -> Result<()> {
-        if self.samples == 0 || self.compared < 2 {
-            bail!(
-                "samples = {} and compared = {}; at least 1 and 2 are needed",
-                self.samples,
-                self.compared
-            );
-        }
+        let counts = |samples, compared| {
+            if samples == 0 || compared < 2 {
+                bail!("samples = {samples} and compared = {compared}; at least 1 and 2 are needed");
+            }
+            Ok(())
+        };
+        counts(self.samples, self.compared)?;
         let targets = distinct(
             "target",
             self.targets.iter().map(|target| target.name.clone()),
@@ -97,8 +100,14 @@ impl List {
             if flow.configs.is_empty() {
                 bail!("the flow {:?} has no configs", flow.name);
             }
-            if flow.samples == Some(0) {
-                bail!("the flow {:?} has samples = 0; give at least 1", flow.name);
+            counts(self.samples_of(flow), self.compared_of(flow))
+                .with_context(|| format!("the flow {:?}", flow.name))?;
+            if self.compared_of(flow) > self.compared {
+                bail!(
+                    "the flow {:?} has more compared than the list's {}",
+                    flow.name,
+                    self.compared
+                );
             }
             let named = flow.targets.iter().flatten();
             if let Some(other) = named.into_iter().find(|name| !targets.contains(*name)) {
@@ -114,6 +123,11 @@ impl List {
     /// Samples of a flow that are weighted.
     pub fn samples_of(&self, flow: &Entry) -> u64 {
         flow.samples.unwrap_or(self.samples)
+    }
+
+    /// Samples and frames that log-densities and distances of a flow are taken of.
+    pub fn compared_of(&self, flow: &Entry) -> usize {
+        flow.compared.unwrap_or(self.compared)
     }
 }
 
@@ -179,6 +193,11 @@ mod tests {
             ("configs = [\"f.toml\"]", "configs = []", "no configs"),
             (
                 "configs = [\"f.toml\"]",
+                "configs = [\"f.toml\"]\ncompared = 1",
+                "the flow \"f\"",
+            ),
+            (
+                "configs = [\"f.toml\"]",
                 "configs = [\"f.toml\"]\ntargets = [\"b\"]",
                 "no target of the list",
             ),
@@ -189,7 +208,7 @@ mod tests {
             ),
         ] {
             let list: List = toml::from_str(&LIST.replace(from, to)).expect("a list");
-            let found = list.check().expect_err(message).to_string();
+            let found = format!("{:#}", list.check().expect_err(message));
             assert!(found.contains(message), "{found}");
         }
         let list: List = toml::from_str(LIST).expect("a list");

@@ -30,10 +30,8 @@ pub struct Frames {
     pub data_calls: u64,
     /// The reference, with its energies.
     pub all: TargetSamples,
-    /// The part of it that log-densities and distances are taken of.
+    /// The part of it that log-densities and distances are taken of, or of some flows a part of that.
     pub compared: Conformers,
-    /// The same with their energies.
-    pub known: TargetSamples,
     /// What the reference is from.
     pub exchange: Exchange,
 }
@@ -139,7 +137,10 @@ impl Case<'_> {
             configs,
             (system, frames, reference),
             simulation::identity(self.system)?,
-            [self.list.samples_of(self.entry), self.list.compared as u64],
+            [
+                self.list.samples_of(self.entry),
+                self.list.compared_of(self.entry) as u64,
+            ],
             env!("CARGO_PKG_VERSION"),
         ))?;
         let numbers: Vec<f64> = all.bytes().map(f64::from).collect();
@@ -176,24 +177,26 @@ impl Job<'_> {
         let weights = &ensemble.weights;
         let energy = (clock::core_seconds() - started) / weights.len() as f64;
 
-        let Frames {
-            all,
-            compared,
-            known,
-            exchange,
-            ..
-        } = self.frames;
-        let log_q = folded_log_densities(system, &model, compared)?;
-        let times = times(&model, compared)?;
+        let Frames { all, exchange, .. } = self.frames;
+        let some = |count: usize| spread(count, list.compared_of(entry).min(count));
+        let compared = self
+            .frames
+            .compared
+            .select(&some(self.frames.compared.len()));
+        let log_q = folded_log_densities(system, &model, &compared)?;
+        let times = times(&model, &compared)?;
+        let known = TargetSamples::new(system, compared)?;
         let bootstrap = Bootstrap::default();
-        let mut evaluation = Evaluation::new(known, &log_q, bootstrap)?
+        let mut evaluation = Evaluation::new(&known, &log_q, bootstrap)?
             .with_labels(model.architecture().labels(system));
-        let some = spread(weights.len(), list.compared.min(weights.len()));
         evaluation.comparison = Some(Comparison::new(
             system,
-            (known, &log_q),
-            &system.reweight(&file.drawn.select(&some), file.fingerprint.mirror)?,
-            list.compared,
+            (&known, &log_q),
+            &system.reweight(
+                &file.drawn.select(&some(weights.len())),
+                file.fingerprint.mirror,
+            )?,
+            list.compared_of(entry),
             &bootstrap,
         )?);
         let unreached = Unreached::new(&known.log_weights(&log_q), weights);

@@ -24,7 +24,7 @@ pub struct Section {
 
 const HEAD: &str = "\
 | flow | parameters | frames | energy calls: frames, training, samples | training, core-s | n | raw ESS, % | k̂ | NLL | forward ESS, % \
-| E-W2 raw, resampled | T-W2 raw, resampled | core-s for 1e4: samples, densities | effective a core-s | effective; replica exchange at as many calls |";
+| compared | E-W2 raw, resampled | T-W2 raw, resampled | core-s for 1e4: samples, densities | effective a core-s | effective; replica exchange at as many calls |";
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,7 +88,7 @@ impl Section {
         let rate = core_seconds.map(|seconds| effective / seconds);
         writeln!(
             f,
-            "| replica exchange | – | – | {} | – | {frames} | {:.1} | – | – | – | – | – | {}, – | {} | {effective:.0} |",
+            "| replica exchange | – | – | {} | – | {frames} | {:.1} | – | – | – | – | – | – | {}, – | {} | {effective:.0} |",
             calls(energy_calls),
             100.0 / cost.autocorrelation_time,
             known(core_seconds.map(|seconds| 1e4 * seconds / frames as f64)),
@@ -135,9 +135,10 @@ impl fmt::Display for Row {
         }
         write!(
             f,
-            " | {:.2} ± {:.2} | ",
+            " | {:.2} ± {:.2} | {} | ",
             percent(forward.value),
-            percent(forward.error)
+            percent(forward.error),
+            self.evaluation.reference
         )?;
         if let Some(found) = &self.evaluation.comparison {
             let (raw, resampled) = (found.energy_raw.value, found.energy_resampled.value);
