@@ -144,7 +144,7 @@ impl Elementwise {
             }
             Self::Spline { bins } => {
                 let intervals = intervals(space);
-                spline::map(Splines { bins, intervals }, way, x, numbers.clone())
+                spline::map(Splines { bins, intervals }, way, &x, numbers)
             }
             Self::Bump { ramps } => {
                 let intervals = intervals(space);

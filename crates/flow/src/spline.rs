@@ -70,8 +70,8 @@ impl Splines {
 pub(crate) fn map(
     splines: Splines,
     way: Way,
-    x: Tensor<2>,
-    numbers: Tensor<3>,
+    x: &Tensor<2>,
+    numbers: &Tensor<3>,
 ) -> (Tensor<2>, Tensor<2>) {
     assert_eq!(
         numbers.dims()[2],
@@ -79,8 +79,8 @@ pub(crate) fn map(
         "numbers of a spline of {} bins",
         splines.bins
     );
-    operation::map(Maps::Splines(splines), way, &x, &numbers)
-        .unwrap_or_else(|| composed(splines, way, &x, &numbers))
+    operation::map(Maps::Splines(splines), way, x, numbers)
+        .unwrap_or_else(|| composed(splines, way, x, numbers))
 }
 
 /// [`map`] by [`Knots`].

@@ -164,13 +164,13 @@ fn gradients_in_places_and_in_numbers_are_slopes() {
             let all = all_of(spline, coordinates);
             let at_points = |x: Tensor<3>| {
                 let x = x.reshape([batch, coordinates]);
-                value(map(all, way, x, raw.clone()))
+                value(map(all, way, &x, &raw))
             };
             let points = at.clone().reshape([batch, coordinates, 1]);
             assert_gradient_is_slope(at_points, points, 1e-5);
             let of_numbers = |raw: Tensor<3>| {
                 let raw = raw.reshape([batch, coordinates, count]);
-                value(map(all, way, at.clone(), raw))
+                value(map(all, way, &at, &raw))
             };
             assert_gradient_is_slope(of_numbers, raw.clone(), 1e-5);
         }
@@ -205,7 +205,7 @@ fn mixed() -> impl Iterator<Item = (Splines, Way, Tensor<2>, Tensor<3>)> {
 #[test]
 fn the_loop_gives_what_the_composition_gives_and_its_gradients() {
     for (splines, way, x, raw) in mixed() {
-        let ours = found(|x, raw| map(splines, way, x, raw), &x, &raw);
+        let ours = found(|x, raw| map(splines, way, &x, &raw), &x, &raw);
         let theirs = found(|x, raw| composed(splines, way, &x, &raw), &x, &raw);
         assert_alike(&ours, &theirs, 1e-11);
     }
@@ -214,9 +214,9 @@ fn the_loop_gives_what_the_composition_gives_and_its_gradients() {
 #[test]
 fn single_precision_agrees_with_double() {
     for (splines, way, x, raw) in mixed() {
-        let double = found(|x, raw| map(splines, way, x, raw), &x, &raw);
+        let double = found(|x, raw| map(splines, way, &x, &raw), &x, &raw);
         let (x, raw) = (x.cast(DType::F32), raw.cast(DType::F32));
-        let single = found(|x, raw| map(splines, way, x, raw), &x, &raw);
+        let single = found(|x, raw| map(splines, way, &x, &raw), &x, &raw);
         assert_alike(&single, &double, 2e-3);
     }
 }
@@ -225,17 +225,17 @@ fn single_precision_agrees_with_double() {
 fn numbers_in_single_precision_make_the_same_map_in_double_both_ways() {
     for (splines, _, x, raw) in mixed() {
         let raw = (raw * 3.0).cast(DType::F32);
-        let (y, log_slope) = map(splines, Way::Forward, x.clone(), raw.clone());
-        let (back, inverse) = map(splines, Way::Inverse, y.clone(), raw.clone());
+        let (y, log_slope) = map(splines, Way::Forward, &x, &raw);
+        let (back, inverse) = map(splines, Way::Inverse, &y, &raw);
         assert!(largest(back - x.clone()) < 1e-8, "{splines:?}");
         assert!(largest(log_slope + inverse) < 1e-6, "{splines:?}");
-        let (close, _) = map(splines, Way::Forward, x, raw.cast(DType::F64));
+        let (close, _) = map(splines, Way::Forward, &x, &raw.cast(DType::F64));
         assert!(largest(close - y) < 1e-4, "{splines:?}");
     }
     for (splines, way, x, raw) in mixed() {
-        let double = found(|x, raw| map(splines, way, x, raw), &x, &raw);
+        let double = found(|x, raw| map(splines, way, &x, &raw), &x, &raw);
         let some = found(
-            |x, raw| map(splines, way, x, raw),
+            |x, raw| map(splines, way, &x, &raw),
             &x,
             &raw.cast(DType::F32),
         );
@@ -246,10 +246,10 @@ fn numbers_in_single_precision_make_the_same_map_in_double_both_ways() {
 #[test]
 fn views_are_mapped_as_what_they_show() {
     let (splines, way, x, raw) = mixed().last().unwrap();
-    let (y, log_slope) = map(splines, way, x.clone(), raw.clone());
+    let (y, log_slope) = map(splines, way, &x, &raw);
     let turned = (x.transpose(), raw.swap_dims(0, 1));
     let turned = (turned.0.clone() + 0.0, turned.1.clone() + 0.0);
     let back = (turned.0.transpose(), turned.1.swap_dims(0, 1));
-    let (z, other) = map(splines, way, back.0, back.1);
+    let (z, other) = map(splines, way, &back.0, &back.1);
     assert_eq!((host(y), host(log_slope)), (host(z), host(other)));
 }
