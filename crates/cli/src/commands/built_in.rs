@@ -1,4 +1,4 @@
-//! What `generate` trains where no config is given: small enough for ten minutes on two cores.
+//! What `generate` trains where no config is given: small enough for ten minutes on two cores, for more than forty atoms half an hour.
 
 use boltzflow_boltzmann::{
     Alike, Between, CartesianConfig, Config, Dependence, FitConfig, FittedConfig, InternalConfig,
