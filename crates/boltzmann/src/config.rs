@@ -260,9 +260,8 @@ impl Config {
         match (&self.model, training.objective) {
             (ModelConfig::Cartesian(_), Objective::FlowMatching { .. })
             | (ModelConfig::Internal(_), Objective::Likelihood) => {}
-            (ModelConfig::Internal(internal), Objective::Energy { .. }) => {
+            (ModelConfig::Internal(internal), Objective::Energy { hottest, .. }) => {
                 training.objective.check()?;
-                let hottest = training.objective.hottest();
                 if internal.hottest > 1.0 && hottest > 1.0 {
                     return Err(ConfigError::Cooling {
                         found: hottest,

@@ -48,6 +48,22 @@ impl TargetSamples {
         })
     }
 
+    /// As many of them as are asked for or as there are, evenly spread.
+    pub fn spread(&self, count: usize) -> Self {
+        let all = self.conformers.len();
+        let indices = spread(all, count.min(all));
+        Self {
+            conformers: self.conformers.select(&indices),
+            reduced: select(&self.reduced, &indices),
+            labels: self.labels,
+        }
+    }
+
+    /// The configurations.
+    pub fn conformers(&self) -> &Conformers {
+        &self.conformers
+    }
+
     /// `log w = −U/kT − log q` of each, from the flow's (folded) log-densities of them.
     pub fn log_weights(&self, log_q: &[f64]) -> Vec<f64> {
         let reduced = self.reduced.iter().zip(log_q);

@@ -6,7 +6,7 @@ mod operation;
 mod tests;
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Tensor, activation::softmax};
+use burn::tensor::{Tensor, activation::softmax};
 use serde::{Deserialize, Serialize};
 
 use crate::activation::silu;
@@ -15,6 +15,7 @@ use crate::conditioner::{HARMONICS, LAST_GAIN, encode};
 use crate::context::Context;
 use crate::coupling::{others, some};
 use crate::divergence::{indices, tensor};
+use crate::flex::is_ours;
 use crate::linear::{Initializer, Linear};
 use crate::product::product;
 use crate::space::Space;
@@ -336,8 +337,7 @@ fn normed(h: Tensor<3>) -> Tensor<3> {
 /// `queries` and the result `[batch, tokens, width]`, `keys_values`, both one after another, `[batch, tokens, 2 width]`, `bias`
 /// `[heads, tokens, tokens]`; of queries there may be fewer. Heads share the width evenly.
 fn attend(queries: Tensor<3>, keys_values: Tensor<3>, bias: Tensor<3>) -> Tensor<3> {
-    let is_ours = matches!(queries.dtype(), DType::F32 | DType::F64);
-    if is_ours && queries.device() == Device::flex() {
+    if is_ours(&queries) {
         operation::attend(queries, keys_values, bias)
     } else {
         composed(queries, keys_values, bias)

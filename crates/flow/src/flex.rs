@@ -1,9 +1,14 @@
 //! Tensors of the CPU back end as the host's memory, for operations of our own.
 
-use burn::tensor::{Bytes, Shape};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 use burn_flex::{FlexTensor, Layout};
 
 use crate::simd::Real;
+
+/// Whether our own operations take a tensor: in single or double precision on the CPU.
+pub(crate) fn is_ours<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.device() == Device::flex() && matches!(tensor.dtype(), DType::F32 | DType::F64)
+}
 
 /// The numbers of a contiguous tensor.
 pub(crate) fn slice<T: Real>(tensor: &FlexTensor) -> &[T] {

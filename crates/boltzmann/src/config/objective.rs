@@ -76,14 +76,6 @@ impl Objective {
         }
     }
 
-    /// The temperature at the start as a multiple of the system's.
-    pub(super) fn hottest(self) -> f64 {
-        match self {
-            Self::Energy { hottest, .. } => hottest,
-            _ => 1.0,
-        }
-    }
-
     /// Checks every range.
     pub(super) fn check(self) -> Result<(), ConfigError> {
         let Self::Energy {

@@ -7,7 +7,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use boltzflow_boltzmann::{System, TargetSamples, spread};
+use boltzflow_boltzmann::{System, TargetSamples};
 use boltzflow_chemio::AtomicFile;
 use clap::Parser;
 use serde::Serialize;
@@ -49,7 +49,7 @@ pub fn compare(arguments: &Compare, json: bool) -> Result<()> {
             } else {
                 let frames = match &mut frames {
                     Some(frames) => frames,
-                    none => none.insert(folder.frames(&list, target, system)?),
+                    none => none.insert(folder.frames(target, system)?),
                 };
                 folder.found(&case, frames)?
             };
@@ -128,13 +128,12 @@ impl Folder {
     }
 
     /// The frames to learn from and the reference of a target, simulated if they are not there.
-    fn frames(&self, list: &List, target: &Target, system: &System) -> Result<Frames> {
+    fn frames(&self, target: &Target, system: &System) -> Result<Frames> {
         let [learnt, reference] = [("frames", &target.frames), ("reference", &target.reference)]
             .map(|(part, words)| self.simulated(target, part, words));
         let (learnt, reference) = (learnt?, reference?);
         let path = self.frames_path(target, "reference");
         let frames = configurations(&path, system)?.at(Some(system.temperature))?;
-        let compared = frames.select(&spread(frames.len(), list.compared.min(frames.len())));
         Ok(Frames {
             data: self.frames_path(target, "frames"),
             data_calls: learnt.energy_calls,
@@ -143,7 +142,6 @@ impl Folder {
                 energy_calls: reference.energy_calls,
                 core_seconds: reference.core_seconds,
             },
-            compared,
             all: TargetSamples::new(system, frames)?,
         })
     }

@@ -1,3 +1,4 @@
+use burn::tensor::{DType, Device};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 

@@ -50,6 +50,8 @@ struct Coordinate<T, N> {
     start: T,
     /// `g(1) − g(0)`.
     total: T,
+    /// How near a solution has to be.
+    precision: T,
 }
 
 /// One ramp at one place.
@@ -149,6 +151,7 @@ impl<T: Real, N: Real> Coordinate<T, N> {
             is_circle: T::default(),
             start: T::default(),
             total: T::of(1.0),
+            precision: T::of(8.0 * T::dtype().finfo().expect("a float type").epsilon),
         }
     }
 
@@ -228,7 +231,6 @@ impl<T: Real, N: Real> Coordinate<T, N> {
     #[inline(always)]
     fn inverse<const FMA: bool>(&self, y: T) -> [T; 2] {
         let (zero, one, half) = (T::default(), T::of(1.0), T::of(0.5));
-        let precision = T::of(8.0 * T::dtype().finfo().map_or(f64::EPSILON, |info| info.epsilon));
         let size = |x: T| if x < zero { -x } else { x };
         let (mut low, mut high) = (zero, one);
         let (mut x, mut moved) = (y, one);
@@ -242,7 +244,7 @@ impl<T: Real, N: Real> Coordinate<T, N> {
             }
             let newton = x - off / slope;
             let step = size(newton - x);
-            let is_close = size(off) <= precision || step <= precision;
+            let is_close = size(off) <= self.precision || step <= self.precision;
             let is_out = newton < low || newton > high || step > half * moved;
             let next = if is_out && !is_close {
                 (low + high) * half

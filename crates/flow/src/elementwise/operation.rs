@@ -10,12 +10,12 @@ use burn::backend::{
     backend_extension,
     tensor::FloatTensor,
 };
-use burn::tensor::{Device, Shape, Tensor};
+use burn::tensor::{Shape, Tensor};
 use burn_flex::FlexTensor;
 
 use super::Way;
 use crate::bump::Bumps;
-use crate::flex::{slice, tensor};
+use crate::flex::{is_ours, slice, tensor};
 use crate::simd::{Kernel, Real, run};
 use crate::spline::Splines;
 
@@ -70,8 +70,7 @@ pub(crate) fn map(
     x: &Tensor<2>,
     numbers: &Tensor<3>,
 ) -> Option<(Tensor<2>, Tensor<2>)> {
-    let is_known = |dtype| matches!(dtype, DType::F32 | DType::F64);
-    if x.device() != Device::flex() || !is_known(x.dtype()) || !is_known(numbers.dtype()) {
+    if !is_ours(x) || !is_ours(numbers) {
         return None;
     }
     let shape = x.dims();

@@ -30,8 +30,6 @@ pub struct Frames {
     pub data_calls: u64,
     /// The reference, with its energies.
     pub all: TargetSamples,
-    /// The part of it that log-densities and distances are taken of, or of some flows a part of that.
-    pub compared: Conformers,
     /// What the reference is from.
     pub exchange: Exchange,
 }
@@ -178,14 +176,10 @@ impl Job<'_> {
         let energy = (clock::core_seconds() - started) / weights.len() as f64;
 
         let Frames { all, exchange, .. } = self.frames;
-        let some = |count: usize| spread(count, list.compared_of(entry).min(count));
-        let compared = self
-            .frames
-            .compared
-            .select(&some(self.frames.compared.len()));
-        let log_q = folded_log_densities(system, &model, &compared)?;
-        let times = times(&model, &compared)?;
-        let known = TargetSamples::new(system, compared)?;
+        let compared = list.compared_of(entry);
+        let known = all.spread(compared);
+        let log_q = folded_log_densities(system, &model, known.conformers())?;
+        let times = times(&model, known.conformers())?;
         let bootstrap = Bootstrap::default();
         let mut evaluation = Evaluation::new(&known, &log_q, bootstrap)?
             .with_labels(model.architecture().labels(system));
@@ -193,10 +187,12 @@ impl Job<'_> {
             system,
             (&known, &log_q),
             &system.reweight(
-                &file.drawn.select(&some(weights.len())),
+                &file
+                    .drawn
+                    .select(&spread(weights.len(), compared.min(weights.len()))),
                 file.fingerprint.mirror,
             )?,
-            list.compared_of(entry),
+            compared,
             &bootstrap,
         )?);
         let unreached = Unreached::new(&known.log_weights(&log_q), weights);
