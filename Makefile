@@ -42,7 +42,8 @@ bench-peers: setup
 	@for script in $(PEERS); do .venv/bin/python "$$script" || exit 1; done
 
 families: build
-	target/release/boltzflow compare configs/families.toml -o data/families
+	target/release/boltzflow compare configs/families.toml -o data/families > families.md
+	mv families.md data/families/README.md
 
 ensembles: build
 	python3 benches/ensembles/small.py ensembles/small

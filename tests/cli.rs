@@ -529,7 +529,7 @@ fn densities_of_a_chiral_molecule_are_folded() -> Result<(), Failed> {
     let log_q = |words: &str, name: &str| {
         let text = succeed(
             at,
-            &format!("density flow.safetensors both.npz {words} -o {name}"),
+            &format!("density flow.safetensors both.npz {words} --own-samples 20 -o {name}"),
         );
         let npz = Npz::read(&at.join(name)).unwrap();
         (
@@ -539,6 +539,21 @@ fn densities_of_a_chiral_molecule_are_folded() -> Result<(), Failed> {
     };
     let (_, flow) = log_q("", "flow.npz");
     let (text, folded) = log_q(molecule, "folded.npz");
+    // Nor is another stereoisomer like any sample, whatever the density that is reflected to it.
+    let percentile = |name: &str| {
+        let npz = Npz::read(&at.join(name)).unwrap();
+        npz.array("percentile")
+            .and_then(Array::as_f64)
+            .unwrap()
+            .to_vec()
+    };
+    let (before, after) = (percentile("flow.npz"), percentile("folded.npz"));
+    assert_eq!(before[..20], after[..20]);
+    assert_eq!(after[20..], [0.0; 20]);
+    assert!(
+        before[20..].iter().any(|percentile| *percentile > 0.0),
+        "{before:?}"
+    );
     assert!(text.contains("20 of them are −∞"), "{text}");
     for (index, (flow, folded)) in flow.iter().zip(&folded).enumerate() {
         if index < 20 {

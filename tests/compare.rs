@@ -58,6 +58,7 @@ fn folder() -> Result<tempfile::TempDir, Failed> {
     std::fs::copy(root().join("data/butane.xyz"), at.join("butane.xyz"))?;
     std::fs::write(at.join("list.toml"), LIST)?;
     let text = std::fs::read_to_string(root().join("configs/families/nice.toml"))?;
+    let text = text.replace("start = 250", "start = 0");
     let short = |steps: usize| text.replace("steps = 1500", &format!("steps = {steps}"));
     std::fs::write(at.join("nice.toml"), short(12))?;
     std::fs::write(at.join("first.toml"), short(7))?;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use boltzflow_chemio::Npz;
+use boltzflow_chemio::{Array, Npz};
 use boltzflow_molecule::geometry::dihedral;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
@@ -40,6 +40,11 @@ pub fn trials() -> Vec<Trial> {
             attention_is_trained_sampled_and_knows_its_density_and_that_of_no_other_order,
         ),
         trial(
+            "conformers_are_learnt_from_as_often_as_they_weigh",
+            false,
+            conformers_are_learnt_from_as_often_as_they_weigh,
+        ),
+        trial(
             "rounded_coordinates_are_filled_up_or_warned_of",
             false,
             rounded_coordinates_are_filled_up_or_warned_of,
@@ -63,10 +68,11 @@ pub const MOLECULE: &str = "--molecule butane.xyz --smiles CCCC";
 pub const SPLINE: &str = "map = { spline = { bins = 4 } }\nscheme = \"coupling\"";
 const ENERGY: &str = "{ energy = { likelihood = 0.0, own = 0.5, pool = 0.5, threshold = 100.0, steepest = 50.0, hottest = 3.0, cooling = 10 } }";
 
-/// Along the energy and the data.
+/// In closed form.
 const FITTED: &str = "[model.fitted]\ndependence = \"independent\"\nbins = 32\nrotors = \"folded\"\nmargin = 0.25\n\
      [fit]\npseudo_count = 1.0\nrarest = 0.02\nvalidation = 0.1\ndequantize = false\nseed = 1\n";
 
+/// Along the energy and the data.
 pub const BOTH: &str = "{ energy = { likelihood = 1.0, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 50.0, hottest = 1.0, cooling = 0 } }";
 
 /// A small experiment.
@@ -148,6 +154,7 @@ fn a_flow_of_internal_coordinates_goes_from_a_file_to_weights() -> Result<(), Fa
     for (a, b) in numbers("log_q").iter().zip(again) {
         assert!((a - b).abs() < 1e-2, "{a} and {b}");
     }
+    a_density_is_told_in_its_parts(at)?;
     let evaluated = json(&succeed(
         at,
         &format!(
@@ -159,6 +166,116 @@ fn a_flow_of_internal_coordinates_goes_from_a_file_to_weights() -> Result<(), Fa
         (&1200.into(), &0.into())
     );
     profiles_and_populations_are_of_all_frames(at, &evaluated["agreement"])
+}
+
+/// Latents, log prior and log-determinant by themselves, and how usual it is, also of what the flow cannot make.
+fn a_density_is_told_in_its_parts(at: &Path) -> Result<(), Failed> {
+    let samples = Npz::read(&at.join("whole.npz"))?;
+    let positions = samples.array("positions").unwrap();
+    let mut stretched = positions.as_f64().unwrap()[..5 * 14 * 3].to_vec();
+    let size = 14 * 3;
+    stretched[2 * size..].iter_mut().for_each(|x| *x *= 1.5);
+    let array = Array::new(&[5, 14, 3], stretched);
+    Npz::write(&at.join("stretched.npz"), &[("positions", &array)])?;
+    let words = "density flow.safetensors stretched.npz --own-samples 200 --json -o parts.npz";
+    let density = json(&succeed(at, words));
+    assert_eq!(density["outside"], 3, "{density}");
+    let found = Npz::read(&at.join("parts.npz"))?;
+    let numbers = |name: &str| found.array(name).unwrap().as_f64().unwrap();
+    let (log_q, prior, det) = (numbers("log_q"), numbers("log_prior"), numbers("log_det"));
+    for k in 0..2 {
+        assert!((log_q[k] - (prior[k] - det[k])).abs() < 1e-12);
+        assert!(prior[k].is_finite() && det[k] != 0.0);
+    }
+    assert_eq!(log_q[2..], [f64::NEG_INFINITY; 3]);
+    let percentile = numbers("percentile");
+    assert!(percentile[0] > 0.0 && percentile[1] > 0.0, "{percentile:?}");
+    assert_eq!(percentile[2..], [0.0; 3]);
+    // As many as there are internal coordinates.
+    assert_eq!(found.array("latents").unwrap().shape, [5, size - 6, 1]);
+    Ok(())
+}
+
+/// A fit to frames of which the gauche ones weigh nine times as much; and to what `reweight` has written.
+fn conformers_are_learnt_from_as_often_as_they_weigh() -> Result<(), Failed> {
+    let text = FITTED.replace("rarest = 0.02", "rarest = 0.0");
+    let folder = folder(&text.replace("validation = 0.1", "validation = 0.0"));
+    let at = folder.path();
+    let read = |name: &str| {
+        let npz = Npz::read(&at.join(name)).unwrap();
+        npz.array("positions").unwrap().as_f64().unwrap().to_vec()
+    };
+    let frames = read("data.npz");
+    let is_gauche = |x: &[f64]| dihedral(x, [0, 1, 2, 3]).abs() < 2.0;
+    let gauche: Vec<bool> = frames.chunks(14 * 3).map(is_gauche).collect();
+    let weight = |&gauche: &bool| if gauche { 9.0 } else { 1.0 };
+    let mut weights: Vec<f64> = gauche.iter().map(weight).collect();
+    let all: f64 = weights.iter().sum();
+    let expected = weights.iter().filter(|w| **w > 1.0).sum::<f64>() / all;
+    let n = weights.len();
+    let write = |name: &str, weights: Vec<f64>| {
+        let arrays = [
+            ("positions", &Array::new(&[n, 14, 3], frames.clone())),
+            ("weights", &Array::new(&[n], weights)),
+        ];
+        Npz::write(&at.join(name), &arrays).unwrap();
+    };
+    write("weighted.npz", weights.clone());
+    let train = format!("train {MOLECULE} --config config.toml --data");
+    let told = |words: &str| {
+        let found = output(at, words);
+        let message = String::from_utf8_lossy(&found.stderr).into_owned();
+        (found.status.success(), message)
+    };
+    let (done, message) = told(&format!("{train} weighted.npz -o flow.safetensors"));
+    assert!(
+        done && message.contains("as often as they weigh"),
+        "{message}"
+    );
+    succeed(
+        at,
+        "sample flow.safetensors -n 2000 --seed 1 -o samples.npz",
+    );
+    let found = read("samples.npz")
+        .chunks(14 * 3)
+        .filter(|x| is_gauche(x))
+        .count() as f64
+        / 2000.0;
+    // Four standard errors.
+    assert!((found - expected).abs() < 0.045, "{found} and {expected}");
+    succeed(
+        at,
+        &format!("reweight samples.npz {MOLECULE} -o weighted.sdf"),
+    );
+    let (done, message) = told(&format!("{train} weighted.sdf -o again.safetensors"));
+    assert!(
+        done && message.contains("of weighted.sdf are learnt from as often"),
+        "{message}"
+    );
+    let evaluate = format!("evaluate flow.safetensors {MOLECULE} --reference weighted.sdf");
+    let (done, message) = told(&evaluate);
+    assert!(
+        !done && message.contains("holds weighted configurations"),
+        "{message}"
+    );
+    weights[3] = -1.0;
+    write("negative.npz", weights);
+    let (done, message) = told(&format!("{train} negative.npz -o none.safetensors"));
+    assert!(
+        !done && message.contains("configuration 4 of negative.npz has the weight -"),
+        "{message}"
+    );
+    let text = std::fs::read_to_string(at.join("weighted.sdf"))?;
+    let some = text
+        .replacen("<POPULATION>", "<NONE>", 1)
+        .replacen("<WEIGHT>", "<NEITHER>", 1);
+    std::fs::write(at.join("some.sdf"), some)?;
+    let (done, message) = told(&format!("{train} some.sdf -o none.safetensors"));
+    assert!(
+        !done && message.contains("1999 of 2000 structures of some.sdf have"),
+        "{message}"
+    );
+    Ok(())
 }
 
 /// Whatever part of the reference its densities are evaluated of.

@@ -39,6 +39,11 @@ pub fn trials() -> Vec<Trial> {
             weighted_structures_carry_their_tags,
         ),
         trial(
+            "wells_without_a_sample_have_no_population",
+            false,
+            wells_without_a_sample_have_no_population,
+        ),
+        trial(
             "histograms_of_a_reweighting_sum_to_one",
             false,
             histograms_of_a_reweighting_sum_to_one,
@@ -282,6 +287,24 @@ fn weighted_structures_carry_their_tags() -> Result<(), Failed> {
     Ok(())
 }
 
+/// One sample is in one well. Nothing is known of the others, and no 0 ± 0 is told.
+fn wells_without_a_sample_have_no_population() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    write_samples(at, "CCCC", 1);
+    let text = succeed(at, "reweight CCCC.npz --molecule CCCC.sdf");
+    let wells = text.lines().skip_while(|line| !line.starts_with("torsion"));
+    let wells: Vec<&str> = wells.skip(1).take(4).collect();
+    let empty = wells
+        .iter()
+        .filter(|line| line.ends_with("  no sample is here"));
+    let empty = empty.count();
+    let told = wells.iter().filter(|line| line.contains('±')).count();
+    // Trans and no other, or gauche and one of its signs.
+    assert!(empty == 3 && told == 1 || empty == 2 && told == 2, "{text}");
+    Ok(())
+}
+
 fn histograms_of_a_reweighting_sum_to_one() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let at = folder.path();
@@ -298,6 +321,12 @@ fn histograms_of_a_reweighting_sum_to_one() -> Result<(), Failed> {
         .collect();
     let names: Vec<&str> = wells.iter().map(|well| well.0).collect();
     assert_eq!(names, ["trans", "gauche", "gauche+", "gauche−"]);
+    let samples = |well: &Value| well["samples"].as_u64().unwrap();
+    let counts = [0, 1].map(|k| samples(&torsion["wells"][k]));
+    assert!(
+        counts.iter().sum::<u64>() == 60 && counts[0] > 0,
+        "{counts:?}"
+    );
     assert!((wells[0].1 + wells[1].1 - 1.0).abs() < 1e-12);
     assert!((wells[2].1 + wells[3].1 - wells[1].1).abs() < 1e-12);
     let free_energy = value(&torsion["wells"][1]["free_energy"]);

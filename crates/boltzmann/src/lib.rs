@@ -70,7 +70,9 @@ pub use report::{
 };
 pub use rotamers::{RotamerComparison, StateComparison};
 pub use starts::starts;
-pub use store::{Fingerprint, SampleFile, StoreError, identity, positions_of, temperatures_of};
+pub use store::{
+    Fingerprint, SampleFile, StoreError, identity, positions_of, temperatures_of, weights_of,
+};
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_same};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};

@@ -119,6 +119,9 @@ impl Cost {
 pub struct WellSummary {
     /// Its name.
     pub name: String,
+    /// How many samples of some weight are in it. Where there is none, because the flow makes none or has not yet made one, the probability is not known, and
+    /// the 0 told is no estimate.
+    pub samples: usize,
     /// Its probability.
     pub population: Estimate,
     /// Its free energy over that of the torsion's first well in kT; none for the first itself.
@@ -159,10 +162,13 @@ impl TorsionSummary {
                 (false, false) => 2,
             };
             let states: Vec<usize> = angles.iter().map(state).collect();
+            let here = states.iter().zip(weights.normalised());
+            let here = here.filter(|(state, weight)| **state == 1 && **weight > 0.0);
             let free_energy = (index > 0)
                 .then(|| free_energy_difference(weights, &states, [0, 1], 1.0, bootstrap));
             Ok(WellSummary {
                 name: well.name.to_owned(),
+                samples: here.count(),
                 population: populations(weights, &states, 2, bootstrap)?[1],
                 free_energy: free_energy.transpose()?,
             })
@@ -320,10 +326,16 @@ impl fmt::Display for Summary {
         write_mean_energy(f, &self.mean_energy, self.units)?;
         for torsion in &self.torsions {
             write_torsion(f, &torsion.name, torsion.atoms)?;
+            let first = &torsion.wells[0];
             for well in &torsion.wells {
-                write!(f, "  {:<22}  {}", well.name, well.population)?;
-                if let Some(free_energy) = &well.free_energy {
-                    write!(f, ", {free_energy} kT over {}", torsion.wells[0].name)?;
+                write!(f, "  {:<22}  ", well.name)?;
+                if well.samples == 0 {
+                    writeln!(f, "no sample is here")?;
+                    continue;
+                }
+                write!(f, "{}", well.population)?;
+                if let Some(free_energy) = well.free_energy.filter(|_| first.samples > 0) {
+                    write!(f, ", {free_energy} kT over {}", first.name)?;
                 }
                 writeln!(f)?;
             }

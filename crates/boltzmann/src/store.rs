@@ -366,18 +366,36 @@ pub fn temperatures_of(
     path: &Path,
     count: usize,
 ) -> Result<Option<Vec<f64>>, StoreError> {
-    let Some(array) = npz.array(TEMPERATURES) else {
+    let found = one_each(npz, path, TEMPERATURES, count)?;
+    if let Some(values) = &found {
+        positive(path, TEMPERATURES, values)?;
+    }
+    Ok(found)
+}
+
+/// What each of `count` configurations counts in an ensemble, from the array `weights`; none where the file has no such array: all count the same.
+pub fn weights_of(npz: &Npz, path: &Path, count: usize) -> Result<Option<Vec<f64>>, StoreError> {
+    one_each(npz, path, "weights", count)
+}
+
+/// An array of one number for each configuration, if it is there.
+fn one_each(
+    npz: &Npz,
+    path: &Path,
+    array: &'static str,
+    count: usize,
+) -> Result<Option<Vec<f64>>, StoreError> {
+    let Some(found) = npz.array(array) else {
         return Ok(None);
     };
-    let Some(values) = array.as_f64().filter(|values| values.len() == count) else {
-        return Err(StoreError::Array {
+    match found.as_f64().filter(|values| values.len() == count) {
+        Some(values) => Ok(Some(values.to_vec())),
+        None => Err(StoreError::Array {
             path: path.into(),
-            array: TEMPERATURES,
+            array,
             expected: "one number a configuration",
-        });
-    };
-    positive(path, TEMPERATURES, values)?;
-    Ok(Some(values.to_vec()))
+        }),
+    }
 }
 
 fn positive(path: &Path, array: &'static str, values: &[f64]) -> Result<(), StoreError> {

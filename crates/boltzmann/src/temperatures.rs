@@ -84,6 +84,11 @@ pub fn is_same(a: f64, b: f64) -> bool {
     (a - b).abs() <= ROUNDING * a.abs().max(b.abs())
 }
 
+/// Whether all weights are the same.
+pub(crate) fn is_even(weights: &[f64]) -> bool {
+    weights.windows(2).all(|pair| pair[0] == pair[1])
+}
+
 /// Configurations to learn from, each with the temperature whose ensemble it is of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingData {
@@ -91,14 +96,18 @@ pub struct TrainingData {
     pub conformers: Conformers,
     /// Of each, as the system's temperature is given: in K for molecules, `kT` for toys.
     pub temperatures: Vec<f64>,
+    /// Of each, what it counts in the ensemble: not negative, 1 on average.
+    pub weights: Vec<f64>,
 }
 
 impl TrainingData {
-    /// All at one temperature.
+    /// All at one temperature, each counting as much.
     pub fn at(conformers: Conformers, temperature: f64) -> Self {
+        let count = conformers.len();
         Self {
-            temperatures: vec![temperature; conformers.len()],
             conformers,
+            temperatures: vec![temperature; count],
+            weights: vec![1.0; count],
         }
     }
 
@@ -120,20 +129,29 @@ impl TrainingData {
         if chosen.len() == self.len() {
             return self;
         }
+        self.select(&chosen)
+    }
+
+    /// Some of them.
+    pub fn select(&self, which: &[usize]) -> Self {
+        let of = |values: &[f64]| which.iter().map(|&k| values[k]).collect();
         Self {
-            conformers: self.conformers.select(&chosen),
-            temperatures: chosen.iter().map(|&k| self.temperatures[k]).collect(),
+            conformers: self.conformers.select(which),
+            temperatures: of(&self.temperatures),
+            weights: of(&self.weights),
         }
     }
 
-    /// SHA-256 of the numbers; temperatures count where they are not all this one.
+    /// SHA-256 of the numbers; temperatures count where they are not all this one, weights where they are not equal.
     pub fn digest(&self, temperature: f64) -> String {
-        let positions = self.conformers.positions();
-        if self.temperatures.iter().all(|&t| is_same(t, temperature)) {
-            digest(positions)
-        } else {
-            digest(&[positions, &self.temperatures].concat())
+        let mut numbers = vec![self.conformers.positions()];
+        if !self.temperatures.iter().all(|&t| is_same(t, temperature)) {
+            numbers.push(&self.temperatures);
         }
+        if !is_even(&self.weights) {
+            numbers.push(&self.weights);
+        }
+        digest(&numbers.concat())
     }
 }
 
@@ -160,6 +178,7 @@ mod tests {
         let data = TrainingData {
             conformers: conformers.clone(),
             temperatures: vec![300.0, 900.0, 300.0 + 1e-7],
+            weights: vec![1.0; 3],
         };
         let one = data.clone().within(Temperatures::new(300.0, 1.0));
         assert_eq!(one.conformers.positions(), [1.0, 3.0]);
@@ -167,5 +186,13 @@ mod tests {
         assert_eq!(data.clone().within(Temperatures::new(300.0, 3.0)), data);
         let cold = TrainingData::at(conformers, 300.0);
         assert_ne!(data.digest(300.0), cold.digest(300.0));
+        let weighted = |weights: [f64; 3]| TrainingData {
+            weights: weights.to_vec(),
+            ..cold.clone()
+        };
+        assert_eq!(weighted([2.0; 3]).digest(300.0), cold.digest(300.0));
+        let uneven = weighted([1.0, 2.0, 3.0]);
+        assert_ne!(uneven.digest(300.0), cold.digest(300.0));
+        assert_eq!(uneven.select(&[2, 1]).weights, [3.0, 2.0]);
     }
 }

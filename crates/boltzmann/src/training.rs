@@ -1,6 +1,7 @@
 //! Training: a step is a function of the seed and the step's number. Its minibatch is cut into pieces of a fixed size, each differentiated
 //! on one thread, and their gradients are added in order: the same bits at any number of threads.
 
+mod draws;
 mod energy;
 mod fit;
 mod likelihood;
@@ -177,7 +178,7 @@ impl<'a> Training<'a> {
             prepared: 0,
         };
         let first_held_out = held_out(data.len(), config).start;
-        let weights = || likelihood::weights(&data.conformers, &system.torsions(), config.rarest);
+        let often = || likelihood::how_often(data, &system.torsions(), config.rarest);
         let parts = (model.flow(), &model.architecture().flow, config.objective);
         let source = match parts {
             (
@@ -187,12 +188,11 @@ impl<'a> Training<'a> {
             ) => {
                 let alike = (system.symmetry(parts.model.alike), system.reflections());
                 let scale = parts.scale;
-                let data = &data.conformers;
                 Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))
             }
             (Flow::Internal(flow), _, Objective::Likelihood) => {
                 let rows = Rows::new(flow, data)?;
-                Source::Likelihood(Likelihood::new(&rows, &weights(), first_held_out))
+                Source::Likelihood(Likelihood::new(&rows, &often(), first_held_out))
             }
             (
                 Flow::Internal(flow),
@@ -200,7 +200,7 @@ impl<'a> Training<'a> {
                 Objective::Fit { pseudo_count },
             ) => {
                 let (parts, rows) = ((parts, pseudo_count), Rows::new(flow, data)?);
-                Source::Fit(Fit::new(parts, &rows, &weights(), first_held_out)?)
+                Source::Fit(Fit::new(parts, &rows, &often(), first_held_out)?)
             }
             (
                 Flow::Internal(flow),
@@ -226,7 +226,7 @@ impl<'a> Training<'a> {
                 };
                 let data = if likelihood > 0.0 {
                     let rows = Rows::new(flow, data)?;
-                    let data = Likelihood::new(&rows, &weights(), first_held_out);
+                    let data = Likelihood::new(&rows, &often(), first_held_out);
                     Some((data, likelihood))
                 } else {
                     None

@@ -194,7 +194,7 @@ pub struct Simulate {
 pub struct Train {
     #[command(flatten)]
     pub system: SystemArguments,
-    /// Configurations to learn from (NPZ, as `simulate` writes; of a molecule also structures and trajectories); none where the experiment learns from the energy alone.
+    /// Configurations to learn from (NPZ, as `simulate` writes; of a molecule also structures and trajectories), each as often as it weighs where the file says that (the tag POPULATION or WEIGHT, the array `weights`); none where the experiment learns from the energy alone.
     #[arg(long)]
     pub data: Option<PathBuf>,
     /// The experiment (TOML).

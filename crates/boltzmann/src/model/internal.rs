@@ -300,6 +300,16 @@ impl InternalFlow {
         Ok(log_q.sum().neg())
     }
 
+    /// `log q` of each of such points.
+    pub fn log_likelihoods_at(
+        &self,
+        points: &[f64],
+        temperatures: &[f64],
+    ) -> Result<Vec<f64>, FlowError> {
+        let context = self.context_of(temperatures);
+        Ok(host(self.log_likelihoods(&self.chain, points, &context)?))
+    }
+
     /// Points of the maps' space: on the CPU in double precision, which their networks do not have, so that the two ways along a map agree however
     /// steep it is.
     fn batch(&self, values: &[f64]) -> Points {

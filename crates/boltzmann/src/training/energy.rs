@@ -300,12 +300,13 @@ mod tests {
         let boltzmann = Boltzmann::new(&system, own, limits, cooling).unwrap();
         let kt = system.kt();
         // Stretched as a whole: first below, then far above.
-        for factor in [1.0, 1.2] {
+        for (factor, above) in [(1.0, 0), (1.2, 1)] {
             let x: Vec<f64> = system.start.get(0).iter().map(|x| x * factor).collect();
             let (found, softened) = boltzmann.potential(&x, kt);
             let mut gradient = vec![0.0; x.len()];
             let mut evaluator = system.energy.evaluator().unwrap();
             let u = evaluator.evaluate(&x, &mut gradient).unwrap() / kt;
+            assert_eq!(softened, above);
             assert_eq!(softened, usize::from(u > boltzmann.minimum / kt + 5.0));
             let step = 1e-5;
             for k in 0..x.len() {

@@ -14,18 +14,18 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Fits to the configurations before `held_out` that the flow can make, each as often as it weighs, with a pseudo-count.
+    /// Fits to the configurations before `held_out` that the flow can make, each as often as it is told, with a pseudo-count.
     pub fn new(
         (parts, pseudo_count): (&Fitted, f64),
         data: &Rows,
-        weights: &[f64],
+        often: &[f64],
         held_out: usize,
     ) -> Result<Self, FlowError> {
         let inside = data.inside(0..held_out);
-        let counts: Vec<f64> = inside.iter().map(|row| weights[*row]).collect();
+        let counts: Vec<f64> = inside.iter().map(|row| often[*row]).collect();
         Ok(Self {
             parameters: parts.fit(&data.located(&inside), &counts, pseudo_count)?,
-            data: Likelihood::new(data, weights, held_out),
+            data: Likelihood::new(data, often, held_out),
         })
     }
 }

@@ -2,11 +2,10 @@
 
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::{FlowError, host};
-use boltzflow_molecule::Conformers;
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::draws::Draws;
 use super::{Losses, Split};
 use crate::model::{InternalFlow, Located};
 use crate::temperatures::TrainingData;
@@ -23,16 +22,17 @@ const LEAST: usize = 100;
 /// What is learnt from.
 pub struct Likelihood {
     data: Split<Rows>,
-    /// What each configuration's weight and those before it add up to, for training.
-    cumulative: Vec<f64>,
+    /// How those for training are drawn.
+    draws: Draws,
     /// Configurations that the flow cannot make, because they are outside its bounds.
     pub outside: usize,
 }
 
-/// Configurations where the maps of the flow end, and the temperature of each.
+/// Configurations where the maps of the flow end, and the temperature and the weight of each.
 pub struct Rows {
     located: Located,
     temperatures: Vec<f64>,
+    weights: Vec<f64>,
 }
 
 impl Rows {
@@ -41,6 +41,7 @@ impl Rows {
         Ok(Self {
             located: flow.locate(&data.conformers)?,
             temperatures: data.temperatures.clone(),
+            weights: data.weights.clone(),
         })
     }
 
@@ -59,6 +60,7 @@ impl Rows {
         Self {
             located: self.located.select(which),
             temperatures: which.iter().map(|&k| self.temperatures[k]).collect(),
+            weights: which.iter().map(|&k| self.weights[k]).collect(),
         }
     }
 
@@ -74,17 +76,13 @@ impl Rows {
 }
 
 impl Likelihood {
-    /// The data, those before `held_out` to be drawn in proportion to their weights; what is outside the flow's bounds has no likelihood and is
+    /// The data, those before `held_out` to be drawn as often as they are told to; what is outside the flow's bounds has no likelihood and is
     /// left out, counted.
-    pub fn new(data: &Rows, weights: &[f64], held_out: usize) -> Self {
+    pub fn new(data: &Rows, often: &[f64], held_out: usize) -> Self {
         let count = data.len();
         let train = data.inside(0..held_out).into_iter();
-        let cumulative = train.scan(0.0, |sum, row| {
-            *sum += weights[row];
-            Some(*sum)
-        });
         Self {
-            cumulative: cumulative.collect(),
+            draws: Draws::new(train.map(|row| often[row])),
             data: Split::new(count, held_out, |rows| {
                 data.select(&data.inside(rows.iter().copied()))
             }),
@@ -100,17 +98,11 @@ impl Likelihood {
     /// The loss of new configurations, with its gradient.
     pub fn losses(&self, flow: &InternalFlow, count: usize, random: &mut ChaCha8Rng) -> Losses {
         let train = &self.data.train;
-        let total = self.cumulative.last().copied().unwrap_or_default();
-        let chosen: Vec<usize> = (0..count)
-            .map(|_| {
-                let place = random.random::<f64>() * total;
-                let row = self.cumulative.partition_point(|sum| *sum <= place);
-                row.min(self.cumulative.len() - 1)
-            })
-            .collect();
+        let chosen: Vec<usize> = (0..count).map(|_| self.draws.one(random)).collect();
         let Rows {
             located,
             temperatures,
+            ..
         } = train.select(&chosen);
         let mut found = losses(flow, &located.points, &temperatures);
         let constants = located.log_det.chunks(PIECE);
@@ -120,7 +112,7 @@ impl Likelihood {
         found
     }
 
-    /// The loss of all that is held out: the sum, and of how many configurations.
+    /// The loss of all that is held out: the sum, each as often as it weighs, and of the weights.
     pub fn held_out(&self, flow: &InternalFlow) -> (f64, f64) {
         loss(flow, &self.data.held_out)
     }
@@ -131,17 +123,17 @@ impl Likelihood {
     }
 }
 
-/// The summed loss of some configurations, and how many they are.
+/// The summed loss of some configurations, each as often as it weighs, and their weights' sum.
 fn loss(flow: &InternalFlow, data: &Rows) -> (f64, f64) {
-    let losses: Vec<f64> = data
-        .pieces()
-        .map(|(points, temperatures)| {
-            let loss = flow.negative_log_likelihood(flow.maps(), points, temperatures);
-            host(loss.expect("points are of the flow's space"))[0]
-        })
-        .collect();
-    let constant: f64 = data.located.log_det.iter().sum();
-    (losses.iter().sum::<f64>() - constant, data.len() as f64)
+    let pieces = data.pieces().map(|(points, temperatures)| {
+        let log_q = flow.log_likelihoods_at(points, temperatures);
+        log_q.expect("points are of the flow's space")
+    });
+    let log_q: Vec<Vec<f64>> = pieces.collect();
+    let log_q = log_q.iter().flatten().zip(&data.located.log_det);
+    let losses = log_q.zip(&data.weights);
+    let losses = losses.map(|((log_q, log_det), weight)| -weight * (log_q + log_det));
+    (losses.sum(), data.weights.iter().sum())
 }
 
 /// The negative log-likelihood of points where the maps end, each at its temperature, with its gradient.
@@ -162,34 +154,38 @@ pub fn losses(flow: &InternalFlow, points: &[f64], temperatures: &[f64]) -> Loss
     }
 }
 
-/// How often configurations are to be drawn: those in a torsion's well that holds less than the part `rarest` of all, as if it held as much, see
-/// [`crate::TrainingConfig::rarest`].
-pub fn weights(data: &Conformers, torsions: &[Torsion], rarest: f64) -> Vec<f64> {
-    let mut weights = vec![1.0; data.len()];
+/// How often configurations are to be drawn: as they weigh, but those in a torsion's well that holds less than the part `rarest` of all, as if it
+/// held as much, see [`crate::TrainingConfig::rarest`].
+pub fn how_often(data: &TrainingData, torsions: &[Torsion], rarest: f64) -> Vec<f64> {
     if rarest == 0.0 {
-        return weights;
+        return data.weights.clone();
     }
+    let (mut factors, all) = (vec![1.0_f64; data.len()], data.weights.iter().sum::<f64>());
     for torsion in torsions {
-        let angles: Vec<f64> = data.iter().map(|x| torsion.angle(x)).collect();
+        let angles = data.conformers.iter().map(|x| torsion.angle(x));
+        let angles: Vec<f64> = angles.collect();
         for well in torsion.kind.wells() {
             let inside: Vec<bool> = angles.iter().map(|angle| well.contains(*angle)).collect();
             let count = inside.iter().filter(|inside| **inside).count();
             if count < LEAST {
                 continue;
             }
-            let share = count as f64 / data.len() as f64;
-            let factor = (rarest / share).clamp(1.0, MOST);
-            let here = weights.iter_mut().zip(inside).filter(|(_, inside)| *inside);
-            here.for_each(|(weight, _)| *weight = weight.max(factor));
+            let weights = data.weights.iter().zip(&inside);
+            let here: f64 = weights.filter_map(|(w, inside)| inside.then_some(w)).sum();
+            let factor = (rarest / (here / all)).clamp(1.0, MOST);
+            let here = factors.iter_mut().zip(inside).filter(|(_, inside)| *inside);
+            here.for_each(|(known, _)| *known = known.max(factor));
         }
     }
-    weights
+    let often = factors.iter().zip(&data.weights);
+    often.map(|(factor, weight)| factor * weight).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::torsion::Kind;
+    use boltzflow_molecule::Conformers;
 
     /// Four points with the dihedral of each angle.
     fn turned(angles: &[f64]) -> Conformers {
@@ -225,7 +221,8 @@ mod tests {
                 }
             };
             let angles: Vec<f64> = (0..10_000).map(angle).collect();
-            let found = weights(&turned(&angles), std::slice::from_ref(&torsion), rarest);
+            let data = TrainingData::at(turned(&angles), 300.0);
+            let found = how_often(&data, std::slice::from_ref(&torsion), rarest);
             for (weight, angle) in found.iter().zip(angles) {
                 let expected = if angle > 0.0 { expected } else { 1.0 };
                 assert!(

@@ -13,37 +13,66 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::draws::Draws;
 use super::{Losses, Split};
 use crate::config::Pairing;
 use crate::model::{CartesianFlow, Model};
 use crate::pairing::{Copies, Symmetry};
+use crate::temperatures::TrainingData;
 
 /// Pairs that one thread differentiates at a time.
 const PIECE: usize = 16;
 
 /// What pairs are drawn from.
 pub struct Matching {
-    /// In latent units.
-    data: Split<Conformers>,
+    data: Split<Ends>,
     pairing: Pairing,
     symmetry: Symmetry,
     reflections: Reflections,
 }
 
+/// Where lines end.
+struct Ends {
+    /// In latent units.
+    conformers: Conformers,
+    /// How they are drawn, where not one as often as another.
+    draws: Option<Draws>,
+}
+
+impl Ends {
+    fn draw(&self, count: usize, random: &mut ChaCha8Rng) -> Conformers {
+        let all = self.conformers.len();
+        let one = |_| match &self.draws {
+            Some(draws) => draws.one(random),
+            None => random.random_range(0..all),
+        };
+        let chosen: Vec<usize> = (0..count).map(one).collect();
+        self.conformers.select(&chosen)
+    }
+}
+
 impl Matching {
     /// `data` in the model's data units, any centroid; one unit of a latent is `scale` of them.
     pub fn new(
-        data: &Conformers,
+        data: &TrainingData,
         scale: f64,
         held_out: usize,
         pairing: Pairing,
         (symmetry, reflections): (Symmetry, Reflections),
     ) -> Self {
         let mut data = data.clone();
-        data.center();
-        data.positions_mut().iter_mut().for_each(|x| *x /= scale);
+        data.conformers.center();
+        let positions = data.conformers.positions_mut();
+        positions.iter_mut().for_each(|x| *x /= scale);
+        let ends = |rows: &[usize]| {
+            let part = data.select(rows);
+            Ends {
+                draws: Draws::unless_even(&part.weights),
+                conformers: part.conformers,
+            }
+        };
         Self {
-            data: Split::new(data.len(), held_out, |rows| data.select(rows)),
+            data: Split::new(data.len(), held_out, ends),
             pairing,
             symmetry,
             reflections,
@@ -52,7 +81,8 @@ impl Matching {
 
     /// Configurations for training and held out.
     pub fn counts(&self) -> [usize; 2] {
-        [self.data.train.len(), self.data.held_out.len()]
+        let Split { train, held_out } = &self.data;
+        [train.conformers.len(), held_out.conformers.len()]
     }
 
     /// The loss of new pairs, with its gradient.
@@ -97,19 +127,16 @@ impl Matching {
     fn pairs(
         &self,
         flow: &CartesianFlow,
-        data: &Conformers,
+        ends: &Ends,
         count: usize,
         random: &mut ChaCha8Rng,
     ) -> Batch {
-        let chosen: Vec<usize> = (0..count)
-            .map(|_| random.random_range(0..data.len()))
-            .collect();
+        let data = ends.draw(count, random);
         let noise_seed: u64 = random.random();
         let offset: f64 = random.random();
         let noise = flow
             .noise(&Samples::consecutive(noise_seed, 0..count as u64))
             .expect("noise has the model's shape");
-        let data = data.select(&chosen);
         let copies = Copies {
             points: data.points(),
             dims: data.dims(),

@@ -142,7 +142,40 @@ fn egnn(seed: u64) -> Config {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use clap::ValueEnum;
+
     use super::*;
+
+    #[test]
+    fn every_family_has_an_experiment_of_its_own() {
+        let texts = Family::value_variants().iter().map(|&family| {
+            let found = config(family, 14, 1);
+            assert!(found.check().is_ok(), "{family:?}");
+            let ModelConfig::Internal(model) = &found.model else {
+                return format!("{:?}", found.model);
+            };
+            let (map, scheme) = (model.map, model.scheme);
+            match family {
+                Family::Nice => assert_eq!(map, Elementwise::Additive),
+                Family::Realnvp | Family::Glow => assert_eq!(map, Elementwise::Affine),
+                Family::Bump => assert_eq!(map, Elementwise::Bump { ramps: 8 }),
+                _ => assert_eq!(map, Elementwise::Spline { bins: 8 }),
+            }
+            match family {
+                Family::Maf => assert_eq!(scheme, Scheme::Maf),
+                Family::Iaf => assert_eq!(scheme, Scheme::Iaf),
+                _ => assert_eq!(scheme, Scheme::Coupling),
+            }
+            let is_glow = model.between == Between::Linear;
+            assert_eq!(is_glow, family == Family::Glow);
+            format!("{model:?}")
+        });
+        let texts: Vec<String> = texts.collect();
+        let different: HashSet<&String> = texts.iter().collect();
+        assert_eq!(different.len(), texts.len(), "{texts:?}");
+    }
 
     #[test]
     fn steps_are_more_and_shorter_for_more_coordinates_than_butane_has() {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
     Config, Features, Objective, System, Temperatures, TrainingData, is_same, positions_of,
-    temperatures_of,
+    temperatures_of, weights_of,
 };
-use boltzflow_chemio::{Npz, ReadOptions, quantum, read_records};
+use boltzflow_chemio::{Npz, ReadOptions, Tags, quantum, read_records, tags::names};
 use boltzflow_molecule::Conformers;
 
 use super::has_extension;
@@ -19,6 +19,8 @@ pub struct Configurations {
     pub conformers: Conformers,
     /// The temperature of each, where the file holds frames of several.
     temperatures: Option<Vec<f64>>,
+    /// What each counts in the ensemble, where the file says that, 1 on average.
+    weights: Option<Vec<f64>>,
 }
 
 impl Configurations {
@@ -29,8 +31,22 @@ impl Configurations {
         Ok(Self {
             path: path.to_owned(),
             temperatures: temperatures_of(&npz, path, conformers.len())?,
+            weights: weights_of(&npz, path, conformers.len())?
+                .map(|weights| checked(weights, path))
+                .transpose()?,
             conformers,
         })
+    }
+
+    /// Those of a file in which all count the same.
+    pub fn counting_the_same(self) -> Result<Self> {
+        match &self.weights {
+            Some(weights) if weights.windows(2).any(|pair| pair[0] != pair[1]) => bail!(
+                "{} holds weighted configurations; a reference is of the ensemble itself, such as frames of `simulate`, each counting the same",
+                self.path.display()
+            ),
+            _ => Ok(self),
+        }
     }
 
     /// Those that are of the ensemble at one temperature, which is not known of some flows: all, unless the file says that they are at several.
@@ -66,14 +82,15 @@ impl Configurations {
     /// Each with its temperature, for a flow of these; those at others are left out. A file that names none is of the system's.
     fn within(self, flow: Temperatures) -> Result<TrainingData> {
         let (path, all) = (self.path.display(), self.conformers.len());
+        let mut data = TrainingData::at(self.conformers, flow.coldest);
+        if let Some(weights) = self.weights {
+            data.weights = weights;
+        }
         let Some(temperatures) = self.temperatures else {
-            return Ok(TrainingData::at(self.conformers, flow.coldest));
+            return Ok(data);
         };
         let there = listed(&temperatures);
-        let data = TrainingData {
-            conformers: self.conformers,
-            temperatures,
-        };
+        data.temperatures = temperatures;
         let data = data.within(flow);
         if data.is_empty() && all > 0 {
             bail!(
@@ -88,6 +105,53 @@ impl Configurations {
         }
         Ok(data)
     }
+}
+
+/// Weights as they are told, made 1 on average; of a file, whose name says which are none.
+fn checked(mut weights: Vec<f64>, path: &Path) -> Result<Vec<f64>> {
+    let (path, count) = (path.display(), weights.len() as f64);
+    let is_one = |weight: f64| weight.is_finite() && weight >= 0.0;
+    if let Some(k) = weights.iter().position(|&weight| !is_one(weight)) {
+        bail!(
+            "configuration {} of {path} has the weight {}; weights are finite and at least 0",
+            k + 1,
+            weights[k]
+        );
+    }
+    let sum: f64 = weights.iter().sum();
+    if sum <= 0.0 || !sum.is_finite() {
+        bail!("the weights of {path} add up to {sum}; at least one has to be above 0");
+    }
+    weights.iter_mut().for_each(|weight| *weight *= count / sum);
+    Ok(weights)
+}
+
+/// What structures say that they count: their tag POPULATION, or else WEIGHT, which all have, or none.
+fn weights_of_structures<'a>(
+    tags: impl Iterator<Item = &'a Tags>,
+    path: &Path,
+) -> Result<Option<Vec<f64>>> {
+    let said = |tags: &'a Tags| {
+        let found = tags.value(names::POPULATION);
+        found.or_else(|| tags.value(names::WEIGHT))
+    };
+    let said: Vec<_> = tags.map(said).collect();
+    let count = said.iter().flatten().count();
+    if count == 0 {
+        return Ok(None);
+    }
+    if count < said.len() {
+        bail!(
+            "{count} of {} structures of {} have a {} or {}; give it to all, or to none",
+            said.len(),
+            path.display(),
+            names::POPULATION,
+            names::WEIGHT
+        );
+    }
+    let number = |said: &boltzflow_chemio::Value| said.real().unwrap_or(f64::NAN);
+    let weights = said.into_iter().flatten().map(number).collect();
+    checked(weights, path).map(Some)
 }
 
 /// Which temperatures there are, each once.
@@ -127,7 +191,8 @@ pub fn configurations(path: &Path, system: &System) -> Result<Configurations> {
         ..ReadOptions::default()
     };
     let mut conformers = Conformers::empty(system.energy.points(), system.energy.dims());
-    for record in read_records(path, &options)? {
+    let records = read_records(path, &options)?;
+    for record in &records {
         if !molecule.elements().eq(record.molecule.elements()) {
             bail!(
                 "{} holds {}, but {} needs the same elements in the same order",
@@ -138,21 +203,23 @@ pub fn configurations(path: &Path, system: &System) -> Result<Configurations> {
         }
         record.conformers.iter().for_each(|x| conformers.push(x));
     }
+    let tags = records.iter().flat_map(|record| &record.tags);
     Ok(Configurations {
         path: path.to_owned(),
         conformers,
         temperatures: None,
+        weights: weights_of_structures(tags, path)?,
     })
 }
 
-/// The same to learn from, those at the flow's temperatures: what a file of few decimals has lost is filled with even noise where that is asked
-/// for, else warned of.
+/// The same to learn from, each as often as it weighs, those at the flow's temperatures: what a file of few decimals has lost is filled with even
+/// noise where that is asked for, else warned of.
 pub fn to_learn_from(path: &Path, system: &System, config: &Config) -> Result<TrainingData> {
     let (flow, training) = (
         config.model.temperatures(system.temperature),
         &config.training,
     );
-    let mut data = configurations(path, system)?.within(flow)?;
+    let mut data = weighing(configurations(path, system)?.within(flow)?, path);
     check_reach(path, flow, &data, training.objective)?;
     match quantum(path) {
         Some(quantum) if training.dequantize => {
@@ -165,6 +232,26 @@ pub fn to_learn_from(path: &Path, system: &System, config: &Config) -> Result<Tr
         None => {}
     }
     Ok(data)
+}
+
+/// The data that weigh anything, and says what the weights of all are worth.
+fn weighing(data: TrainingData, path: &Path) -> TrainingData {
+    let (sum, squares) = data
+        .weights
+        .iter()
+        .fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));
+    let effective = sum * sum / squares;
+    if data.is_empty() || effective > 0.999_999 * data.len() as f64 {
+        return data;
+    }
+    let chosen: Vec<usize> = (0..data.len()).filter(|&k| data.weights[k] > 0.0).collect();
+    eprintln!(
+        "configurations of {} are learnt from as often as they weigh: {} of {} weigh anything, and all are worth {effective:.1} that weigh the same",
+        path.display(),
+        chosen.len(),
+        data.len(),
+    );
+    data.select(&chosen)
 }
 
 /// Refuses data, or warns of them, that do not reach the hottest of the flow's temperatures: a likelihood would say nothing of that, and the

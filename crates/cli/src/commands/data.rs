@@ -247,23 +247,25 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         OWN_SAMPLES
     };
     let own = arguments.own_samples.unwrap_or(usual) as usize;
-    let own = sampling::own_log_densities(&model, arguments.seed, own)?;
+    let mut own = sampling::own_log_densities(&model, arguments.seed, own)?;
     let n = conformers.len();
     let [points, dims] = model.latent_shape();
     let latent = [n, points, dims];
     let mut log_q = drawn.log_q();
-    let percentiles = sampling::percentiles(&log_q, &own);
-    let unusual = percentiles
-        .iter()
-        .filter(|percentile| **percentile < UNUSUAL);
-    let unusual = (!own.is_empty()).then(|| unusual.count());
     let outside = log_q.iter().filter(|log_q| **log_q == f64::NEG_INFINITY);
     let outside = outside.count();
     let not_finite = log_q.iter().filter(|log_q| log_q.is_nan()).count();
     let other_stereoisomers = system.map_or(0, |system| {
         let mirror = model.architecture().mirror();
+        own.iter_mut()
+            .for_each(|log_q| *log_q += system.log_fold(mirror));
         fold((&system, mirror), &conformers, &mut log_q)
     });
+    let percentiles = sampling::percentiles(&log_q, &own);
+    let unusual = percentiles
+        .iter()
+        .filter(|percentile| **percentile < UNUSUAL);
+    let unusual = (!own.is_empty()).then(|| unusual.count());
     let (latents, log_prior) = (
         Array::new(&latent, drawn.latents),
         Array::new(&[n], drawn.log_prior),

@@ -170,6 +170,7 @@ fn simulation(system: &System, settings: &Settings) -> Result<(f64, TrainingData
                 frames.conformers.push(frame.positions);
                 let temperature = temperatures[frame.temperature];
                 frames.temperatures.push(temperature);
+                frames.weights.push(1.0);
             }
         })?;
         Ok(())

@@ -124,7 +124,8 @@ pub(super) fn folded_log_densities(
 /// Reference configurations from NPY with one row each, or from any other file of configurations.
 fn reference_positions(path: &Path, system: &System, model: &Model) -> Result<Conformers> {
     if !has_extension(path, "npy") {
-        return configurations(path, system)?.at(Some(system.temperature));
+        let found = configurations(path, system)?.counting_the_same()?;
+        return found.at(Some(system.temperature));
     }
     let array = read_npy(path)?;
     let values = array

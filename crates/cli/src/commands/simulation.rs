@@ -163,7 +163,7 @@ impl Frames {
     pub fn into_data(self) -> TrainingData {
         TrainingData {
             temperatures: self.temperatures(),
-            conformers: self.conformers,
+            ..TrainingData::at(self.conformers, self.ladder[0])
         }
     }
 }
@@ -357,6 +357,8 @@ struct SimulatedTorsion {
 #[derive(Serialize)]
 struct SimulatedWell {
     name: &'static str,
+    /// How many frames are in it.
+    frames: usize,
     population: Average,
 }
 
@@ -388,9 +390,11 @@ impl Simulated {
             let angles: Vec<f64> = angles.map(|x| torsion.angle(x)).collect();
             let population = |well: &Well| {
                 let inside = |&angle: &f64| f64::from(u8::from(well.contains(angle)));
+                let inside: Vec<f64> = angles.iter().map(inside).collect();
                 SimulatedWell {
                     name: well.name,
-                    population: Average::of(&angles.iter().map(inside).collect::<Vec<_>>()),
+                    frames: inside.iter().sum::<f64>() as usize,
+                    population: Average::of(&inside),
                 }
             };
             SimulatedTorsion {
@@ -434,7 +438,11 @@ impl fmt::Display for Simulated {
         for torsion in &self.torsions {
             write_torsion(f, &torsion.name, torsion.atoms)?;
             for well in &torsion.wells {
-                writeln!(f, "  {:<22}  {}", well.name, well.population)?;
+                write!(f, "  {:<22}  ", well.name)?;
+                match well.frames {
+                    0 => writeln!(f, "no frame is here")?,
+                    _ => writeln!(f, "{}", well.population)?,
+                }
             }
         }
         if !self.temperatures.is_empty() {
@@ -466,7 +474,7 @@ pub fn propagator(system: &System) -> Propagator {
     }
 }
 
-/// Evaluations of the energy until `count` frames are there.
+/// Evaluations of the energy until `count` frames are there, without the few hundred that bring each embedded start to its minimum.
 pub fn energy_calls(settings: &Settings, count: u64) -> Result<u64> {
     let each = settings.replicas() * settings.evaluations_per_round();
     Ok(settings.rounds(count)?.saturating_mul(each as u64))

@@ -7,6 +7,7 @@ use boltzflow_boltzmann::{
     Bootstrap, Checkpoint, Comparison, EqualCost, Estimate, Evaluation, Model, System, Tail,
     TargetSamples, TrainingData, Unreached, Verdict, digest, efficiency, log_z, sampling, spread,
 };
+use boltzflow_energy::energies;
 use boltzflow_molecule::Conformers;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use super::list::{Entry, List, Target};
 use super::with_suffix;
 use crate::arguments::Shard;
 use crate::commands::evaluation::folded_log_densities;
-use crate::commands::{Existing, remove, sampling as drawing, simulation, to_learn_from, training};
+use crate::commands::{Existing, remove, sampling as drawing, to_learn_from, training};
 use crate::{clock, device, interrupt};
 
 /// Seed of the samples.
@@ -134,7 +135,7 @@ impl Case<'_> {
         let all = serde_json::to_string(&(
             configs,
             (system, frames, reference),
-            simulation::identity(self.system)?,
+            identity_anywhere(self.system)?,
             [
                 self.list.samples_of(self.entry),
                 self.list.compared_of(self.entry) as u64,
@@ -144,6 +145,15 @@ impl Case<'_> {
         let numbers: Vec<f64> = all.bytes().map(f64::from).collect();
         Ok(digest(&numbers))
     }
+}
+
+/// Which energy of which geometry this is: the same on every processor, whose energies differ in their last digits.
+fn identity_anywhere(system: &System) -> Result<String> {
+    let found = energies(&*system.energy, &system.start)?.into_iter();
+    let found = found.map(|energy| Ok(format!("{:.6}", energy?)));
+    let found: Vec<String> = found.collect::<Result<_>>()?;
+    let place = digest(system.start.positions());
+    Ok(format!("{} {place} {}", system.name, found.join(" ")))
 }
 
 impl Job<'_> {

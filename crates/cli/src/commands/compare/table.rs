@@ -26,8 +26,16 @@ const HEAD: &str = "\
 | flow | parameters | frames | energy calls: frames, training, samples | training, core-s | n | raw ESS, % | k̂ | NLL | forward ESS, % \
 | compared | E-W2 raw, resampled | T-W2 raw, resampled | core-s for 1e4: samples, densities | effective a core-s | effective; replica exchange at as many calls |";
 
+const LEGEND: &str = "\
+Raw ESS is Kish's, of all n samples; errors are standard errors. NLL (nats), forward ESS, E-W2 (reduced energies) and T-W2 (φ and ψ, radians) are those
+of as many configurations of the reference, and samples, as stand under `compared`. Energy calls count each energy, with or without gradient. The last column:
+effective samples of the flow, and those of a replica exchange that had as many energy calls as the flow's frames, training and samples together;
+before it effective samples per core-second of sampling, densities and energies among it, without training.
+";
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{LEGEND}")?;
         for section in &self.sections {
             write!(f, "{section}")?;
         }
