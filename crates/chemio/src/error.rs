@@ -23,8 +23,8 @@ pub enum Error {
     },
     /// The extension says nothing.
     #[error(
-        "{path:?} has no extension that names a format that is read here; known are xyz, extxyz, sdf, mol, pdb, ent (each also with .gz), \
-         inpcrd, rst7, crd, and the trajectories xtc, trr, dcd, nc"
+        "{path:?} has no extension that names a format that is read here; known are xyz, extxyz, sdf, mol, pdb, ent, inpcrd, rst7, crd, gro \
+         (each also with .gz), and the trajectories xtc, trr, dcd, nc"
     )]
     UnknownFormat {
         /// The file.

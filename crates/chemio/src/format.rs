@@ -4,6 +4,9 @@ use std::path::Path;
 
 use crate::Error;
 
+/// Ångström in a nanometre, the unit of GROMACS' files.
+pub(crate) const NANOMETRE: f64 = 10.0;
+
 /// A format that is read here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -15,6 +18,8 @@ pub enum Format {
     Pdb,
     /// AMBER coordinates and restart files, ASCII.
     Inpcrd,
+    /// GROMACS, fixed columns of text.
+    Gro,
     /// GROMACS, compressed.
     Xtc,
     /// GROMACS, full precision.
@@ -46,6 +51,7 @@ impl Format {
             "sdf" | "sd" | "mol" | "mdl" => Self::Sdf,
             "pdb" | "ent" => Self::Pdb,
             "inpcrd" | "rst7" | "crd" | "restrt" | "rst" => Self::Inpcrd,
+            "gro" => Self::Gro,
             "xtc" => Self::Xtc,
             "trr" => Self::Trr,
             "dcd" => Self::Dcd,
@@ -66,6 +72,7 @@ impl Format {
             Self::Sdf => "SDF",
             Self::Pdb => "PDB",
             Self::Inpcrd => "AMBER coordinate",
+            Self::Gro => "GRO",
             Self::Xtc => "XTC",
             Self::Trr => "TRR",
             Self::Dcd => "DCD",
@@ -80,6 +87,6 @@ impl Format {
 
     /// Whether it holds coordinates without elements.
     pub fn needs_molecule(self) -> bool {
-        self.is_binary() || self == Self::Inpcrd
+        self.is_binary() || matches!(self, Self::Inpcrd | Self::Gro)
     }
 }

@@ -20,18 +20,8 @@ pub(crate) fn read(lines: &mut Lines<'_>, molecule: &Molecule) -> Option<Located
 
 /// Reads the frame.
 fn frame(lines: &mut Lines<'_>, molecule: &Molecule) -> Located<Frame> {
-    lines.next();
-    let (at, line) = lines.next().ok_or((
-        1,
-        Fault::Missing {
-            what: "header lines",
-            announced: 2,
-            found: 1,
-        },
-    ))?;
     // The time may stand after the count.
-    let count =
-        text::count(line.split_whitespace().next().unwrap_or("")).map_err(|fault| (at, fault))?;
+    let (at, count) = text::titled_count(lines)?;
     if count != molecule.atoms.len() {
         return Err((
             at,

@@ -15,7 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Text formats (XYZ, SDF, PDB, inpcrd) and XTC, DCD and NetCDF have readers of our own; TRR goes through chemfiles.
+//! Text formats (XYZ, SDF, PDB, inpcrd, GRO) and XTC, DCD and NetCDF have readers of our own; TRR goes through chemfiles.
 //! Whatever a file contains, reading it ends in a value or an [`Error`]. Lengths are in ångström.
 
 #![forbid(unsafe_code)]
@@ -26,6 +26,7 @@ mod error;
 mod extended;
 mod format;
 mod frame;
+mod gro;
 mod inpcrd;
 mod lines;
 mod npz;

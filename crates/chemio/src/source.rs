@@ -7,7 +7,7 @@ use boltzflow_molecule::Molecule;
 use crate::{
     Error, Fault, Format, Frame, Record,
     frame::{gather, gather_one},
-    inpcrd,
+    gro, inpcrd,
     lines::Lines,
     pdb, sdf, text,
     text::Located,
@@ -17,7 +17,7 @@ use crate::{
 /// How a file is to be read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadOptions<'a> {
-    /// The molecule, for formats that hold coordinates only (inpcrd, trajectories).
+    /// The molecule, for formats that hold coordinates only (inpcrd, GRO, trajectories).
     pub molecule: Option<&'a Molecule>,
     /// The format, where the extension does not tell.
     pub format: Option<Format>,
@@ -68,28 +68,50 @@ impl<'a> Source<'a> {
                 (Format::Sdf, _) => sdf::next(&mut lines),
                 (Format::Pdb, _) => models.next(),
                 (Format::Inpcrd, Some(molecule)) => inpcrd::read(&mut lines, molecule),
+                (Format::Gro, Some(molecule)) => gro::next(&mut lines, molecule),
                 _ => xyz::next(&mut lines),
             }
         };
-        std::iter::from_fn(next).enumerate().map(|(index, frame)| {
-            frame.map_err(|(line, fault)| Error::Text {
-                path: self.path.clone(),
-                line: line + 1,
-                frame: index + 1,
-                fault,
-            })
-        })
+        placed(&self.path, std::iter::from_fn(next))
     }
 }
 
-/// The step, in Å, of the coordinates that a kind of file keeps by few decimals: PDB .001, GRO and XTC (as usually written) .01. None for others.
-pub fn quantum(path: &Path) -> Option<f64> {
-    let extension = path.extension()?.to_ascii_lowercase();
-    match extension.to_str()? {
-        "pdb" | "ent" => Some(1e-3),
-        "gro" | "xtc" => Some(1e-2),
-        _ => None,
-    }
+/// Says of each frame's fault in which file it is.
+fn placed<T>(
+    path: &Path,
+    frames: impl Iterator<Item = Located<T>>,
+) -> impl Iterator<Item = Result<T, Error>> {
+    frames.enumerate().map(|(index, frame)| {
+        frame.map_err(|(line, fault)| Error::Text {
+            path: path.to_owned(),
+            line: line + 1,
+            frame: index + 1,
+            fault,
+        })
+    })
+}
+
+/// The step, in Å, of coordinates that a file keeps by few decimals: .001 in PDB, what the file itself says in GRO (mostly .01) and XTC, there
+/// the coarsest of its frames. `None` for files of other formats, and for XTC of at most nine atoms, which are not packed.
+///
+/// # Errors
+/// If the file has to be read, and cannot be or has a fault.
+pub fn quantum(path: &Path) -> Result<Option<f64>, Error> {
+    let quantum = match Format::of(path) {
+        Ok(Format::Pdb) => 1e-3,
+        Ok(Format::Gro) => gro_quantum(path)?,
+        Ok(Format::Xtc) => trajectory::xtc::quantum(path)?,
+        _ => 0.0,
+    };
+    Ok((quantum > 0.0).then_some(quantum))
+}
+
+/// The coarsest step of a GRO file's frames, Å.
+fn gro_quantum(path: &Path) -> Result<f64, Error> {
+    let text = text::load(path, Format::Gro)?;
+    let mut lines = Lines::new(&text);
+    let frames = std::iter::from_fn(|| gro::next_quantum(&mut lines));
+    placed(path, frames).try_fold(0.0, |coarsest: f64, quantum| Ok(coarsest.max(quantum?)))
 }
 
 /// Reads a file of one molecule: its frames are its conformers.

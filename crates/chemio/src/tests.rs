@@ -1,12 +1,14 @@
 //! Every trap of reading and writing, each with a file written on the spot.
 
+mod gro;
 mod pdb;
 mod properties;
+mod quantum;
 mod sdf;
 mod traps;
 mod xyz;
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 use boltzflow_molecule::Molecule;
 use tempfile::TempDir;
@@ -30,10 +32,26 @@ pub(super) fn file(name: &str, contents: impl AsRef<[u8]>) -> File {
     }
 }
 
+/// Compresses a text.
+pub(super) fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
 impl File {
     /// Reads it as one molecule.
     pub(super) fn read(&self) -> Result<Record, Error> {
         read(&self.path, &ReadOptions::default())
+    }
+
+    /// Reads it as one molecule, which is this.
+    pub(super) fn read_for(&self, molecule: &Molecule) -> Result<Record, Error> {
+        let options = ReadOptions {
+            molecule: Some(molecule),
+            format: None,
+        };
+        read(&self.path, &options)
     }
 
     /// Reads it as several molecules.

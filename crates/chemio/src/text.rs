@@ -9,7 +9,7 @@ use std::{
 use boltzflow_molecule::Element;
 use flate2::read::MultiGzDecoder;
 
-use crate::{Error, Fault, Format};
+use crate::{Error, Fault, Format, lines::Lines};
 
 /// All text of a file, unpacked where it begins as gzip does (whatever its name).
 pub(crate) fn load(path: &Path, format: Format) -> Result<String, Error> {
@@ -79,6 +79,21 @@ pub(crate) fn count(text: &str) -> Result<usize, Fault> {
             found: text.trim().chars().take(40).collect(),
         }),
     }
+}
+
+/// Passes a title, and reads the number of atoms on the line after it, where more may stand; before it, that line's number.
+pub(crate) fn titled_count(lines: &mut Lines<'_>) -> Located<(usize, usize)> {
+    lines.next();
+    let (at, line) = lines.next().ok_or((
+        lines.number(),
+        Fault::Missing {
+            what: "header lines",
+            announced: 2,
+            found: 1,
+        },
+    ))?;
+    let count = count(line.split_whitespace().next().unwrap_or(""));
+    Ok((at, count.map_err(|fault| (at, fault))?))
 }
 
 /// The element of a symbol in any letter case.

@@ -5,7 +5,7 @@ mod bytes;
 mod dcd;
 mod netcdf;
 mod trr;
-mod xtc;
+pub(crate) mod xtc;
 
 use std::path::Path;
 
@@ -51,9 +51,11 @@ fn read_as(path: &Path, format: Format, molecule: &Molecule) -> Result<Conformer
         Format::Trr => trr::read(path, atoms),
         Format::Dcd => dcd::read(path, atoms),
         Format::NetCdf => netcdf::read(path, atoms),
-        Format::Xyz | Format::Sdf | Format::Pdb | Format::Inpcrd => Err(Error::UnknownFormat {
-            path: path.to_owned(),
-        }),
+        Format::Xyz | Format::Sdf | Format::Pdb | Format::Inpcrd | Format::Gro => {
+            Err(Error::UnknownFormat {
+                path: path.to_owned(),
+            })
+        }
     }
 }
 

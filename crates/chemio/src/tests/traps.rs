@@ -3,11 +3,11 @@
 use boltzflow_molecule::Molecule;
 use chemfiles::{Atom, Frame, Trajectory};
 
-use super::file;
-use crate::{Error, ReadOptions, Source, read, read_records, read_trajectory};
+use super::{file, gzip};
+use crate::{Error, ReadOptions, Source, quantum, read, read_records, read_trajectory};
 
 /// A molecule of so many carbon atoms.
-fn carbons(count: usize) -> Molecule {
+pub(super) fn carbons(count: usize) -> Molecule {
     file("a.xyz", format!("{count}\n\n{}", "C 0 0 0\n".repeat(count)))
         .read()
         .unwrap()
@@ -15,7 +15,7 @@ fn carbons(count: usize) -> Molecule {
 }
 
 /// Frames of carbon atoms, written by chemfiles.
-fn trajectory(path: &std::path::Path, atoms: usize, frames: usize) {
+pub(super) fn trajectory(path: &std::path::Path, atoms: usize, frames: usize) {
     let mut trajectory = Trajectory::open(path, 'w').unwrap();
     for step in 0..frames {
         let mut frame = Frame::new();
@@ -183,6 +183,7 @@ fn a_trajectory_with_any_byte_changed_brings_nothing_down() {
                 changed[place] ^= mask;
                 std::fs::write(&path, &changed).unwrap();
                 drop(read_trajectory(&path, &molecule));
+                drop(quantum(&path));
             }
         }
     }
@@ -190,18 +191,10 @@ fn a_trajectory_with_any_byte_changed_brings_nothing_down() {
 
 #[test]
 fn text_that_is_no_text_is_refused_before_anybody_parses_it() {
-    for name in ["a.pdb", "a.sdf", "a.xyz", "a.rst7"] {
+    for name in ["a.pdb", "a.sdf", "a.xyz", "a.rst7", "a.gro"] {
         let file = file(name, [b'H', b' ', 0xff, 0xfe, 0x80]);
         let molecule = carbons(2);
-        let message = read(
-            &file.path,
-            &ReadOptions {
-                molecule: Some(&molecule),
-                format: None,
-            },
-        )
-        .unwrap_err()
-        .to_string();
+        let message = file.read_for(&molecule).unwrap_err().to_string();
         assert!(
             message.contains("is not text: byte 2 is not valid UTF-8"),
             "{message}"
@@ -214,6 +207,7 @@ fn random_bytes_and_torn_text_bring_no_reader_down() {
     let sources = [
         super::sdf::ZWITTERION.to_owned(),
         "2\nenergy=1 Properties=species:S:1:pos:R:3\nH 0 0 0\nH 0 0 1\n".to_owned(),
+        super::gro::WATER.to_owned(),
     ];
     let mut state = 1_u64;
     let mut random = || {
@@ -224,7 +218,7 @@ fn random_bytes_and_torn_text_bring_no_reader_down() {
     };
     let molecule = carbons(3);
     for round in 0..400 {
-        let source = &sources[round % 2];
+        let source = &sources[round % sources.len()];
         let mut bytes = source.as_bytes().to_vec();
         for _ in 0..=random() % 4 {
             let place = random() % bytes.len();
@@ -236,7 +230,7 @@ fn random_bytes_and_torn_text_bring_no_reader_down() {
                     .for_each(drop),
             }
         }
-        for name in ["a.pdb", "a.sdf", "a.xyz", "a.rst7"] {
+        for name in ["a.pdb", "a.sdf", "a.xyz", "a.rst7", "a.gro"] {
             let file = file(name, &bytes);
             let options = ReadOptions {
                 molecule: Some(&molecule),
@@ -245,6 +239,7 @@ fn random_bytes_and_torn_text_bring_no_reader_down() {
             if let Ok(source) = Source::open(&file.path, &options) {
                 assert!(source.frames().take(1000).count() < 1000);
             }
+            drop(quantum(&file.path));
         }
     }
 }
@@ -298,10 +293,7 @@ fn empty_missing_and_unknown_files_are_named() {
 
 #[test]
 fn compressed_text_is_read_and_a_cut_one_refused() {
-    use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(b"1\n\nH 0 0 0\n").unwrap();
-    let packed = encoder.finish().unwrap();
+    let packed = gzip("1\n\nH 0 0 0\n");
     assert_eq!(
         file("a.xyz.gz", &packed).read().unwrap().conformers.len(),
         1
@@ -332,16 +324,7 @@ fn amber_coordinates_are_read_with_velocities_and_box_or_without() {
     };
     let positions = row(&[1.0, -2.0, 3.25, 4.0, 5.0, 6.0]) + &row(&[-100.125, -200.5, -300.75]);
     let cell = row(&[10.0, 10.0, 10.0, 90.0, 90.0, 90.0]);
-    let read_text = |text: &str| {
-        let file = file("a.rst7", text);
-        read(
-            &file.path,
-            &ReadOptions {
-                molecule: Some(&molecule),
-                format: None,
-            },
-        )
-    };
+    let read_text = |text: &str| file("a.rst7", text).read_for(&molecule);
     for tail in [
         String::new(),
         cell.clone(),

@@ -11,7 +11,7 @@ use super::{
     bytes::{Bytes, Stop, check_atoms},
     check_finite,
 };
-use crate::{Error, Fault};
+use crate::{Error, Fault, format::NANOMETRE};
 
 /// Sizes of the small cubes in which differences are packed: entry `i ≥ 9` is about `2^(i/3)`, so that a triple fits `i` bits.
 const SIZES: [u32; 73] = [
@@ -21,9 +21,6 @@ const SIZES: [u32; 73] = [
     262144, 330280, 416127, 524287, 660561, 832255, 1048576, 1321122, 1664510, 2097152, 2642245,
     3329021, 4194304, 5284491, 6658042, 8388607, 10568983, 13316085, 16777216,
 ];
-
-/// Ångström in a nanometre, the unit of the file.
-const NANOMETRE: f64 = 10.0;
 
 /// Reads an XTC file.
 pub(super) fn read(path: &Path, atoms: usize) -> Result<Conformers, Error> {
@@ -40,68 +37,145 @@ pub(super) fn read(path: &Path, atoms: usize) -> Result<Conformers, Error> {
     Ok(conformers)
 }
 
-/// Reads one frame: a header of 56 bytes, then up to nine atoms as they are, or more of them packed.
+/// The coarsest step of the frames' coordinates, Å; 0 if none is packed.
+pub(crate) fn quantum(path: &Path) -> Result<f64, Error> {
+    let mut bytes = Bytes::open(path)?;
+    let mut coarsest: f64 = 0.0;
+    let mut frame = 0;
+    while bytes.begin() {
+        let quantum = pass(&mut bytes).map_err(|stop| bytes.error(frame, stop))?;
+        coarsest = coarsest.max(quantum);
+        frame += 1;
+    }
+    Ok(coarsest)
+}
+
+/// Passes one frame; the step of its coordinates, Å, 0 if they are not packed.
+fn pass(bytes: &mut Bytes) -> Result<f64, Stop> {
+    let header = Header::read(bytes, None)?;
+    bytes.skip(header.length())?;
+    Ok(header
+        .packing
+        .map_or(0.0, |packing| NANOMETRE / packing.precision))
+}
+
+/// Reads one frame.
 fn frame(bytes: &mut Bytes, expected: usize) -> Result<Vec<f64>, Stop> {
-    let magic = bytes.size()?;
-    if magic != 1995 && magic != 2023 {
-        return Err(Stop::NoFrame);
-    }
-    let atoms = bytes.size()?;
-    check_atoms(atoms, expected)?;
-    bytes.skip(4 + 4 + 36)?;
-    if bytes.size()? != atoms {
-        return Err(Stop::NoFrame);
-    }
-    if atoms <= 9 {
-        let numbers = bytes.vec(12 * atoms)?;
-        let (numbers, _) = numbers.as_chunks::<4>();
+    let header = Header::read(bytes, Some(expected))?;
+    let coordinates = bytes.vec(header.length())?;
+    let Some(packing) = header.packing else {
+        let (numbers, _) = coordinates.as_chunks::<4>();
         return Ok(numbers
             .iter()
             .map(|number| f64::from(f32::from_be_bytes(*number)) * NANOMETRE)
             .collect());
-    }
-    let precision = f64::from(f32::from_be_bytes(bytes.array()?));
-    let mut corner = || -> Result<[i64; 3], Stop> {
-        let mut corner = [0; 3];
-        for coordinate in &mut corner {
-            *coordinate = i64::from(i32::from_be_bytes(bytes.array()?));
-        }
-        Ok(corner)
     };
-    let (least, most) = (corner()?, corner()?);
-    let small = bytes.size()? as usize;
-    let length = match magic {
-        1995 => bytes.size()?,
-        _ => u64::from_be_bytes(bytes.array()?),
-    };
-    let packed = bytes.vec(length.checked_next_multiple_of(4).ok_or(Stop::NoFrame)?)?;
-    let damaged = || {
-        Stop::Fault(Fault::Expected {
-            expected: "packed coordinates",
-            found: "damaged bits".to_owned(),
-        })
-    };
-    if precision.is_nan() || precision <= 0.0 {
-        return Err(damaged());
-    }
-    let integers = unpack(&packed, expected, least, most, small).ok_or_else(damaged)?;
+    let integers = unpack(&coordinates, expected, &packing).ok_or_else(damaged)?;
     Ok(integers
         .iter()
-        .map(|&integer| integer as f64 / precision * NANOMETRE)
+        .map(|&integer| integer as f64 / packing.precision * NANOMETRE)
         .collect())
+}
+
+/// What stands before the coordinates of a frame.
+struct Header {
+    atoms: u64,
+    /// How they are packed; up to nine atoms are not.
+    packing: Option<Packing>,
+}
+
+/// How coordinates are packed.
+struct Packing {
+    /// Steps in a nanometre.
+    precision: f64,
+    /// Corners of the box of all atoms, in steps.
+    least: [i64; 3],
+    most: [i64; 3],
+    /// The first small cube, an index of [`SIZES`].
+    small: usize,
+    /// Bytes of the coordinates, with those that fill up the last four.
+    length: u64,
+}
+
+impl Header {
+    /// Reads the 56 bytes of every frame, and those about the packing; where it is known how many atoms there must be, no others.
+    fn read(bytes: &mut Bytes, expected: Option<usize>) -> Result<Self, Stop> {
+        let magic = bytes.size()?;
+        if magic != 1995 && magic != 2023 {
+            return Err(Stop::NoFrame);
+        }
+        let atoms = bytes.size()?;
+        if let Some(expected) = expected {
+            check_atoms(atoms, expected)?;
+        }
+        bytes.skip(4 + 4 + 36)?;
+        if bytes.size()? != atoms {
+            return Err(Stop::NoFrame);
+        }
+        let packing = if atoms <= 9 {
+            None
+        } else {
+            Some(Packing::read(bytes, magic)?)
+        };
+        Ok(Self { atoms, packing })
+    }
+
+    /// Bytes of the coordinates.
+    fn length(&self) -> u64 {
+        match &self.packing {
+            None => 12 * self.atoms,
+            Some(packing) => packing.length,
+        }
+    }
+}
+
+impl Packing {
+    /// Reads it; the magic number says how the length is written.
+    fn read(bytes: &mut Bytes, magic: u64) -> Result<Self, Stop> {
+        let precision = f64::from(f32::from_be_bytes(bytes.array()?));
+        if !precision.is_finite() || precision <= 0.0 {
+            return Err(damaged());
+        }
+        let (least, most) = (corner(bytes)?, corner(bytes)?);
+        let small = bytes.size()? as usize;
+        let length = match magic {
+            1995 => bytes.size()?,
+            _ => u64::from_be_bytes(bytes.array()?),
+        };
+        Ok(Self {
+            precision,
+            least,
+            most,
+            small,
+            length: length.checked_next_multiple_of(4).ok_or(Stop::NoFrame)?,
+        })
+    }
+}
+
+/// Reads a corner of the box of all atoms.
+fn corner(bytes: &mut Bytes) -> Result<[i64; 3], Stop> {
+    let mut corner = [0; 3];
+    for coordinate in &mut corner {
+        *coordinate = i64::from(i32::from_be_bytes(bytes.array()?));
+    }
+    Ok(corner)
+}
+
+/// The fault of a frame whose packing makes no sense.
+fn damaged() -> Stop {
+    Stop::Fault(Fault::Expected {
+        expected: "packed coordinates",
+        found: "damaged bits".to_owned(),
+    })
 }
 
 /// Unpacks all coordinates; `None` if the bits make no sense.
 ///
 /// Each atom is either given within the box from `least` to `most`, or by its difference from the one before, within a cube whose size
 /// grows and shrinks on the way. A run of differences begins by exchanging its first two atoms.
-fn unpack(
-    packed: &[u8],
-    atoms: usize,
-    least: [i64; 3],
-    most: [i64; 3],
-    mut small: usize,
-) -> Option<Vec<i64>> {
+fn unpack(packed: &[u8], atoms: usize, packing: &Packing) -> Option<Vec<i64>> {
+    let Packing { least, most, .. } = packing;
+    let mut small = packing.small;
     let mut bits = Bits {
         bytes: packed,
         at: 0,

@@ -221,7 +221,7 @@ pub fn to_learn_from(path: &Path, system: &System, config: &Config) -> Result<Tr
     );
     let mut data = weighing(configurations(path, system)?.within(flow)?, path);
     check_reach(path, flow, &data, training.objective)?;
-    match quantum(path) {
+    match quantum(path)? {
         Some(quantum) if training.dequantize => {
             boltzflow_boltzmann::dequantize(&mut data.conformers, quantum, training.seed);
         }
