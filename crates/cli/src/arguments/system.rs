@@ -45,7 +45,7 @@ pub struct SystemArguments {
     /// The toy's kT.
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub kt: f64,
-    /// The molecule's structure file (PDB, XYZ, SDF; with an AMBER topology also inpcrd, rst7 and trajectories).
+    /// The molecule's structure file (PDB, XYZ, SDF; with an AMBER topology also GRO, inpcrd, rst7 and trajectories).
     #[arg(long, value_name = "FILE")]
     pub molecule: Option<PathBuf>,
     /// What the molecule is, where its file has no bonds. With an AMBER topology it gives bond orders, charges and stereo.
