@@ -15,7 +15,10 @@ use boltzflow_flow::{
 };
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -146,6 +149,7 @@ fn egnn(criterion: &mut Criterion) {
 /// Samples that a triangular family maps at once.
 const BATCH: usize = 256;
 const SPLINE: Elementwise = Elementwise::Spline { bins: 8 };
+const BUMP: Elementwise = Elementwise::Bump { ramps: 8 };
 const SIZE: Size = Size {
     width: 128,
     layers: 2,
@@ -207,6 +211,11 @@ impl<M: Bijection + Module> Family<M> {
         })
     }
 
+    fn forward(&self) -> (Points, Tensor<1>) {
+        let found = self.map.forward(self.x.clone(), &self.context);
+        found.expect("the space is the map's")
+    }
+
     fn inverse(&self, map: &M) -> (Points, Tensor<1>) {
         let found = map.inverse(self.x.clone(), &self.context);
         found.expect("the space is the map's")
@@ -226,7 +235,7 @@ fn couplings(criterion: &mut Criterion) {
         intervals: 40,
         circles: 20,
     };
-    for (name, map) in [("spline", SPLINE), ("bump", Elementwise::Bump { ramps: 8 })] {
+    for (name, map) in [("spline", SPLINE), ("bump", BUMP)] {
         let active = (0..space.points()).step_by(2).collect();
         let family = Family::new(space, |make| {
             Coupling::new(space, active, map, 0, SIZE, make)
@@ -235,10 +244,7 @@ fn couplings(criterion: &mut Criterion) {
         let name = format!("{name} coupling, 256 of 60 coordinates");
         let mut group = criterion.benchmark_group(name);
         group.bench_function("forward", |bench| {
-            bench.iter(|| {
-                let (x, context) = (family.x.clone(), &family.context);
-                family.map.forward(x, context)
-            });
+            bench.iter(|| family.forward());
         });
         group.bench_function("inverse", |bench| {
             bench.iter(|| family.inverse(&family.map));
@@ -286,39 +292,65 @@ fn networks(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The log-density of data costs as much for each coordinate however many there are: the log-determinant is a sum.
+/// A log-density costs no more for each coordinate the more of them there are: the log-determinant is a sum.
 fn growth(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("log-density by the number of coordinates");
     for count in [16, 32, 64, 128] {
-        let space = Space::Product {
-            lines: 0,
-            intervals: count,
-            circles: 0,
-        };
         group.throughput(Throughput::Elements(count as u64));
-        let active = (0..count).step_by(2).collect();
-        let coupling = Family::new(space, |make| {
-            Coupling::new(space, active, SPLINE, 0, SIZE, make)
-        });
-        let coupling = coupling.expect("splines are for intervals");
-        group.bench_function(BenchmarkId::new("coupling", count), |bench| {
-            bench.iter(|| coupling.inverse(&coupling.map));
-        });
-        let order = (0..count).collect();
-        let flow = Family::new(space, |make| {
-            Autoregressive::new(space, order, SPLINE, Given::Data, 0, SIZE, make)
-        });
-        let flow = flow.expect("splines are for intervals");
-        group.bench_function(BenchmarkId::new("MAF", count), |bench| {
-            bench.iter(|| flow.inverse(&flow.map));
-        });
-        if count == 32 {
-            group.bench_function("samples of a MAF of 32", |bench| {
-                bench.iter(|| flow.map.forward(flow.x.clone(), &flow.context));
-            });
-        }
+        growing_couplings(&mut group, count);
+        growing_autoregressive_maps(&mut group, count);
     }
     group.finish();
+}
+
+fn growing_couplings(group: &mut BenchmarkGroup<WallTime>, count: usize) {
+    let (lines, intervals) = (product(count, 0), product(0, count));
+    for (name, space, map) in [
+        ("affine coupling", lines, Elementwise::Affine),
+        ("coupling", intervals, SPLINE),
+        ("bump coupling", intervals, BUMP),
+    ] {
+        let active = (0..count).step_by(2).collect();
+        let family = Family::new(space, |make| {
+            Coupling::new(space, active, map, 0, SIZE, make)
+        });
+        let family = family.expect("the map is for these coordinates");
+        group.bench_function(BenchmarkId::new(name, count), |bench| {
+            bench.iter(|| family.inverse(&family.map));
+        });
+    }
+}
+
+/// The cheap direction of a MAF is that of data, that of an IAF the one that makes samples.
+fn growing_autoregressive_maps(group: &mut BenchmarkGroup<WallTime>, count: usize) {
+    let space = product(0, count);
+    let family = |given| {
+        let order = (0..count).collect();
+        let family = Family::new(space, |make| {
+            Autoregressive::new(space, order, SPLINE, given, 0, SIZE, make)
+        });
+        family.expect("splines are for intervals")
+    };
+    let (maf, iaf) = (family(Given::Data), family(Given::Latent));
+    group.bench_function(BenchmarkId::new("MAF", count), |bench| {
+        bench.iter(|| maf.inverse(&maf.map));
+    });
+    group.bench_function(BenchmarkId::new("samples of an IAF", count), |bench| {
+        bench.iter(|| iaf.forward());
+    });
+    if count == 32 {
+        group.bench_function("samples of a MAF of 32", |bench| {
+            bench.iter(|| maf.forward());
+        });
+    }
+}
+
+fn product(lines: usize, intervals: usize) -> Space {
+    Space::Product {
+        lines,
+        intervals,
+        circles: 0,
+    }
 }
 
 criterion_group! { name = benches; config = settings::short(); targets = egnn, couplings, networks, growth }

@@ -4,6 +4,7 @@ use rand::RngExt;
 
 use super::*;
 use crate::bijection::host;
+use crate::prior::{MeanFreeGaussian, Prior};
 use crate::random::{Purpose, stream};
 use crate::testing::{assert_gradient_is_slope, cloud, largest, turned_by};
 
@@ -200,6 +201,52 @@ fn a_density_of_positions_is_one_of_internal_coordinates() {
     let cell = longest * longest * PI / count as f64;
     let total: f64 = host(log_density).into_iter().map(f64::exp).sum::<f64>() * cell;
     assert_relative_eq!(total, 1.0, epsilon = 1e-3);
+}
+
+/// `log q` of `r₁`, `r₂` and the angle between them where three mean-free points are standard normal: `a = x₁ − x₀` and `b = x₂ − x₀` have the
+/// variance 2 and the covariance 1 an axis, and `8π² r₁² r₂² sin θ` is the volume of all turns of them.
+fn log_density_of_three(internal: &[f64]) -> f64 {
+    let [a, b, angle] = [0, 1, 2].map(|k| internal[k]);
+    let exponent = (a * a + b * b - a * b * angle.cos()) / 3.0;
+    let log_normalizer = 3.0 * (2.0 * PI).ln() + 1.5 * 3_f64.ln();
+    (8.0 * PI * PI * (a * b).powi(2) * angle.sin()).ln() - exponent - log_normalizer
+}
+
+/// `log q` of offsets of as many auxiliary points from the centroid of the others, where all together are standard normal and mean-free: both
+/// centroids vary, so that along the offsets' mean the variance is 2.
+fn log_density_of_offsets(offsets: &[f64]) -> f64 {
+    let count = offsets.len() / 3;
+    let squares = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
+    let along = [0, 1, 2].map(|axis| {
+        let total: f64 = offsets.iter().skip(axis).step_by(3).sum();
+        total / (count as f64).sqrt()
+    });
+    let exponent = 0.5 * (squares(offsets) - squares(&along)) + 0.25 * squares(&along);
+    -exponent - 0.5 * offsets.len() as f64 * (2.0 * PI).ln() - 1.5 * 2_f64.ln()
+}
+
+#[test]
+fn a_normal_density_is_the_same_in_internal_coordinates_as_positions_and_with_auxiliary_points() {
+    let (frame, count) = (small(3), 3);
+    let [positions, whole] = [count, 2 * count].map(|points| MeanFreeGaussian { points, dims: 3 });
+    for number in 0..8 {
+        let cloud_of_all = whole.draw(1, number);
+        let (x, auxiliary) = cloud_of_all.split_at(3 * count);
+        let centroid = [0, 1, 2].map(|axis| x.iter().skip(axis).step_by(3).sum::<f64>() / 3.0);
+        let from_centroid = |x: &[f64]| -> Vec<f64> {
+            let parts = x.iter().enumerate();
+            parts.map(|(k, x)| x - centroid[k % 3]).collect()
+        };
+        let (x, offsets) = (from_centroid(x), from_centroid(auxiliary));
+
+        let (internal, log_det) = frame.inverse(&cloud(x.clone(), count, 3)).unwrap();
+        let log_positions = log_density_of_three(&host(internal)) + host(log_det)[0];
+        assert_relative_eq!(log_positions, positions.log_density_of(&x), epsilon = 1e-12);
+        // Read as positions and offsets, the joint density is less by (D/2) ln 2.
+        let log_joint = log_positions + log_density_of_offsets(&offsets);
+        let expected = whole.log_density_of(&cloud_of_all) - 1.5 * 2_f64.ln();
+        assert_relative_eq!(log_joint, expected, epsilon = 1e-12);
+    }
 }
 
 #[test]

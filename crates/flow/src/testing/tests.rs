@@ -142,6 +142,65 @@ fn leaving_the_space_is_caught() {
     let _ = assert_lawful(&Drift, points(SPACE, 1, 1), &alike(SPACE, 1), 1e-6);
 }
 
+/// Shifts a line by where a circle is, as far as this turns it.
+struct Screw {
+    pitch: fn(Tensor<2>) -> Tensor<2>,
+}
+
+impl Screw {
+    const SPACE: Space = Space::Product {
+        lines: 1,
+        intervals: 0,
+        circles: 1,
+    };
+
+    fn by(&self, x: &Points, times: f64) -> (Points, PerSample) {
+        let batch = x.dims()[0];
+        let part = |k| x.clone().narrow(1, k, 1).reshape([batch, 1]);
+        let line = part(0) + (self.pitch)(part(1)) * times;
+        let log_det = Tensor::zeros([batch], (&x.device(), x.dtype()));
+        let y = Tensor::cat(vec![line, part(1)], 1);
+        (y.reshape([batch, 2, 1]), log_det)
+    }
+}
+
+impl Bijection for Screw {
+    fn input(&self) -> Space {
+        Self::SPACE
+    }
+
+    fn output(&self) -> Space {
+        Self::SPACE
+    }
+
+    fn forward(&self, x: Points, _context: &Context) -> Result<(Points, PerSample), FlowError> {
+        Ok(self.by(&x, 1.0))
+    }
+
+    fn inverse(&self, y: Points, _context: &Context) -> Result<(Points, PerSample), FlowError> {
+        Ok(self.by(&y, -1.0))
+    }
+}
+
+#[test]
+fn a_map_that_does_not_see_the_cut_passes() {
+    let map = Screw {
+        pitch: |turn| (turn * std::f64::consts::TAU).sin(),
+    };
+    let (x, context) = (points(Screw::SPACE, 3, 1), alike(Screw::SPACE, 3));
+    assert_lawful(&map, x.clone(), &context, 1e-9).unwrap();
+    assert_round(&map, x, &context, 1e-7).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "f across the cut of 1 jumps by 9.99")]
+fn a_map_that_sees_the_cut_is_caught() {
+    let map = Screw { pitch: |turn| turn };
+    let (x, context) = (points(Screw::SPACE, 3, 1), alike(Screw::SPACE, 3));
+    assert_lawful(&map, x.clone(), &context, 1e-9).unwrap();
+    let _ = assert_round(&map, x, &context, 1e-7);
+}
+
 #[test]
 #[should_panic(expected = "but the gradient says")]
 fn a_gradient_that_is_cut_off_is_caught() {
@@ -168,6 +227,25 @@ fn a_density_pushed_forward_still_integrates_to_one() {
         (mass - 1.0).abs() < 1e-4,
         "the density integrates to {mass}"
     );
+}
+
+#[test]
+fn bounded_coordinates_are_summed_over_all_that_they_can_be() {
+    // ∫∫∫ u sin²(πv) N(z) = 1/2 · 1/2 · 1.
+    let space = Space::Product {
+        lines: 1,
+        intervals: 1,
+        circles: 1,
+    };
+    let log_density = |x: Points| {
+        let one = |x: &[f64]| {
+            let normal = (-0.5 * x[0] * x[0]).exp() / std::f64::consts::TAU.sqrt();
+            (normal * x[1] * (std::f64::consts::PI * x[2]).sin().powi(2)).ln()
+        };
+        host(x).chunks(3).map(one).collect()
+    };
+    let found = integral(space, 8.0, 32, log_density);
+    assert!((found - 0.25).abs() < 1e-10, "{found}");
 }
 
 #[test]
