@@ -17,6 +17,11 @@ pub fn trials() -> Vec<Trial> {
             flows_are_compared_and_no_row_is_done_twice,
         ),
         trial(
+            "the_table_of_all_families_is_that_of_their_rows",
+            false,
+            the_table_of_all_families_is_that_of_their_rows,
+        ),
+        trial(
             "lists_that_cannot_be_compared_are_refused",
             false,
             lists_that_cannot_be_compared_are_refused,
@@ -114,6 +119,25 @@ fn flows_are_compared_and_no_row_is_done_twice() -> Result<(), Failed> {
     refused(at, "compare list.toml -o out", "--overwrite");
     let other = rows(&succeed(at, "compare list.toml -o out --overwrite --json"));
     assert_ne!(other[0]["identity"], found[0]["identity"]);
+    Ok(())
+}
+
+/// The rows that `data/families` holds are those of `configs/families.toml`, every one, and the table beside them is theirs.
+fn the_table_of_all_families_is_that_of_their_rows() -> Result<(), Failed> {
+    let (folder, kept) = (tempfile::tempdir()?, root().join("data/families"));
+    for entry in std::fs::read_dir(&kept)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            std::fs::copy(&path, folder.path().join(path.file_name().unwrap()))?;
+        }
+    }
+    let output = folder.path().display();
+    let found = succeed(
+        &root(),
+        &format!("compare configs/families.toml -o {output} --time-limit 1s"),
+    );
+    let expected = std::fs::read_to_string(kept.join("README.md"))?;
+    assert_eq!(found.trim_end(), expected.trim_end());
     Ok(())
 }
 
