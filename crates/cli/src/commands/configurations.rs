@@ -19,8 +19,8 @@ pub struct Configurations {
     pub conformers: Conformers,
     /// The temperature of each, where the file holds frames of several.
     temperatures: Option<Vec<f64>>,
-    /// What each counts in the ensemble, where the file says that, 1 on average.
-    weights: Option<Vec<f64>>,
+    /// What each is said to count in the ensemble.
+    weights: Vec<Option<f64>>,
 }
 
 impl Configurations {
@@ -28,19 +28,55 @@ impl Configurations {
     pub fn read_npz(path: &Path, expected: &Features) -> Result<Self> {
         let npz = Npz::read(path)?;
         let conformers = positions_of(&npz, path, expected)?;
+        let count = conformers.len();
+        let weights = weights_of(&npz, path, count)?;
         Ok(Self {
             path: path.to_owned(),
-            temperatures: temperatures_of(&npz, path, conformers.len())?,
-            weights: weights_of(&npz, path, conformers.len())?
-                .map(|weights| checked(weights, path))
-                .transpose()?,
+            temperatures: temperatures_of(&npz, path, count)?,
+            weights: weights.map_or_else(
+                || vec![None; count],
+                |weights| weights.into_iter().map(Some).collect(),
+            ),
             conformers,
         })
     }
 
+    /// What each counts in the ensemble, 1 on average, where the file says that.
+    fn weights(&self) -> Result<Option<Vec<f64>>> {
+        let (path, all) = (self.path.display(), self.weights.len());
+        let mut weights: Vec<f64> = self.weights.iter().copied().flatten().collect();
+        if weights.is_empty() {
+            return Ok(None);
+        }
+        if weights.len() < all {
+            bail!(
+                "{} of {all} structures of {path} have a {} or {}; give it to all, or to none",
+                weights.len(),
+                names::POPULATION,
+                names::WEIGHT
+            );
+        }
+        let is_one = |weight: f64| weight.is_finite() && weight >= 0.0;
+        if let Some(k) = weights.iter().position(|&weight| !is_one(weight)) {
+            bail!(
+                "configuration {} of {path} has the weight {}; weights are finite and at least 0",
+                k + 1,
+                weights[k]
+            );
+        }
+        let sum: f64 = weights.iter().sum();
+        if sum <= 0.0 || !sum.is_finite() {
+            bail!("the weights of {path} add up to {sum}; at least one has to be above 0");
+        }
+        weights
+            .iter_mut()
+            .for_each(|weight| *weight *= all as f64 / sum);
+        Ok(Some(weights))
+    }
+
     /// Those of a file in which all count the same.
     pub fn counting_the_same(self) -> Result<Self> {
-        match &self.weights {
+        match self.weights()? {
             Some(weights) if weights.windows(2).any(|pair| pair[0] != pair[1]) => bail!(
                 "{} holds weighted configurations; a reference is of the ensemble itself, such as frames of `simulate`, each counting the same",
                 self.path.display()
@@ -81,9 +117,10 @@ impl Configurations {
 
     /// Each with its temperature, for a flow of these; those at others are left out. A file that names none is of the system's.
     fn within(self, flow: Temperatures) -> Result<TrainingData> {
+        let weights = self.weights()?;
         let (path, all) = (self.path.display(), self.conformers.len());
         let mut data = TrainingData::at(self.conformers, flow.coldest);
-        if let Some(weights) = self.weights {
+        if let Some(weights) = weights {
             data.weights = weights;
         }
         let Some(temperatures) = self.temperatures else {
@@ -107,51 +144,11 @@ impl Configurations {
     }
 }
 
-/// Weights as they are told, made 1 on average; of a file, whose name says which are none.
-fn checked(mut weights: Vec<f64>, path: &Path) -> Result<Vec<f64>> {
-    let (path, count) = (path.display(), weights.len() as f64);
-    let is_one = |weight: f64| weight.is_finite() && weight >= 0.0;
-    if let Some(k) = weights.iter().position(|&weight| !is_one(weight)) {
-        bail!(
-            "configuration {} of {path} has the weight {}; weights are finite and at least 0",
-            k + 1,
-            weights[k]
-        );
-    }
-    let sum: f64 = weights.iter().sum();
-    if sum <= 0.0 || !sum.is_finite() {
-        bail!("the weights of {path} add up to {sum}; at least one has to be above 0");
-    }
-    weights.iter_mut().for_each(|weight| *weight *= count / sum);
-    Ok(weights)
-}
-
-/// What structures say that they count: their tag POPULATION, or else WEIGHT, which all have, or none.
-fn weights_of_structures<'a>(
-    tags: impl Iterator<Item = &'a Tags>,
-    path: &Path,
-) -> Result<Option<Vec<f64>>> {
-    let said = |tags: &'a Tags| {
-        let found = tags.value(names::POPULATION);
-        found.or_else(|| tags.value(names::WEIGHT))
-    };
-    let said: Vec<_> = tags.map(said).collect();
-    let count = said.iter().flatten().count();
-    if count == 0 {
-        return Ok(None);
-    }
-    if count < said.len() {
-        bail!(
-            "{count} of {} structures of {} have a {} or {}; give it to all, or to none",
-            said.len(),
-            path.display(),
-            names::POPULATION,
-            names::WEIGHT
-        );
-    }
-    let number = |said: &boltzflow_chemio::Value| said.real().unwrap_or(f64::NAN);
-    let weights = said.into_iter().flatten().map(number).collect();
-    checked(weights, path).map(Some)
+/// What a structure says that it counts: its tag POPULATION, or else WEIGHT; not a number where it says something else.
+fn weight_of(tags: &Tags) -> Option<f64> {
+    let said = tags.value(names::POPULATION);
+    let said = said.or_else(|| tags.value(names::WEIGHT))?;
+    Some(said.real().unwrap_or(f64::NAN))
 }
 
 /// Which temperatures there are, each once.
@@ -206,9 +203,9 @@ pub fn configurations(path: &Path, system: &System) -> Result<Configurations> {
     let tags = records.iter().flat_map(|record| &record.tags);
     Ok(Configurations {
         path: path.to_owned(),
+        weights: tags.map(weight_of).collect(),
         conformers,
         temperatures: None,
-        weights: weights_of_structures(tags, path)?,
     })
 }
 
