@@ -29,7 +29,8 @@ fn families() -> Vec<Config> {
     // The affine coupling among them has linear maps between.
     let mut plain = experiment(Elementwise::Affine, Scheme::Coupling, Stiffness::Scaled);
     internal_config(&mut plain).between = Between::Nothing;
-    all.into_iter().chain([plain, attentive(SPLINE)]).collect()
+    let attentive = [Elementwise::Additive, Elementwise::Affine, SPLINE, bump].map(attentive);
+    all.into_iter().chain([plain]).chain(attentive).collect()
 }
 
 fn internal_config(config: &mut Config) -> &mut InternalConfig {
