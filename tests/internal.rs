@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use boltzflow_chemio::{Array, Npz};
-use boltzflow_molecule::geometry::dihedral;
+use boltzflow_chemio::{Array, Npz, ReadOptions};
+use boltzflow_molecule::geometry::{dihedral, mirror};
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
@@ -38,6 +38,11 @@ pub fn trials() -> Vec<Trial> {
             "attention_is_trained_sampled_and_knows_its_density_and_that_of_no_other_order",
             false,
             attention_is_trained_sampled_and_knows_its_density_and_that_of_no_other_order,
+        ),
+        trial(
+            "clashes_and_mirror_images_are_unlike_every_sample",
+            false,
+            clashes_and_mirror_images_are_unlike_every_sample,
         ),
         trial(
             "conformers_are_learnt_from_as_often_as_they_weigh",
@@ -194,6 +199,62 @@ fn a_density_is_told_in_its_parts(at: &Path) -> Result<(), Failed> {
     // As many as there are internal coordinates.
     assert_eq!(found.array("latents").unwrap().shape, [5, size - 6, 1]);
     Ok(())
+}
+
+/// Capped alanine as it is; with φ and ψ where an oxygen and a hydrogen meet, all else as it was; with one atom on another; and as its mirror image.
+fn clashes_and_mirror_images_are_unlike_every_sample() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    let read = boltzflow_chemio::read(&root().join("data/ala2.pdb"), &ReadOptions::default())?;
+    let here = read.conformers.get(0).to_vec();
+    let mut torsions = here.clone();
+    for (atoms, moved) in [([4, 6, 8, 14], 9), ([6, 8, 14, 16], 15)] {
+        let angle = -dihedral(&torsions, atoms);
+        turn(&mut torsions, [atoms[1], atoms[2]], moved, angle);
+        assert!(dihedral(&torsions, atoms).abs() < 1e-6);
+    }
+    let mut on_another = here.clone();
+    (0..3).for_each(|k| on_another[3 * 13 + k] = here[3 * 5 + k] + 0.3);
+    let mut mirrored = here.clone();
+    mirror(&mut mirrored);
+    let all = [here, torsions, on_another, mirrored].concat();
+    let array = Array::new(&[4, 22, 3], all);
+    Npz::write(&at.join("four.npz"), &[("positions", &array)])?;
+    let data = root().join("data");
+    let data = data.display();
+    succeed(
+        at,
+        &format!(
+            "density {data}/families/capped-alanine-ff96.spline.safetensors four.npz --molecule {data}/ala2.pdb \
+             --force-field {data}/ala2-ff96-obc1.prmtop --implicit obc1 -o density.npz"
+        ),
+    );
+    let found = Npz::read(&at.join("density.npz"))?;
+    let percentile = found.array("percentile").unwrap().as_f64().unwrap();
+    assert!(percentile[0] > 1.0, "{percentile:?}");
+    assert!(percentile[1..].iter().all(|p| *p < 1.0), "{percentile:?}");
+    Ok(())
+}
+
+/// Turns the atoms from `first` on about the axis from one atom to another, by this angle.
+fn turn(x: &mut [f64], [from, to]: [usize; 2], first: usize, angle: f64) {
+    let origin = [0, 1, 2].map(|k| x[3 * to + k]);
+    let axis = [0, 1, 2].map(|k| origin[k] - x[3 * from + k]);
+    let length = axis.iter().map(|a| a * a).sum::<f64>().sqrt();
+    let [a, b, c] = axis.map(|a| a / length);
+    let (sine, cosine) = angle.sin_cos();
+    for atom in x[3 * first..].chunks_mut(3) {
+        let v = [0, 1, 2].map(|k| atom[k] - origin[k]);
+        let along = (a * v[0] + b * v[1] + c * v[2]) * (1.0 - cosine);
+        let across = [
+            b * v[2] - c * v[1],
+            c * v[0] - a * v[2],
+            a * v[1] - b * v[0],
+        ];
+        for k in 0..3 {
+            atom[k] = origin[k] + v[k] * cosine + across[k] * sine + [a, b, c][k] * along;
+        }
+    }
 }
 
 /// A fit to frames of which the gauche ones weigh nine times as much; and to what `reweight` has written.

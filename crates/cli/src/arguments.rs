@@ -272,8 +272,8 @@ pub struct Density {
     /// Seed of the flow's own samples, and of Hutchinson's probes where the divergence is estimated.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(SEEDS))]
     pub seed: u64,
-    /// Samples of the flow itself that log-densities are compared with: `percentile` is the part of these that is lower, so that what is below
-    /// 1 is unlike them [default: 2000; 0, for none, where a sample takes an ODE].
+    /// Samples of the flow itself that configurations are compared with: `percentile` is the part of these that is less usual, by its log-density
+    /// or by its log-determinant, so that what is below 1 is unlike them [default: 2000; 0, for none, where a sample takes an ODE].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub own_samples: Option<u64>,
     /// Replace an existing output.

@@ -158,7 +158,7 @@ struct Densities {
     other_stereoisomers: usize,
     /// Configurations outside the flow's bounds, whose log-density is −∞.
     outside: usize,
-    /// Configurations whose log-density is below that of all but a hundredth of the flow's own samples.
+    /// Configurations that are less usual than all but a hundredth of the flow's own samples, see [`sampling::Usual`].
     #[serde(skip_serializing_if = "Option::is_none")]
     unusual: Option<usize>,
     /// How many of these there are.
@@ -192,7 +192,7 @@ impl fmt::Display for Densities {
         if let Some(unusual) = self.unusual {
             writeln!(
                 f,
-                "{unusual} of them are less likely than 99 % of {} samples of the flow: `percentile` below {UNUSUAL}",
+                "{unusual} of them are less usual than 99 % of {} samples of the flow: `percentile` below {UNUSUAL}",
                 self.own_samples
             )?;
         }
@@ -241,31 +241,37 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         |done| bar.inc(done as u64),
     )?;
     bar.finish_and_clear();
-    let usual = if model.solver().is_some() {
+    let default = if model.solver().is_some() {
         0
     } else {
         OWN_SAMPLES
     };
-    let own = arguments.own_samples.unwrap_or(usual) as usize;
-    let mut own = sampling::own_log_densities(&model, arguments.seed, own)?;
+    let own = arguments.own_samples.unwrap_or(default) as usize;
+    let usual = sampling::Usual::of(&model, arguments.seed, own)?;
     let n = conformers.len();
     let [points, dims] = model.latent_shape();
     let latent = [n, points, dims];
     let mut log_q = drawn.log_q();
+    let parts = log_q.iter().zip(&drawn.log_det);
+    let percentiles = parts.map(|(log_q, log_det)| usual.percentile(*log_q, *log_det));
+    let mut percentiles: Vec<f64> = percentiles.collect();
     let outside = log_q.iter().filter(|log_q| **log_q == f64::NEG_INFINITY);
     let outside = outside.count();
     let not_finite = log_q.iter().filter(|log_q| log_q.is_nan()).count();
     let other_stereoisomers = system.map_or(0, |system| {
         let mirror = model.architecture().mirror();
-        own.iter_mut()
-            .for_each(|log_q| *log_q += system.log_fold(mirror));
-        fold((&system, mirror), &conformers, &mut log_q)
+        let wrong = fold((&system, mirror), &conformers, &mut log_q);
+        // Of another stereoisomer none is like a sample, whatever the density of its mirror image.
+        let none = log_q.iter().zip(&mut percentiles);
+        let none =
+            none.filter(|(log_q, percentile)| **log_q == f64::NEG_INFINITY && !percentile.is_nan());
+        none.for_each(|(_, percentile)| *percentile = 0.0);
+        wrong
     });
-    let percentiles = sampling::percentiles(&log_q, &own);
     let unusual = percentiles
         .iter()
         .filter(|percentile| **percentile < UNUSUAL);
-    let unusual = (!own.is_empty()).then(|| unusual.count());
+    let unusual = (!usual.is_empty()).then(|| unusual.count());
     let (latents, log_prior) = (
         Array::new(&latent, drawn.latents),
         Array::new(&[n], drawn.log_prior),
@@ -292,7 +298,7 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
             other_stereoisomers,
             outside,
             unusual,
-            own_samples: own.len(),
+            own_samples: own,
             not_finite,
         },
         json,

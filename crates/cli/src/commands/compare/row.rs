@@ -306,7 +306,7 @@ fn times(model: &Model, configurations: &Conformers) -> Result<[f64; 2]> {
         count.min(configurations.len()),
     ));
     let started = clock::core_seconds();
-    sampling::own_log_densities(model, SEED, count)?;
+    sampling::Usual::of(model, SEED, count)?;
     let between = clock::core_seconds();
     sampling::density(model, &some, SEED, sampling::CHUNK, |_| ())?;
     let done = clock::core_seconds();
