@@ -15,6 +15,7 @@ mod data;
 mod dynamics;
 mod files;
 mod internal;
+mod learning;
 mod molecule;
 mod reference;
 mod refusals;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         dynamics::trials(),
         files::trials(),
         internal::trials(),
+        learning::trials(),
         molecule::trials(),
         reference::trials(),
         refusals::trials(),

@@ -74,7 +74,7 @@ pub use store::{
     Fingerprint, SampleFile, StoreError, identity, positions_of, temperatures_of, weights_of,
 };
 pub use system::{Ensemble, Reference, System, SystemError};
-pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_same};
+pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_even, is_same};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
 pub use training::{Effort, Pool, Progress, Step, Training, TrainingError, dequantize, held_out};
 pub use unreached::Unreached;

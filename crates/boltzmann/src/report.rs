@@ -1,5 +1,7 @@
 //! What a reweighting has to say for itself: for people, and as JSON.
 
+mod torsions;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,14 +9,14 @@ use boltzflow_energy::Units;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Estimate};
-use crate::free_energy::{average, efficiency, free_energy_difference, log_z, populations};
-use crate::histogram::{BINS, Histogram};
+use crate::free_energy::{average, efficiency, log_z};
 use crate::pareto::Tail;
 use crate::relabelling::{Labels, convention};
 use crate::system::{Ensemble, System};
-use crate::torsion::Torsion;
 use crate::unreached::Unreached;
 use crate::weights::{StatisticsError, Verdict, Weights, tail_limit};
+
+pub use torsions::{TorsionSummary, WellSummary, write_torsion};
 
 /// Where samples went: nothing is dropped silently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,78 +113,6 @@ impl Cost {
             spent.seconds
         };
         Some(self.threads as f64 * (seconds(Part::Sampling)? + seconds(Part::Weighting)?))
-    }
-}
-
-/// A well of a torsion.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WellSummary {
-    /// Its name.
-    pub name: String,
-    /// How many samples of some weight are in it. Where there is none, because the flow makes none or has not yet made one, the probability is not known, and
-    /// the 0 told is no estimate.
-    pub samples: usize,
-    /// Its probability.
-    pub population: Estimate,
-    /// Its free energy over that of the torsion's first well in kT; none for the first itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub free_energy: Option<Estimate>,
-}
-
-/// What the weights say of a torsion.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TorsionSummary {
-    /// Its name.
-    pub name: String,
-    /// Its atoms, from 0.
-    pub atoms: [usize; 4],
-    /// Its wells.
-    pub wells: Vec<WellSummary>,
-    /// Its histogram.
-    pub histogram: Histogram,
-}
-
-impl TorsionSummary {
-    fn new(
-        torsion: &Torsion,
-        ensemble: &Ensemble,
-        bootstrap: &Bootstrap,
-    ) -> Result<Self, StatisticsError> {
-        let weights = &ensemble.weights;
-        let angles: Vec<f64> = ensemble
-            .conformers
-            .iter()
-            .map(|x| torsion.angle(x))
-            .collect();
-        let wells = torsion.kind.wells();
-        let summary = |(index, well): (usize, &crate::torsion::Well)| {
-            let state = |&angle: &f64| match (well.contains(angle), wells[0].contains(angle)) {
-                (true, _) => 1,
-                (false, true) => 0,
-                (false, false) => 2,
-            };
-            let states: Vec<usize> = angles.iter().map(state).collect();
-            let here = states.iter().zip(weights.normalised());
-            let here = here.filter(|(state, weight)| **state == 1 && **weight > 0.0);
-            let free_energy = (index > 0)
-                .then(|| free_energy_difference(weights, &states, [0, 1], 1.0, bootstrap));
-            Ok(WellSummary {
-                name: well.name.to_owned(),
-                samples: here.count(),
-                population: populations(weights, &states, 2, bootstrap)?[1],
-                free_energy: free_energy.transpose()?,
-            })
-        };
-        Ok(Self {
-            name: torsion.name.clone(),
-            atoms: torsion.atoms,
-            wells: wells
-                .iter()
-                .enumerate()
-                .map(summary)
-                .collect::<Result<_, StatisticsError>>()?,
-            histogram: Histogram::of_dihedral(&angles, weights, BINS, bootstrap)?,
-        })
     }
 }
 
@@ -325,20 +255,7 @@ impl fmt::Display for Summary {
         }
         write_mean_energy(f, &self.mean_energy, self.units)?;
         for torsion in &self.torsions {
-            write_torsion(f, &torsion.name, torsion.atoms)?;
-            let first = &torsion.wells[0];
-            for well in &torsion.wells {
-                write!(f, "  {:<22}  ", well.name)?;
-                if well.samples == 0 {
-                    writeln!(f, "no sample is here")?;
-                    continue;
-                }
-                write!(f, "{}", well.population)?;
-                if let Some(free_energy) = well.free_energy.filter(|_| first.samples > 0) {
-                    write!(f, ", {free_energy} kT over {}", first.name)?;
-                }
-                writeln!(f)?;
-            }
+            write!(f, "{torsion}")?;
         }
         self.write_cost(f)
     }
@@ -366,12 +283,6 @@ pub fn write_mean_energy(
         Units::Reduced => "reduced units",
     };
     writeln!(f, "mean energy       {mean} {unit}")
-}
-
-/// The line before a torsion's wells.
-pub fn write_torsion(f: &mut fmt::Formatter<'_>, name: &str, atoms: [usize; 4]) -> fmt::Result {
-    let [i, j, k, l] = atoms;
-    writeln!(f, "torsion           {name} (atoms {i} {j} {k} {l})")
 }
 
 /// The tail's line.

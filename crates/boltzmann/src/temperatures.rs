@@ -85,7 +85,7 @@ pub fn is_same(a: f64, b: f64) -> bool {
 }
 
 /// Whether all weights are the same.
-pub(crate) fn is_even(weights: &[f64]) -> bool {
+pub fn is_even(weights: &[f64]) -> bool {
     weights.windows(2).all(|pair| pair[0] == pair[1])
 }
 

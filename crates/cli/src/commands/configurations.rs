@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    Config, Features, Objective, System, Temperatures, TrainingData, is_same, positions_of,
-    temperatures_of, weights_of,
+    Config, Features, Objective, System, Temperatures, TrainingData, Weights, is_even, is_same,
+    positions_of, temperatures_of, weights_of,
 };
 use boltzflow_chemio::{Npz, ReadOptions, Tags, quantum, read_records, tags::names};
 use boltzflow_molecule::Conformers;
@@ -77,7 +77,7 @@ impl Configurations {
     /// Those of a file in which all count the same.
     pub fn counting_the_same(self) -> Result<Self> {
         match self.weights()? {
-            Some(weights) if weights.windows(2).any(|pair| pair[0] != pair[1]) => bail!(
+            Some(weights) if !is_even(&weights) => bail!(
                 "{} holds weighted configurations; a reference is of the ensemble itself, such as frames of `simulate`, each counting the same",
                 self.path.display()
             ),
@@ -216,7 +216,7 @@ pub fn to_learn_from(path: &Path, system: &System, config: &Config) -> Result<Tr
         config.model.temperatures(system.temperature),
         &config.training,
     );
-    let mut data = weighing(configurations(path, system)?.within(flow)?, path);
+    let mut data = weighing(configurations(path, system)?.within(flow)?, path)?;
     check_reach(path, flow, &data, training.objective)?;
     match quantum(path)? {
         Some(quantum) if training.dequantize => {
@@ -232,23 +232,20 @@ pub fn to_learn_from(path: &Path, system: &System, config: &Config) -> Result<Tr
 }
 
 /// The data that weigh anything, and says what the weights of all are worth.
-fn weighing(data: TrainingData, path: &Path) -> TrainingData {
-    let (sum, squares) = data
-        .weights
-        .iter()
-        .fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));
-    let effective = sum * sum / squares;
-    if data.is_empty() || effective > 0.999_999 * data.len() as f64 {
-        return data;
+fn weighing(data: TrainingData, path: &Path) -> Result<TrainingData> {
+    if is_even(&data.weights) && !data.weights.contains(&0.0) {
+        return Ok(data);
     }
     let chosen: Vec<usize> = (0..data.len()).filter(|&k| data.weights[k] > 0.0).collect();
+    let logs = data.weights.iter().map(|weight| weight.ln());
+    let effective = Weights::from_log(logs.collect())?.effective();
     eprintln!(
         "configurations of {} are learnt from as often as they weigh: {} of {} weigh anything, and all are worth {effective:.1} that weigh the same",
         path.display(),
         chosen.len(),
         data.len(),
     );
-    data.select(&chosen)
+    Ok(data.select(&chosen))
 }
 
 /// Refuses data, or warns of them, that do not reach the hottest of the flow's temperatures: a likelihood would say nothing of that, and the

@@ -49,6 +49,16 @@ fn vibrating(smiles: &str, count: usize) -> (System, Conformers) {
     (system, conformers)
 }
 
+/// The same of one labelling: embedding gives the two hydrogens of a methylene group either label, and here they keep it.
+fn vibrating_in_one_labelling(smiles: &str, count: usize) -> (System, Conformers) {
+    let (system, data) = vibrating(smiles, 1);
+    let mut data = data.select(&vec![0; count]);
+    let noise = normal(data.positions().len(), 6);
+    let moved = data.positions_mut().iter_mut().zip(noise);
+    moved.for_each(|(x, noise)| *x += 0.02 * noise);
+    (system, data)
+}
+
 /// A molecule at a conformer, without data.
 fn alone(smiles: &str) -> (System, Conformers) {
     let molecule = Molecule::from_smiles(smiles).unwrap();

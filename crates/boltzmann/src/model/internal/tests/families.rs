@@ -148,12 +148,7 @@ fn handedness_is_kept_by_construction() {
 /// Labels are told apart: as in a simulation the two hydrogens of a methylene group do not change places.
 #[test]
 fn exchanged_hydrogens_of_a_methylene_group_have_as_good_as_no_density() {
-    let (system, _) = vibrating("CCO", 1);
-    // Embedding gives the two either label; here they keep it.
-    let mut data = system.start.select(&[0; 60]);
-    let noise = normal(data.positions().len(), 6);
-    let moved = data.positions_mut().iter_mut().zip(noise);
-    moved.for_each(|(x, noise)| *x += 0.02 * noise);
+    let (system, data) = vibrating_in_one_labelling("CCO", 60);
     let molecule = &system.molecule.as_ref().unwrap().molecule;
     let on = molecule.neighbours();
     let oxygen = molecule.elements().position(|e| e.symbol() == "O").unwrap();

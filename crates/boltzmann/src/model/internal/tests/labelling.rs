@@ -26,12 +26,7 @@ fn attention_has_the_same_parameters_for_every_molecule() {
 
 #[test]
 fn labels_tell_the_two_hydrogens_of_a_methylene_group_apart_by_their_side() {
-    // Embedding gives the two either label; here they keep it.
-    let (system, data) = vibrating("CCO", 1);
-    let mut data = data.select(&[0; 40]);
-    let noise = normal(data.positions().len(), 6);
-    let moved = data.positions_mut().iter_mut().zip(noise);
-    moved.for_each(|(x, noise)| *x += 0.02 * noise);
+    let (system, data) = vibrating_in_one_labelling("CCO", 40);
     let model = model(&attentive(SPLINE), &system, &data);
     let flow = internal(&model);
     let [_, count, width] = flow.context.nodes.dims();
