@@ -26,8 +26,8 @@ pub struct Distances {
 /// Both `[batch, points, points, 1]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Standard {
-    shift: Tensor<4>,
-    scale: Tensor<4>,
+    pub(crate) shift: Tensor<4>,
+    pub(crate) scale: Tensor<4>,
 }
 
 /// Part of the largest variance that is added to each, where a pair's distance never changes.

@@ -1,6 +1,7 @@
 //! E(n)-equivariant graph network as a vector field (Satorras, Hoogeboom, Welling 2021; as a flow's field Satorras et al. 2021).
 
 mod divergence;
+mod edge;
 mod layer;
 mod operations;
 
@@ -15,6 +16,7 @@ use crate::dual::Dual;
 use crate::field::VectorField;
 use crate::linear::{Initializer, Linear};
 use crate::schedule::Schedule;
+use edge::Messages;
 use layer::{Layer, PairTerms};
 
 /// The size of an [`Egnn`], and of the features it is given.
@@ -168,14 +170,16 @@ impl VectorField for Egnn {
         let (last, before) = self.layers.split_last().expect("a network has layers");
         let (mut x, mut h, mut messages) = (x, h, None);
         for layer in before {
-            let (moved, received) =
-                layer.forward(x, h.clone(), standard, &PairTerms::of(layer, context));
+            let pairs = PairTerms::of(layer, context);
+            let (moved, received) = layer.forward(x, h.clone(), standard, &pairs, Messages::Wanted);
             x = moved;
+            let received = received.expect("they are wanted");
             let received = gathered(self.edges, messages, received);
             h = layer.updated(h, received.clone());
             messages = Some(received);
         }
-        let (end, _) = last.forward(x, h, standard, &PairTerms::of(last, context));
+        let pairs = PairTerms::of(last, context);
+        let (end, _) = last.forward(x, h, standard, &pairs, Messages::Unwanted);
         let shift = without_mean(end.plus(start.linear(Tensor::neg)));
         let speed = self.schedule.speeds(t).reshape([-1, 1, 1]);
         shift.product(Dual::constant(speed))

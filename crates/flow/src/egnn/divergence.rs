@@ -76,7 +76,7 @@ pub(super) fn exact(
     }
     let mut y = Dual::new(y, frame.stacked(moved));
     for layer in between {
-        let (moved, received) = layer.forward(
+        let (moved, received) = layer.composed(
             y,
             features.clone(),
             standard,

@@ -4,10 +4,12 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::EgnnConfig;
+use super::edge::{self, Messages};
 use crate::context::Context;
 use crate::distances::Standard;
 use crate::divergence;
 use crate::dual::{Dual, total};
+use crate::flex::is_ours;
 use crate::linear::{Initializer, Linear};
 use crate::product::product;
 use crate::simd::Function;
@@ -87,8 +89,25 @@ impl Layer {
         }
     }
 
-    /// The layer's new points, and the messages that each has received.
+    /// The layer's new points, and the messages that each has received, where anything asks for them.
     pub fn forward(
+        &self,
+        x: Dual<3>,
+        h: Dual<3>,
+        standard: Option<&Standard>,
+        pairs: &PairTerms,
+        messages: Messages,
+    ) -> (Dual<3>, Option<Dual<3>>) {
+        if !is_ours(&x.value) {
+            let (moved, received) = self.composed(x, h, standard, pairs);
+            return (moved, Some(received));
+        }
+        let (pulled, received) = edge::step(self, &x, h, standard, pairs, messages);
+        (x.plus(pulled.linear(|y| pairs.spread(y))), received)
+    }
+
+    /// The same from operations of the back end: for other devices than the CPU, and what our own step is held to.
+    pub fn composed(
         &self,
         x: Dual<3>,
         h: Dual<3>,
@@ -161,7 +180,7 @@ impl Layer {
 #[derive(Debug)]
 pub(super) struct PairTerms {
     /// What they add to the first edge layer, `[1, N, N, width]`.
-    first: Option<Tensor<4>>,
+    pub first: Option<Tensor<4>>,
     /// `S_ij` of every channel, `[1, N, N · channels]`.
     spread: Option<Tensor<3>>,
 }

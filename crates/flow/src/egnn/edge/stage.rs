@@ -1,0 +1,114 @@
+//! An activation of a tile's rows, with the derivatives that directions and reverse mode need.
+
+use crate::simd::Real;
+
+/// How many derivatives of the activation are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::egnn) enum Order {
+    Value,
+    Slope,
+    Curvature,
+}
+
+/// `y = φ(p + b)` for each row, and `ẏ = φ'(p + b) ṗ` for each direction.
+///
+/// # Shapes
+/// Rows of a tile come first, then those of each direction.
+pub(in crate::egnn) struct Stage<T> {
+    width: usize,
+    /// Before [`Stage::activate`] `p` and `ṗ`, after it `y` and `ẏ`.
+    pub values: Vec<T>,
+    /// `φ'`, `[rows, width]`.
+    pub slope: Vec<T>,
+    /// `φ''`, `[rows, width]`.
+    curvature: Vec<T>,
+    /// `ṗ`, `[directions · rows, width]`.
+    before: Vec<T>,
+}
+
+/// `1/(1 + e^{−x})`.
+#[inline(always)]
+fn sigmoid<T: Real, const FMA: bool>(x: T) -> T {
+    T::of(1.0) / (T::of(1.0) + (-x).exp::<FMA>())
+}
+
+impl<T: Real> Stage<T> {
+    /// For as many rows.
+    pub fn new(width: usize, rows: usize, directions: usize, order: Order) -> Self {
+        let size = rows * width;
+        let none = |is_kept: bool, count: usize| vec![T::of(0.0); if is_kept { count } else { 0 }];
+        Self {
+            width,
+            values: none(true, (1 + directions) * size),
+            slope: none(order >= Order::Slope, size),
+            curvature: none(order >= Order::Curvature, size),
+            before: none(order >= Order::Curvature, directions * size),
+        }
+    }
+
+    /// Applies bias and activation (SiLU) in place.
+    #[inline(always)]
+    pub fn activate<const FMA: bool>(&mut self, rows: usize, bias: Option<&[T]>, order: Order) {
+        let (width, size) = (self.width, rows * self.width);
+        let (values, tangents) = self.values.split_at_mut(size);
+        if let Some(bias) = bias {
+            for row in values.chunks_exact_mut(width) {
+                for (value, bias) in row.iter_mut().zip(bias) {
+                    *value += *bias;
+                }
+            }
+        }
+        match order {
+            Order::Value => {
+                for y in values {
+                    *y = *y * sigmoid::<T, FMA>(*y);
+                }
+                return;
+            }
+            Order::Slope => {
+                for (y, slope) in values.iter_mut().zip(&mut self.slope) {
+                    let s = sigmoid::<T, FMA>(*y);
+                    let value = *y * s;
+                    *slope = s + value * (T::of(1.0) - s);
+                    *y = value;
+                }
+            }
+            Order::Curvature => {
+                let derivatives = self.slope.iter_mut().zip(&mut self.curvature);
+                for (y, (slope, curvature)) in values.iter_mut().zip(derivatives) {
+                    let s = sigmoid::<T, FMA>(*y);
+                    let (value, rest) = (*y * s, T::of(1.0) - s);
+                    *slope = s + value * rest;
+                    *curvature = s * rest * (T::of(2.0) + *y * (rest - s));
+                    *y = value;
+                }
+                let used = tangents.len().min(self.before.len());
+                self.before[..used].copy_from_slice(&tangents[..used]);
+            }
+        }
+        for direction in tangents.chunks_exact_mut(size) {
+            for (tangent, slope) in direction.iter_mut().zip(&self.slope) {
+                *tangent = *tangent * *slope;
+            }
+        }
+    }
+
+    /// Turns the gradient of `y` and `ẏ` into that of `p` and `ṗ`: `p̄ = ȳ φ' + Σ ẏ̄ ṗ φ''`, `ṗ̄ = ẏ̄ φ'`.
+    #[inline(always)]
+    pub fn pull(&self, gradient: &mut [T], rows: usize) {
+        let size = rows * self.width;
+        let (values, tangents) = gradient.split_at_mut(size);
+        for (value, slope) in values.iter_mut().zip(&self.slope) {
+            *value = *value * *slope;
+        }
+        let before = self.before.chunks_exact(size);
+        for (direction, before) in tangents.chunks_exact_mut(size).zip(before) {
+            let known = self.slope.iter().zip(&self.curvature).zip(before);
+            let both = values.iter_mut().zip(direction).zip(known);
+            for ((value, tangent), ((slope, curvature), before)) in both {
+                *value += *tangent * *before * *curvature;
+                *tangent = *tangent * *slope;
+            }
+        }
+    }
+}

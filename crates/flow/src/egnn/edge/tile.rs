@@ -1,0 +1,262 @@
+//! Some edges at a time, up to the weights of their displacements.
+
+use super::stage::{Order, Stage};
+use super::{Inputs, Sizes, square_map, zero};
+use crate::egnn::layer::SOFTENING;
+use crate::matrix::{Matrix, Old, Target, multiply};
+use crate::simd::Real;
+
+/// Numbers side by side: those of a register of single precision at most.
+const LANES: usize = 16;
+
+/// `Σ a b`, in as many sums as fit a register, which are added in a fixed order.
+#[inline(always)]
+pub(in crate::egnn) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    let mut sums = [zero::<T>(); LANES];
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let mut total = zero::<T>();
+    for (a, b) in a.remainder().iter().zip(b.remainder()) {
+        total += *a * *b;
+    }
+    for (a, b) in a.zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            sums[lane] = sums[lane] + sums[lane + width];
+        }
+        width /= 2;
+    }
+    total + sums[0]
+}
+
+/// `y += a x`.
+#[inline(always)]
+pub(in crate::egnn) fn add_scaled<T: Real>(y: &mut [T], a: T, x: &[T]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * *x;
+    }
+}
+
+/// `y += x`.
+#[inline(always)]
+pub(in crate::egnn) fn add<T: Real>(y: &mut [T], x: &[T]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += *x;
+    }
+}
+
+/// Functions of the distance of each edge of a tile: `u`, and of `s = |u|²` the standardised `z` and `1/(√(s + ε) + 1)`, with two
+/// derivatives each.
+pub(in crate::egnn) struct Geometry<T> {
+    pub difference: Vec<T>,
+    pub standard: [Vec<T>; 3],
+    pub inverse: [Vec<T>; 3],
+}
+
+impl<T: Real> Geometry<T> {
+    pub fn new(rows: usize, dims: usize) -> Self {
+        let numbers = || vec![zero(); rows];
+        let three = || [numbers(), numbers(), numbers()];
+        Self {
+            difference: vec![zero(); rows * dims],
+            standard: three(),
+            inverse: three(),
+        }
+    }
+
+    /// Of the edges in these rows.
+    #[inline(always)]
+    pub fn fill<const FMA: bool>(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
+        let dims = inputs.sizes.dims;
+        let squares = &mut self.inverse[0];
+        for row in 0..rows {
+            let edge = inputs.sizes.edge(first + row);
+            let mut square = zero::<T>();
+            for axis in 0..dims {
+                let u = inputs.x[edge.receiver * dims + axis] - inputs.x[edge.sender * dims + axis];
+                self.difference[row * dims + axis] = u;
+                square += u * u;
+            }
+            squares[row] = square;
+        }
+        let [z, z1, z2] = &mut self.standard;
+        let [shift, scale] = inputs.standard;
+        if scale.is_empty() {
+            z[..rows].copy_from_slice(&squares[..rows]);
+            z1.fill(T::of(1.0));
+            z2.fill(zero());
+        } else {
+            let (shift, scale) = (&shift[first..first + rows], &scale[first..first + rows]);
+            for row in 0..rows {
+                let (v, r) = ((squares[row] - shift[row]) * scale[row], scale[row]);
+                let inner = v * v + T::of(1.0);
+                let root = inner.sqrt();
+                let (size, sign) = if v < zero() {
+                    (-v, T::of(-1.0))
+                } else {
+                    (v, T::of(1.0))
+                };
+                // Of the magnitude, because v + √(v² + 1) cancels for negative v.
+                z[row] = (size + root).ln::<FMA>() * sign;
+                z1[row] = r / root;
+                z2[row] = -(r * r * v) / (inner * root);
+            }
+        }
+        let [inverse, first, second] = &mut self.inverse;
+        for row in 0..rows {
+            let root = (inverse[row] + T::of(SOFTENING)).sqrt();
+            let value = T::of(1.0) / (root + T::of(1.0));
+            let over = T::of(0.5) / root;
+            let square = value * value;
+            inverse[row] = value;
+            first[row] = -(square * over);
+            second[row] = T::of(2.0) * over * over * (square * value + square * over);
+        }
+    }
+}
+
+/// A tile and its buffers.
+pub(super) struct Tile<T> {
+    pub geometry: Geometry<T>,
+    /// `u̇`, `[directions, rows, dims]`.
+    pub moved: Vec<T>,
+    /// `ṡ`, `[directions, rows]`.
+    pub stretch: Vec<T>,
+    /// `φ(f)`, `m` and `φ(W_c m + b_c)`.
+    pub stages: [Stage<T>; 3],
+    /// `c` and `ċ`, `[1 + directions, rows, channels]`.
+    pub heads: Vec<T>,
+    /// `W_xᵀ`, `[channels, width]`.
+    pub weight: Vec<T>,
+    order: Order,
+}
+
+impl<T: Real> Tile<T> {
+    pub fn new(inputs: &Inputs<T>, rows: usize, order: Order) -> Self {
+        let Sizes {
+            width,
+            channels,
+            directions,
+            dims,
+            ..
+        } = inputs.sizes;
+        let stage = || Stage::new(width, rows, directions, order);
+        let transposed = (0..channels * width).map(|k| {
+            let (channel, column) = (k / width, k % width);
+            inputs.weights.weight[column * channels + channel]
+        });
+        Self {
+            geometry: Geometry::new(rows, dims),
+            moved: vec![zero(); directions * rows * dims],
+            stretch: vec![zero(); directions * rows],
+            stages: [stage(), stage(), stage()],
+            heads: vec![zero(); (1 + directions) * rows * channels],
+            weight: transposed.collect(),
+            order,
+        }
+    }
+
+    /// Computes the edges from row `first` on.
+    #[inline(always)]
+    pub fn evaluate<const FMA: bool>(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
+        let Sizes {
+            width, directions, ..
+        } = inputs.sizes;
+        let weights = &inputs.weights;
+        self.geometry.fill::<FMA>(inputs, first, rows);
+        self.stretches(inputs, first, rows);
+        self.first_layer(inputs, first, rows);
+        let order = self.order;
+        let [one, two, three] = &mut self.stages;
+        one.activate::<FMA>(rows, None, order);
+        let through = |from: &Stage<T>, to: &mut Stage<T>, map: &[T]| {
+            let from = Matrix::new(&from.values, [(1 + directions) * rows, width], width);
+            let target = Target::new(&mut to.values, width);
+            multiply(
+                target,
+                Old::Replaced,
+                T::of(1.0),
+                from,
+                square_map(map, width),
+            );
+        };
+        through(one, two, weights.message);
+        two.activate::<FMA>(rows, Some(weights.message_bias), order);
+        through(two, three, weights.coordinate);
+        three.activate::<FMA>(rows, Some(weights.coordinate_bias), order);
+        let hidden = three.values.chunks_exact(width);
+        let heads = self.heads.chunks_exact_mut(inputs.sizes.channels);
+        for (hidden, heads) in hidden.zip(heads).take((1 + directions) * rows) {
+            for (head, weight) in heads.iter_mut().zip(self.weight.chunks_exact(width)) {
+                *head = dot(hidden, weight);
+            }
+        }
+    }
+
+    /// `u̇` and `ṡ = 2 u·u̇` along every direction.
+    #[inline(always)]
+    fn stretches(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
+        let sizes = &inputs.sizes;
+        let dims = sizes.dims;
+        for direction in 0..sizes.directions {
+            let moved = &inputs.moved[direction * sizes.nodes() * dims..];
+            for row in 0..rows {
+                let edge = sizes.edge(first + row);
+                let place = direction * rows + row;
+                let mut along = zero::<T>();
+                for axis in 0..dims {
+                    let u = moved[edge.receiver * dims + axis] - moved[edge.sender * dims + axis];
+                    self.moved[place * dims + axis] = u;
+                    along += u * self.geometry.difference[row * dims + axis];
+                }
+                self.stretch[place] = along + along;
+            }
+        }
+    }
+
+    /// `f`, and `ḟ = Ṙ_i + Ṡ_j + w z' ṡ`, into the first stage.
+    #[inline(always)]
+    fn first_layer(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
+        let sizes = &inputs.sizes;
+        let width = sizes.width;
+        let [z, slope, _] = &self.geometry.standard;
+        let distance = inputs.weights.distance;
+        let (values, tangents) = self.stages[0].values.split_at_mut(rows * width);
+        let row_of = |index: usize| index * width..(index + 1) * width;
+        let [receivers, senders] = inputs.ends;
+        for (row, f) in values.chunks_exact_mut(width).enumerate() {
+            let (edge, z) = (sizes.edge(first + row), z[row]);
+            let receiver = &receivers[row_of(edge.receiver)];
+            let sender = &senders[row_of(edge.sender)];
+            let ends = receiver.iter().zip(sender).zip(distance);
+            for (f, ((receiver, sender), w)) in f.iter_mut().zip(ends) {
+                *f = *receiver + *sender + z * *w;
+            }
+            if !inputs.pairs.is_empty() {
+                add(f, &inputs.pairs[row_of(edge.pair)]);
+            }
+        }
+        let [receivers, senders] = inputs.moved_ends;
+        for (place, f) in tangents
+            .chunks_exact_mut(width)
+            .enumerate()
+            .take(sizes.directions * rows)
+        {
+            let (direction, row) = (place / rows, place % rows);
+            let along = slope[row] * self.stretch[place];
+            for (f, w) in f.iter_mut().zip(distance) {
+                *f = along * *w;
+            }
+            if !receivers.is_empty() {
+                let edge = sizes.edge(first + row);
+                let nodes = direction * sizes.nodes();
+                add(f, &receivers[row_of(nodes + edge.receiver)]);
+                add(f, &senders[row_of(nodes + edge.sender)]);
+            }
+        }
+    }
+}
