@@ -59,7 +59,7 @@ struct Killed {
     outputs: &'static [&'static str],
 }
 
-const KILLED: [Killed; 5] = [
+const KILLED: [Killed; 6] = [
     Killed {
         name: "simulate",
         words: "simulate --target dw4 -n 20000 --burn-in 200 --replicas 2 --ladders 2 --stride 4 --seed 3 -o frames.npz",
@@ -75,6 +75,12 @@ const KILLED: [Killed; 5] = [
     Killed {
         name: "train",
         words: "train --target dw4 --data data.npz --config long.toml -o flow.safetensors",
+        inputs: &["data.npz"],
+        outputs: &["flow.safetensors"],
+    },
+    Killed {
+        name: "train_through_the_solve",
+        words: "train --target dw4 --data data.npz --config solve.toml -o flow.safetensors",
         inputs: &["data.npz"],
         outputs: &["flow.safetensors"],
     },
@@ -96,6 +102,15 @@ fn long_config() -> String {
     CONFIG.replace("steps = 60", "steps = 250")
 }
 
+/// The same by maximum likelihood through the solve.
+fn solve_config() -> String {
+    let matching = r#"{ flow_matching = { pairing = "aligned" } }"#;
+    let divergence = r#"{ hutchinson = { probes = 1, noise = "rademacher" } }"#;
+    let through_solve =
+        format!("{{ likelihood_through_solve = {{ steps = 2, divergence = {divergence} }} }}");
+    CONFIG.replace(matching, &through_solve)
+}
+
 /// A folder with some files of another.
 fn copy(from: &Path, inputs: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -104,6 +119,7 @@ fn copy(from: &Path, inputs: &[&str]) -> TempDir {
     }
     std::fs::write(folder.path().join("config.toml"), CONFIG).unwrap();
     std::fs::write(folder.path().join("long.toml"), long_config()).unwrap();
+    std::fs::write(folder.path().join("solve.toml"), solve_config()).unwrap();
     folder
 }
 

@@ -260,6 +260,9 @@ impl Config {
         match (&self.model, training.objective) {
             (ModelConfig::Cartesian(_), Objective::FlowMatching { .. })
             | (ModelConfig::Internal(_), Objective::Likelihood) => {}
+            (ModelConfig::Cartesian(_), Objective::LikelihoodThroughSolve { .. }) => {
+                training.objective.check()?;
+            }
             (ModelConfig::Internal(internal), Objective::Energy { hottest, .. }) => {
                 training.objective.check()?;
                 if internal.hottest > 1.0 && hottest > 1.0 {
@@ -278,10 +281,13 @@ impl Config {
             (ModelConfig::Cartesian(_), Objective::Likelihood | Objective::Energy { .. }) => {
                 return Err(ConfigError::Objective {
                     model: "cartesian",
-                    objective: "flow_matching = { pairing = \"aligned\" }",
+                    objective: "{ flow_matching = { pairing = \"aligned\" } } or { likelihood_through_solve = { steps = 8, divergence = { hutchinson = { probes = 1, noise = \"rademacher\" } } } }",
                 });
             }
-            (ModelConfig::Internal(_), Objective::FlowMatching { .. }) => {
+            (
+                ModelConfig::Internal(_),
+                Objective::FlowMatching { .. } | Objective::LikelihoodThroughSolve { .. },
+            ) => {
                 return Err(ConfigError::Objective {
                     model: "internal",
                     objective: "\"likelihood\" or { energy = { likelihood = 0.1, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } }",
@@ -380,18 +386,19 @@ impl CartesianConfig {
     }
 }
 
+/// Steps of a path.
+const MOST_STEPS: f64 = 1e6;
 const WHOLE: &str = "a whole number of at least 1, and not absurdly large";
 
 /// Checks what a solver is told.
 pub(crate) fn check_solver(solver: &Solver) -> Result<(), ConfigError> {
-    const MOST: f64 = 1e6;
     match solver.steps {
         Steps::Fixed { count } => {
             within(
                 "model.cartesian.solver.steps.fixed.count",
                 count as f64,
                 1.0,
-                MOST,
+                MOST_STEPS,
                 WHOLE,
             )?;
         }
@@ -418,7 +425,7 @@ pub(crate) fn check_solver(solver: &Solver) -> Result<(), ConfigError> {
                 "model.cartesian.solver.steps.adaptive.limit",
                 limit as f64,
                 1.0,
-                MOST,
+                MOST_STEPS,
                 WHOLE,
             )?;
             let tableau = solver.method.tableau();
@@ -429,15 +436,17 @@ pub(crate) fn check_solver(solver: &Solver) -> Result<(), ConfigError> {
             }
         }
     }
-    match solver.divergence {
+    check_divergence(
+        "model.cartesian.solver.divergence.hutchinson.probes",
+        solver.divergence,
+    )
+}
+
+/// Checks how divergences are evaluated; `name` is that of the number of probes.
+fn check_divergence(name: &'static str, divergence: Divergence) -> Result<(), ConfigError> {
+    match divergence {
         Divergence::Exact => Ok(()),
-        Divergence::Hutchinson { probes, .. } => within(
-            "model.cartesian.solver.divergence.hutchinson.probes",
-            probes as f64,
-            1.0,
-            4096.0,
-            WHOLE,
-        ),
+        Divergence::Hutchinson { probes, .. } => within(name, probes as f64, 1.0, 4096.0, WHOLE),
     }
 }
 

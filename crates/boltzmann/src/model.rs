@@ -349,13 +349,15 @@ impl Model {
     }
 
     /// The same model, solved otherwise; one without an ODE as it is.
-    pub fn with_solver(mut self, solver: Solver) -> Result<Self, FlowError> {
-        let parameters = self.parameters();
-        let FlowArchitecture::Cartesian(flow) = &mut self.architecture.flow else {
-            return Ok(self);
+    pub fn with_solver(mut self, solver: Solver) -> Self {
+        if let FlowArchitecture::Cartesian(parts) = &mut self.architecture.flow {
+            parts.model.solver = solver;
+        }
+        self.flow = match self.flow {
+            Flow::Cartesian(flow) => Flow::Cartesian(flow.with_solver(solver)),
+            flow @ Flow::Internal(_) => flow,
         };
-        flow.model.solver = solver;
-        Ok(Self::new(self.architecture, 0, &self.device)?.with_parameters(&parameters))
+        self
     }
 
     /// The temperatures that it is for, where it knows them.

@@ -7,12 +7,14 @@ mod fit;
 mod likelihood;
 mod matching;
 mod pool;
+mod through_solve;
 
 use std::ops::Range;
 
 use boltzflow_energy::EnergyError;
+use boltzflow_flow::ode::Steps;
 use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_flow::{Chain, FlowError, Layer};
+use boltzflow_flow::{Chain, FlowError, Layer, Solver};
 use boltzflow_molecule::Conformers;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -27,6 +29,7 @@ use fit::Fit;
 use likelihood::{Likelihood, Rows};
 use matching::Matching;
 pub use pool::Pool;
+use through_solve::ThroughSolve;
 
 /// Samples of each validation along the energy.
 const VALIDATION_SAMPLES: usize = 1024;
@@ -53,6 +56,7 @@ pub struct Training<'a> {
 /// What is learnt from, by objective.
 enum Source<'a> {
     Matching(Matching),
+    ThroughSolve(ThroughSolve),
     Likelihood(Likelihood),
     Fit(Fit),
     Energy {
@@ -189,6 +193,19 @@ impl<'a> Training<'a> {
                 let alike = (system.symmetry(parts.model.alike), system.reflections());
                 let scale = parts.scale;
                 Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))
+            }
+            (
+                Flow::Cartesian(_),
+                FlowArchitecture::Cartesian(parts),
+                Objective::LikelihoodThroughSolve { steps, divergence },
+            ) => {
+                let solver = Solver {
+                    method: parts.model.solver.method,
+                    steps: Steps::Fixed { count: steps },
+                    divergence,
+                };
+                let often = often();
+                Source::ThroughSolve(ThroughSolve::new(data, &often, first_held_out, solver))
             }
             (Flow::Internal(flow), _, Objective::Likelihood) => {
                 let rows = Rows::new(flow, data)?;
@@ -367,6 +384,7 @@ impl Source<'_> {
     fn counts(&self) -> [usize; 2] {
         match self {
             Self::Matching(matching) => matching.counts(),
+            Self::ThroughSolve(through_solve) => through_solve.counts(),
             Self::Likelihood(data)
             | Self::Fit(Fit { data, .. })
             | Self::Energy {
@@ -380,7 +398,7 @@ impl Source<'_> {
     /// The data whose likelihood counts.
     fn likelihood(&self) -> Option<&Likelihood> {
         match self {
-            Self::Matching(_) => None,
+            Self::Matching(_) | Self::ThroughSolve(_) => None,
             Self::Likelihood(data) | Self::Fit(Fit { data, .. }) => Some(data),
             Self::Energy { data, .. } => data.as_ref().map(|(data, _)| data),
         }
@@ -402,6 +420,10 @@ impl Source<'_> {
         match (self, model.flow()) {
             (Self::Matching(matching), Flow::Cartesian(flow)) => {
                 let losses = matching.losses((model, flow), count, random);
+                (vec![(losses, 1.0)], None)
+            }
+            (Self::ThroughSolve(through_solve), _) => {
+                let losses = through_solve.losses(model, count, random);
                 (vec![(losses, 1.0)], None)
             }
             (Self::Likelihood(data), Flow::Internal(flow)) => {
@@ -464,6 +486,7 @@ impl Source<'_> {
                 let each = (0..batches).map(|_| matching.held_out((model, flow), batch, random));
                 mean(each.fold((0.0, 0.0), |total, one| (total.0 + one.0, total.1 + one.1)))
             }
+            (Self::ThroughSolve(through_solve), _) => mean(through_solve.held_out(model, random)),
             (Self::Likelihood(data) | Self::Fit(Fit { data, .. }), Flow::Internal(flow)) => {
                 mean(data.held_out(flow))
             }

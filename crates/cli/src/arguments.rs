@@ -75,7 +75,7 @@ pub enum Command {
         after_help = "Example:\n  boltzflow simulate --target dw4 -n 2000 -o dw4.npz --seed 1"
     )]
     Simulate(Simulate),
-    /// Trains a flow by flow matching or likelihood, on configurations, or along the energy, or fits one in closed form; goes on where a checkpoint of the same run stands.
+    /// Trains a flow by flow matching or likelihood (of a continuous flow, through its solve), on configurations, or along the energy, or fits one in closed form; goes on where a checkpoint of the same run stands.
     #[command(
         after_help = "Example:\n  boltzflow train --target dw4 --data dw4.npz --config configs/dw4.toml -o dw4.safetensors"
     )]

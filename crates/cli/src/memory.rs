@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
     CartesianConfig, Config, Features, FittedConfig, Flow, InternalConfig, Model, ModelConfig,
-    Network, sampling,
+    Network, Objective, sampling,
 };
 use boltzflow_flow::{Divergence, Elementwise, VectorField};
 
@@ -67,7 +67,11 @@ impl Need {
         let size = (features.points * features.dims) as f64;
         let threads = rayon::current_num_threads() as f64;
         let (parameters, graph, piece) = match &config.model {
-            ModelConfig::Cartesian(model) => cartesian(model, features.points as f64),
+            ModelConfig::Cartesian(model) => {
+                let (parameters, graph, piece) = cartesian(model, features.points as f64);
+                let evaluations = evaluations(model, config.training.objective, size);
+                (parameters, graph * evaluations, piece)
+            }
             ModelConfig::Internal(model) => internal(model, size),
             ModelConfig::Fitted(model) => fitted(model, size),
         };
@@ -176,6 +180,20 @@ fn cartesian(model: &CartesianConfig, points: f64) -> (f64, f64, f64) {
     };
     let parameters = layers * (MATRICES * width * width + spread);
     (parameters, points * points * width * layers * KEPT, PIECE)
+}
+
+/// As many evaluations of the field as the graph of a piece holds, every tangent of a divergence counted as one more.
+fn evaluations(model: &CartesianConfig, objective: Objective, size: f64) -> f64 {
+    let Objective::LikelihoodThroughSolve { divergence, .. } = objective else {
+        return 1.0;
+    };
+    // One step of the solve at a time.
+    let stages = model.solver.method.tableau().working_stages() as f64;
+    let tangents = match divergence {
+        Divergence::Exact => size,
+        Divergence::Hutchinson { probes, .. } => probes as f64,
+    };
+    stages * (1.0 + tangents)
 }
 
 /// The same of a flow of internal coordinates, of which there are no more than of positions.

@@ -1,5 +1,7 @@
 //! Continuous-time flows.
 
+mod gradient;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use crate::dual::Dual;
 use crate::field::{Field, VectorField};
 use crate::ode::{self, State, Steps, Tableau, Tolerance, integrate};
 use crate::space::Space;
+pub use gradient::DensityGradient;
 
 /// A numerical method by name; each stands for one [`Tableau`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +101,22 @@ impl State for Path {
     }
 }
 
+/// The same without a log-determinant.
+#[derive(Clone, Debug)]
+struct Cloud(Points);
+
+impl State for Cloud {
+    fn axpy(self, h: f64, k: &Self) -> Self {
+        Self(self.0 + k.0.clone() * h)
+    }
+
+    fn error_norm(&self, scale: &Self, tolerance: Tolerance) -> f64 {
+        let [batch, points, dims] = self.0.dims();
+        let columns = |cloud: &Self| cloud.0.clone().reshape([batch, points * dims]);
+        worst_sample(columns(self), columns(scale), tolerance)
+    }
+}
+
 /// The root mean square of an error over what is allowed, the worst sample's, both `[batch, components]`.
 fn worst_sample(error: Tensor<2>, scale: Tensor<2>, tolerance: Tolerance) -> f64 {
     let allowed = scale.abs() * tolerance.relative + tolerance.absolute;
@@ -132,31 +151,21 @@ impl Continuous {
 
     /// Where `x` is carried, without its log-determinant; costs one velocity an evaluation.
     pub fn transport(&self, x: Points, context: &Context) -> Result<Points, FlowError> {
-        #[derive(Clone)]
-        struct Cloud(Points);
-        impl State for Cloud {
-            fn axpy(self, h: f64, k: &Self) -> Self {
-                Self(self.0 + k.0.clone() * h)
-            }
-            fn error_norm(&self, scale: &Self, tolerance: Tolerance) -> f64 {
-                let [batch, points, dims] = self.0.dims();
-                let columns = |cloud: &Self| cloud.0.clone().reshape([batch, points * dims]);
-                worst_sample(columns(self), columns(scale), tolerance)
-            }
-        }
-        let slope = |t: f64, at: &Cloud| {
-            Cloud(
-                self.field
-                    .velocity(times_of(t, &at.0), Dual::constant(at.0.clone()), context)
-                    .value,
-            )
-        };
+        let slope = |t: f64, at: &Cloud| self.slope(t, at, context);
         let tableau = self.solver.method.tableau();
         Ok(
             integrate(slope, Cloud(x), (0.0, 1.0), tableau, &self.solver.steps)?
                 .y
                 .0,
         )
+    }
+}
+
+impl Continuous {
+    /// Where positions go to, alone.
+    fn slope(&self, t: f64, Cloud(x): &Cloud, context: &Context) -> Cloud {
+        let x = Dual::constant(x.clone());
+        Cloud(self.field.velocity(times_of(t, &x.value), x, context).value)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The laws of the flows of this crate, in double precision.
 
+mod through_solve;
+
 use burn::tensor::{DType, Device, Int, Tensor};
 use rand::RngExt;
 use rand_distr::StandardNormal;

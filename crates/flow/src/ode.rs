@@ -1,10 +1,12 @@
 //! Explicit Runge–Kutta solvers of ordinary differential equations. No tensor in sight.
 
 mod adaptive;
+mod reversal;
 mod tableaux;
 
 use serde::{Deserialize, Serialize};
 
+pub use reversal::backwards;
 pub use tableaux::{BOSH3, DOPRI5, EULER, MIDPOINT, RK4, TSIT5, Tableau};
 
 /// What a solver moves: a vector, as far as it needs to know.
@@ -164,31 +166,21 @@ pub fn integrate<S: State>(
 fn fixed<S: State>(
     f: &mut impl FnMut(f64, &S) -> S,
     y0: S,
-    (t0, t1): (f64, f64),
+    span: (f64, f64),
     tableau: &Tableau,
     count: usize,
 ) -> Solution<S> {
-    let h = (t1 - t0) / count as f64;
+    let grid = Grid {
+        span,
+        count,
+        tableau,
+    };
     let mut evaluations = 0;
     let mut counted = |t: f64, y: &S| {
         evaluations += 1;
         f(t, y)
     };
-    let mut y = y0;
-    for step in 0..count {
-        let t = t0 + (t1 - t0) * (step as f64 / count as f64);
-        let mut slopes = vec![counted(t, &y)];
-        stages(
-            &mut counted,
-            t,
-            &y,
-            h,
-            tableau,
-            tableau.working_stages(),
-            &mut slopes,
-        );
-        y = combine(y, h, tableau.b, &slopes);
-    }
+    let y = (0..count).fold(y0, |y, step| grid.step(&mut counted, y, step));
     Solution {
         y,
         statistics: Statistics {
@@ -196,6 +188,33 @@ fn fixed<S: State>(
             accepted: count,
             rejected: 0,
         },
+    }
+}
+
+/// Equal steps, for whoever takes them one by one: bit for bit those of [`integrate`].
+#[derive(Clone, Copy, Debug)]
+pub struct Grid<'a> {
+    /// Start and end, which may be the earlier time.
+    pub span: (f64, f64),
+    /// How many steps.
+    pub count: usize,
+    /// The method.
+    pub tableau: &'a Tableau,
+}
+
+impl Grid<'_> {
+    /// The state after a step, numbered from 0, from that before it.
+    pub fn step<S: State>(&self, f: &mut impl FnMut(f64, &S) -> S, y: S, step: usize) -> S {
+        let Self {
+            span: (t0, t1),
+            count,
+            tableau,
+        } = *self;
+        let h = (t1 - t0) / count as f64;
+        let t = t0 + (t1 - t0) * (step as f64 / count as f64);
+        let mut slopes = vec![f(t, &y)];
+        stages(f, t, &y, h, tableau, tableau.working_stages(), &mut slopes);
+        combine(y, h, tableau.b, &slopes)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What training makes small.
 
+use boltzflow_flow::Divergence;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, within};
+use super::{ConfigError, MOST_STEPS, WHOLE, check_divergence, within};
 
 /// What training makes small.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,16 @@ pub enum Objective {
     FlowMatching {
         /// How noise and data are paired.
         pairing: Pairing,
+    },
+    /// The negative log-likelihood of the data under a Cartesian flow, differentiated through the solve of its ODE (Grathwohl et al. 2019;
+    /// of an equivariant flow Satorras et al. 2021), with the method of the model's solver: what is learnt are the paths themselves, at the price
+    /// of a solve a step.
+    LikelihoodThroughSolve {
+        /// Equal steps of each path in training; the model's solver has its own.
+        steps: usize,
+        /// How divergences are evaluated in training and validation: estimated, with new random directions in each step, they cost little more
+        /// than velocities.
+        divergence: Divergence,
     },
     /// The negative log-likelihood of the data under a flow of internal coordinates.
     Likelihood,
@@ -71,13 +82,29 @@ impl Objective {
     /// Whether configurations are learnt from.
     pub fn needs_data(self) -> bool {
         match self {
-            Self::FlowMatching { .. } | Self::Likelihood | Self::Fit { .. } => true,
+            Self::FlowMatching { .. }
+            | Self::LikelihoodThroughSolve { .. }
+            | Self::Likelihood
+            | Self::Fit { .. } => true,
             Self::Energy { likelihood, .. } => likelihood > 0.0,
         }
     }
 
     /// Checks every range.
     pub(super) fn check(self) -> Result<(), ConfigError> {
+        if let Self::LikelihoodThroughSolve { steps, divergence } = self {
+            within(
+                "training.objective.likelihood_through_solve.steps",
+                steps as f64,
+                1.0,
+                MOST_STEPS,
+                WHOLE,
+            )?;
+            return check_divergence(
+                "training.objective.likelihood_through_solve.divergence.hutchinson.probes",
+                divergence,
+            );
+        }
         let Self::Energy {
             likelihood,
             own,

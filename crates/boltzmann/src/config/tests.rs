@@ -118,6 +118,43 @@ fn patience_needs_data_held_out() {
     checked(&idle.replace("validation = 0.1", "validation = 0.0")).unwrap();
 }
 
+#[test]
+fn a_likelihood_through_a_solve_has_steps_and_probes_and_is_of_a_cartesian_flow() {
+    let through_solve = |steps: usize, divergence: &str| {
+        format!("{{ likelihood_through_solve = {{ steps = {steps}, divergence = {divergence} }} }}")
+    };
+    let hutchinson = |probes: usize| {
+        format!(r#"{{ hutchinson = {{ probes = {probes}, noise = "rademacher" }} }}"#)
+    };
+    let matching = r#"{ flow_matching = { pairing = "aligned" } }"#;
+    for text in [
+        through_solve(8, &hutchinson(1)),
+        through_solve(1, r#""exact""#),
+    ] {
+        let text = SOUND.replace(matching, &text);
+        checked(&text).unwrap();
+        let config: Config = toml::from_str(&text).unwrap();
+        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+    }
+    let name = "training.objective.likelihood_through_solve";
+    let found = refusal(matching, &through_solve(0, &hutchinson(1)));
+    assert!(found.starts_with(&format!("{name}.steps is 0, but must be a whole")));
+    let found = refusal(matching, &through_solve(8, &hutchinson(0)));
+    assert!(found.starts_with(&format!("{name}.divergence.hutchinson.probes is 0")));
+    // The objective that is named instead is one that is accepted.
+    let found = refusal(matching, r#""likelihood""#);
+    let (_, instead) = found.split_once(" or ").unwrap();
+    checked(&SOUND.replace(matching, instead)).unwrap();
+    let internal = internal("layers = 4", "layers = 4");
+    let found = internal.replace("\"likelihood\"", &through_solve(8, &hutchinson(1)));
+    let found = checked(&found).unwrap_err().to_string();
+    assert!(
+        found.starts_with("a flow of model.internal is trained by"),
+        "{found}"
+    );
+}
+
 const INTERNAL: &str = r#"
 [model.internal]
 map = { spline = { bins = 8 } }

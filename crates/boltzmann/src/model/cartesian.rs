@@ -5,8 +5,8 @@ use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     Affine, Bijection, Chain, Context, Continuous, Divergence, Egnn, EgnnConfig, Field, FlowError,
-    Initializer, Layer, MeanFreeGaussian, Points, Prior, Samples, Schedule, Space, VectorField,
-    host,
+    Initializer, Layer, MeanFreeGaussian, Points, Prior, Samples, Schedule, Solver, Space,
+    VectorField, host,
 };
 use boltzflow_molecule::Conformers;
 use burn::module::Module;
@@ -126,6 +126,20 @@ impl CartesianFlow {
         self
     }
 
+    /// The same flow, solved otherwise.
+    pub(super) fn with_solver(mut self, solver: Solver) -> Self {
+        let solved = |layer: &Layer| match layer {
+            Layer::Continuous(continuous) => Layer::Continuous(Continuous {
+                solver,
+                ..continuous.clone()
+            }),
+            other => other.clone(),
+        };
+        let layers = self.chain.layers().iter().map(solved).collect();
+        self.chain = Chain::new(layers).expect("maps of the same spaces");
+        self
+    }
+
     /// What the maps are conditioned on.
     pub fn context(&self) -> &Context {
         &self.context
@@ -191,6 +205,29 @@ impl CartesianFlow {
         })
     }
 
+    /// `log q` of each of some configurations whose centroids are the origin, and the gradient of their sum in the field's parameters,
+    /// through the solve; see [`Continuous::log_density_gradient`].
+    pub fn log_density_gradient(
+        &self,
+        positions: &[f64],
+        samples: &Samples,
+    ) -> Result<(Vec<f64>, Vec<f32>), FlowError> {
+        let context = self.context.with_samples(samples.clone());
+        let is_continuous = |layer: &Layer| matches!(layer, Layer::Continuous(_));
+        let mut parts = self.chain.layers().splitn(2, is_continuous);
+        let [before, after] = [(); 2].map(|()| parts.next().unwrap_or_default());
+        let (y, constant) = back(after, self.batch(positions), &context)?;
+        let latent_density = |x: Points| {
+            let (z, log_det) = back(before, x, &context)?;
+            Ok(self.prior.log_density_tensor(z) + log_det)
+        };
+        let continuous = self.continuous();
+        let found = continuous.log_density_gradient(&y, &context, latent_density)?;
+        let log_q = found.log_density.iter().zip(host(constant));
+        let log_q = log_q.map(|(log_q, constant)| log_q + constant);
+        Ok((log_q.collect(), found.parameters))
+    }
+
     pub(super) fn sample(&self, samples: &Samples) -> Result<Drawn, FlowError> {
         let latents = self.prior.sample(samples);
         let context = self.context.with_samples(samples.clone());
@@ -222,6 +259,15 @@ impl CartesianFlow {
             &self.device,
         )
     }
+}
+
+/// Back through some of a chain's maps, with the log-determinant of that.
+fn back(maps: &[Layer], y: Points, context: &Context) -> Result<(Points, Tensor<1>), FlowError> {
+    let none = Tensor::zeros([y.dims()[0]], (&y.device(), y.dtype()));
+    maps.iter().rev().try_fold((y, none), |(y, total), map| {
+        let (x, log_det) = map.inverse(y, context)?;
+        Ok((x, total + log_det))
+    })
 }
 
 /// The scale that gives the data unit variance in each degree of freedom of the mean-free space.

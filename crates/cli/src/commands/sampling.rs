@@ -54,7 +54,7 @@ pub fn sample(arguments: &Sample, json: bool) -> Result<()> {
             bail!("--steps is for flows with an ODE, which this one has not; leave it out");
         };
         let steps = Steps::Fixed { count };
-        model = model.with_solver(Solver { steps, ..solver })?;
+        model = model.with_solver(Solver { steps, ..solver });
     }
     if let Some(temperature) = arguments.temperature {
         model = model.at(temperature)?;
