@@ -1,4 +1,4 @@
-//! The EGNN as the program runs it: a batch in pieces of 16 samples, each on one thread of the pool; and the triangular families, a batch at
+//! Fields as the program runs them: a batch in pieces of 16 samples, each on one thread of the pool; and the triangular families, a batch at
 //! once on one thread.
 
 mod settings;
@@ -9,9 +9,9 @@ use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     AttentionConfig, AttentionSize, Autoregressive, Bijection, Context, Coupling, Divergence, Dual,
-    Edges, Egnn, EgnnConfig, Elementwise, FlowError, Given, Initializer, MeanFreeGaussian,
-    NetworkConfig, Noise, Points, Prior, Probes, Samples, Schedule, Size, Space, VectorField,
-    by_coordinates,
+    Edges, Egnn, EgnnConfig, Elementwise, FlowError, Given, Initializer, Kernel, KernelConfig,
+    MeanFreeGaussian, NetworkConfig, Noise, Points, Prior, Probes, Profile, Samples, Schedule,
+    Size, Space, VectorField, by_coordinates,
 };
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -29,8 +29,8 @@ const DIMS: usize = 3;
 const TIME: f64 = 0.5;
 
 /// A field, and where it is evaluated.
-struct Case {
-    field: Egnn,
+struct Case<F> {
+    field: F,
     pieces: Vec<Piece>,
 }
 
@@ -42,27 +42,15 @@ struct Piece {
     probe: Probes,
 }
 
-impl Case {
-    fn new((batch, points): (usize, usize), edges: Edges) -> Self {
+impl<F: VectorField + Module + Sync> Case<F> {
+    fn new((batch, points): (usize, usize), make: impl FnOnce(&mut Initializer) -> F) -> Self {
         let device = Device::flex();
-        let config = EgnnConfig {
-            width: 64,
-            layers: 3,
-            node_features: 1,
-            pair_features: 0,
-            pair_kinds: 1,
-            global_features: 0,
-            channels: 1,
-            edges,
-            schedule: Schedule::default(),
-        };
         let mut random = stream(1, Purpose::Parameters, 0);
-        let mut make = Initializer {
+        let field = make(&mut Initializer {
             random: &mut random,
             device: &device,
             dtype: DType::F32,
-        };
-        let field = Egnn::new(&config, &mut make);
+        });
         let pieces = (0..batch).step_by(PIECE).map(|first| {
             let samples = Samples::consecutive(1, first as u64..(first + PIECE) as u64);
             let prior = MeanFreeGaussian { points, dims: DIMS };
@@ -98,17 +86,39 @@ impl Case {
 }
 
 impl Piece {
-    fn velocity(&self, field: &Egnn) -> Points {
+    fn velocity(&self, field: &impl VectorField) -> Points {
         let x = Dual::constant(self.x.clone());
         field.velocity(self.t.clone(), x, &self.context).value
     }
 
     /// The squared error against some target: its gradient in all weights.
-    fn gradient(&self, field: &Egnn) -> Vec<f32> {
+    fn gradient(&self, field: &(impl VectorField + Module)) -> Vec<f32> {
         let field = field.clone().train();
         let error = (self.velocity(&field) - self.x.clone()).square().sum();
         gradients(&field, &error.backward())
     }
+
+    /// The exact divergence: its gradient in all weights.
+    fn likelihood_gradient(&self, field: &(impl VectorField + Module)) -> Vec<f32> {
+        let field = field.clone().train();
+        let (_, trace) = Probes::Coordinates.evaluate(&field, TIME, &self.x, &self.context);
+        gradients(&field, &trace.sum().backward())
+    }
+}
+
+fn of_egnn(edges: Edges) -> impl FnOnce(&mut Initializer) -> Egnn {
+    let config = EgnnConfig {
+        width: 64,
+        layers: 3,
+        node_features: 1,
+        pair_features: 0,
+        pair_kinds: 1,
+        global_features: 0,
+        channels: 1,
+        edges,
+        schedule: Schedule::default(),
+    };
+    move |make| Egnn::new(&config, make)
 }
 
 fn egnn(criterion: &mut Criterion) {
@@ -116,7 +126,7 @@ fn egnn(criterion: &mut Criterion) {
         .into_iter()
         .flat_map(|size| [(size, Edges::Updated), (size, Edges::Initial)])
     {
-        let case = Case::new(size, edges);
+        let case = Case::new(size, of_egnn(edges));
         let (batch, points) = size;
         let name = format!("egnn, {batch} of {points} points, {edges:?} edges");
         let mut group = criterion.benchmark_group(name);
@@ -144,6 +154,55 @@ fn egnn(criterion: &mut Criterion) {
         }
         group.finish();
     }
+}
+
+/// The field whose divergence has a closed form, beside an EGNN.
+fn kernel(criterion: &mut Criterion) {
+    let size = (64, 13);
+    let of_kernel = |profile| {
+        let config = KernelConfig {
+            profile,
+            functions: 32,
+            span: [0.0, 6.0],
+            times: 8,
+            pair_kinds: 1,
+            global_features: 0,
+            schedule: Schedule::default(),
+        };
+        Case::new(size, |make| {
+            Kernel::new(&config, make).expect("a size that is some")
+        })
+    };
+    let perceptron = Profile::Perceptron {
+        width: 64,
+        layers: 2,
+    };
+    let mut group = criterion.benchmark_group("fields, 64 of 13 points");
+    group.throughput(Throughput::Elements(size.0 as u64));
+    beside(&mut group, "mixture", &of_kernel(Profile::Mixture));
+    beside(&mut group, "perceptron", &of_kernel(perceptron));
+    for edges in [Edges::Updated, Edges::Initial] {
+        let name = format!("egnn, {edges:?} edges");
+        beside(&mut group, &name, &Case::new(size, of_egnn(edges)));
+    }
+    group.finish();
+}
+
+fn beside<F: VectorField + Module + Sync>(
+    group: &mut BenchmarkGroup<WallTime>,
+    name: &str,
+    case: &Case<F>,
+) {
+    group.bench_function(BenchmarkId::new(name, "velocity"), |bench| {
+        bench.iter(|| case.each(|piece| piece.velocity(&case.field)));
+    });
+    group.bench_function(BenchmarkId::new(name, "exact divergence"), |bench| {
+        bench.iter(|| case.divergence(|_| &Probes::Coordinates));
+    });
+    group.bench_function(
+        BenchmarkId::new(name, "gradients of the divergence"),
+        |bench| bench.iter(|| case.each(|piece| piece.likelihood_gradient(&case.field))),
+    );
 }
 
 /// Samples that a triangular family maps at once.
@@ -353,5 +412,5 @@ fn product(lines: usize, intervals: usize) -> Space {
     }
 }
 
-criterion_group! { name = benches; config = settings::short(); targets = egnn, couplings, networks, growth }
+criterion_group! { name = benches; config = settings::short(); targets = egnn, kernel, couplings, networks, growth }
 criterion_main!(benches);

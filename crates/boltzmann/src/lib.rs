@@ -13,6 +13,7 @@ mod distances;
 mod evaluation;
 mod features;
 mod free_energy;
+mod harmonic;
 mod histogram;
 mod model;
 mod optimizer;
@@ -54,6 +55,7 @@ pub use features::Features;
 pub use free_energy::{
     average, efficiency, forward_efficiency, free_energy_difference, log_z, populations,
 };
+pub use harmonic::harmonic_mixing;
 pub use histogram::Histogram;
 pub use model::{
     Architecture, ArchitectureError, Cartesian, CartesianFlow, Drawn, Fitted, Flow,

@@ -1,6 +1,6 @@
 //! What distances are expected between points, so that a network sees how far each is from what it should be.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::bijection::Points;
 use crate::dual::Dual;
@@ -56,6 +56,20 @@ impl Distances {
 }
 
 impl Standard {
+    /// That of some pairs, by their places in the square matrix: `[batch or 1, places, 1, 1]`.
+    pub(crate) fn selected(&self, places: &Tensor<1, Int>) -> Self {
+        let of = |all: &Tensor<4>| {
+            let [rows, points, _, _] = all.dims();
+            let flat = all.clone().reshape([rows, points * points]);
+            let some = flat.select(1, places.clone());
+            some.reshape([rows, places.dims()[0], 1, 1])
+        };
+        Self {
+            shift: of(&self.shift),
+            scale: of(&self.scale),
+        }
+    }
+
     /// `z` of these squared distances.
     pub(crate) fn of(&self, square: Dual<4>) -> Dual<4> {
         let standard = (square.value.clone() - self.shift.clone()) * self.scale.clone();

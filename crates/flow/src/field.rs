@@ -7,6 +7,7 @@ use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::dual::Dual;
 use crate::egnn::Egnn;
+use crate::kernel::Kernel;
 
 /// `v(t, x)`, equivariant under rotations, reflections and permutations of like points, and free of net translation.
 pub trait VectorField {
@@ -37,29 +38,36 @@ pub trait VectorField {
 }
 
 /// The fields that a checkpoint can hold.
+#[expect(clippy::large_enum_variant, reason = "a flow has one")]
 #[derive(Module, Debug)]
 pub enum Field {
     /// See [`Egnn`].
     Egnn(Egnn),
+    /// See [`Kernel`].
+    Kernel(Kernel),
+}
+
+/// Calls a method of the variant's field.
+macro_rules! each {
+    ($any:expr, $field:ident => $call:expr) => {
+        match $any {
+            Field::Egnn($field) => $call,
+            Field::Kernel($field) => $call,
+        }
+    };
 }
 
 impl VectorField for Field {
     fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
-        match self {
-            Self::Egnn(field) => field.velocity(t, x, context),
-        }
+        each!(self, field => field.velocity(t, x, context))
     }
 
     fn divergence_size(&self, points: usize, dims: usize) -> usize {
-        match self {
-            Self::Egnn(field) => field.divergence_size(points, dims),
-        }
+        each!(self, field => field.divergence_size(points, dims))
     }
 
     fn divergence_operations(&self, points: usize, dims: usize) -> f64 {
-        match self {
-            Self::Egnn(field) => field.divergence_operations(points, dims),
-        }
+        each!(self, field => field.divergence_operations(points, dims))
     }
 
     fn structured_divergence(
@@ -68,8 +76,6 @@ impl VectorField for Field {
         x: Points,
         context: &Context,
     ) -> Option<(Points, PerSample)> {
-        match self {
-            Self::Egnn(field) => field.structured_divergence(t, x, context),
-        }
+        each!(self, field => field.structured_divergence(t, x, context))
     }
 }

@@ -12,9 +12,9 @@ use crate::random::{Purpose, stream};
 use crate::testing::{assert_equivariant, assert_lawful, largest, points as draw};
 use crate::*;
 
-const POINTS: usize = 5;
+pub(crate) const POINTS: usize = 5;
 
-fn context(pair_features: bool, batch: usize) -> Context {
+pub(crate) fn context(pair_features: bool, batch: usize) -> Context {
     let device = Device::flex();
     let ramp = |count: usize| {
         (0..count)
@@ -41,7 +41,7 @@ fn context(pair_features: bool, batch: usize) -> Context {
 }
 
 /// The number of kinds that [`kinds`] tells apart.
-const KINDS: usize = 4;
+pub(crate) const KINDS: usize = 4;
 
 /// Not symmetric in the two points of a pair, as kinds are not.
 fn kinds() -> Tensor<1, Int> {
@@ -105,18 +105,18 @@ fn shaken(layers: usize, pair_features: usize, edges: Edges, noise: f32) -> Egnn
     unflatten(egnn, &values)
 }
 
-fn space(dims: usize) -> Space {
+pub(crate) fn space(dims: usize) -> Space {
     Space::MeanFree {
         points: POINTS,
         dims,
     }
 }
 
-fn points(batch: usize, dims: usize) -> Points {
+pub(crate) fn points(batch: usize, dims: usize) -> Points {
     draw(space(dims), batch, 5)
 }
 
-fn cloud(values: Vec<f64>, points: usize, dims: usize) -> Points {
+pub(crate) fn cloud(values: Vec<f64>, points: usize, dims: usize) -> Points {
     let batch = values.len() / (points * dims);
     divergence::tensor(values, [batch, points, dims], &Device::flex(), DType::F64)
 }
@@ -138,7 +138,7 @@ fn flow(dims: usize, divergence: Divergence, count: usize) -> Chain<Layer> {
 }
 
 /// The largest difference, relative to the largest value.
-fn apart(a: Points, b: Points) -> f64 {
+pub(crate) fn apart(a: Points, b: Points) -> f64 {
     largest(a - b.clone()) / largest(b).max(1.0)
 }
 

@@ -32,6 +32,7 @@ mod field;
 mod flex;
 mod fold;
 mod frame;
+mod kernel;
 #[cfg(test)]
 mod laws;
 mod layer;
@@ -74,6 +75,7 @@ pub use elementwise::Elementwise;
 pub use field::{Field, VectorField};
 pub use fold::{Fold, Order, Rotor, principal_angle};
 pub use frame::{Direction, Frame, Placed};
+pub use kernel::{Kernel, KernelConfig, Profile};
 pub use layer::Layer;
 pub use linear::{Initializer, Linear};
 pub use lower_upper::LowerUpper;
