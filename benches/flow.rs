@@ -1,4 +1,4 @@
-//! Fields as the program runs them: a batch in pieces of 16 samples, each on one thread of the pool; and the triangular families, a batch at
+//! Vector fields as the program runs them: a batch in pieces of 16 samples, each on one thread of the pool; and the triangular families, a batch at
 //! once on one thread.
 
 mod settings;
@@ -9,9 +9,10 @@ use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     AttentionConfig, AttentionSize, Autoregressive, Bijection, Context, Coupling, Divergence, Dual,
-    Edges, Egnn, EgnnConfig, Elementwise, FlowError, Given, Initializer, Kernel, KernelConfig,
-    MeanFreeGaussian, NetworkConfig, Noise, Points, Prior, Probes, Profile, Samples, Schedule,
-    Size, Space, VectorField, by_coordinates,
+    Edges, Egnn, EgnnConfig, Elementwise, FlowError, Given, Hollow, HollowConfig, Initializer,
+    Kernel, KernelConfig, MeanFreeGaussian, NetworkConfig, Noise, Points, Prior, Probes, Profile,
+    Samples, Schedule, Size, Space, Symmetry, Transformer, TransformerConfig, VectorField,
+    by_coordinates,
 };
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -42,15 +43,31 @@ struct Piece {
     probe: Probes,
 }
 
-impl<F: VectorField + Module + Sync> Case<F> {
-    fn new((batch, points): (usize, usize), make: impl FnOnce(&mut Initializer) -> F) -> Self {
+fn network(edges: Edges, make: &mut Initializer) -> Egnn {
+    let config = EgnnConfig {
+        width: 64,
+        layers: 3,
+        node_features: 1,
+        pair_features: 0,
+        pair_kinds: 1,
+        global_features: 0,
+        channels: 1,
+        edges,
+        schedule: Schedule::default(),
+    };
+    Egnn::new(&config, make)
+}
+
+impl<F: VectorField + Sync> Case<F> {
+    fn new((batch, points): (usize, usize), field: impl FnOnce(&mut Initializer) -> F) -> Self {
         let device = Device::flex();
         let mut random = stream(1, Purpose::Parameters, 0);
-        let field = make(&mut Initializer {
+        let mut make = Initializer {
             random: &mut random,
             device: &device,
             dtype: DType::F32,
-        });
+        };
+        let field = field(&mut make);
         let pieces = (0..batch).step_by(PIECE).map(|first| {
             let samples = Samples::consecutive(1, first as u64..(first + PIECE) as u64);
             let prior = MeanFreeGaussian { points, dims: DIMS };
@@ -86,39 +103,17 @@ impl<F: VectorField + Module + Sync> Case<F> {
 }
 
 impl Piece {
-    fn velocity(&self, field: &impl VectorField) -> Points {
+    fn velocity(&self, field: &dyn VectorField) -> Points {
         let x = Dual::constant(self.x.clone());
         field.velocity(self.t.clone(), x, &self.context).value
     }
 
     /// The squared error against some target: its gradient in all weights.
-    fn gradient(&self, field: &(impl VectorField + Module)) -> Vec<f32> {
+    fn gradient(&self, field: &Egnn) -> Vec<f32> {
         let field = field.clone().train();
         let error = (self.velocity(&field) - self.x.clone()).square().sum();
         gradients(&field, &error.backward())
     }
-
-    /// The exact divergence: its gradient in all weights.
-    fn likelihood_gradient(&self, field: &(impl VectorField + Module)) -> Vec<f32> {
-        let field = field.clone().train();
-        let (_, trace) = Probes::Coordinates.evaluate(&field, TIME, &self.x, &self.context);
-        gradients(&field, &trace.sum().backward())
-    }
-}
-
-fn of_egnn(edges: Edges) -> impl FnOnce(&mut Initializer) -> Egnn {
-    let config = EgnnConfig {
-        width: 64,
-        layers: 3,
-        node_features: 1,
-        pair_features: 0,
-        pair_kinds: 1,
-        global_features: 0,
-        channels: 1,
-        edges,
-        schedule: Schedule::default(),
-    };
-    move |make| Egnn::new(&config, make)
 }
 
 fn egnn(criterion: &mut Criterion) {
@@ -126,7 +121,7 @@ fn egnn(criterion: &mut Criterion) {
         .into_iter()
         .flat_map(|size| [(size, Edges::Updated), (size, Edges::Initial)])
     {
-        let case = Case::new(size, of_egnn(edges));
+        let case = Case::new(size, |make| network(edges, make));
         let (batch, points) = size;
         let name = format!("egnn, {batch} of {points} points, {edges:?} edges");
         let mut group = criterion.benchmark_group(name);
@@ -156,53 +151,85 @@ fn egnn(criterion: &mut Criterion) {
     }
 }
 
-/// The field whose divergence has a closed form, beside an EGNN.
-fn kernel(criterion: &mut Criterion) {
-    let size = (64, 13);
-    let of_kernel = |profile| {
-        let config = KernelConfig {
-            profile,
-            functions: 32,
-            span: [0.0, 6.0],
-            times: 8,
-            pair_kinds: 1,
-            global_features: 0,
-            schedule: Schedule::default(),
-        };
-        Case::new(size, |make| {
-            Kernel::new(&config, make).expect("a size that is some")
-        })
-    };
+/// Every kind of field, 64 wide, on the same samples.
+fn fields(criterion: &mut Criterion) {
+    const SIZE: (usize, usize) = (64, 13);
+    for edges in [Edges::Updated, Edges::Initial] {
+        let case = Case::new(SIZE, |make| network(edges, make));
+        timed(criterion, &format!("egnn, {edges:?} edges"), &case);
+    }
     let perceptron = Profile::Perceptron {
         width: 64,
         layers: 2,
     };
-    let mut group = criterion.benchmark_group("fields, 64 of 13 points");
-    group.throughput(Throughput::Elements(size.0 as u64));
-    beside(&mut group, "mixture", &of_kernel(Profile::Mixture));
-    beside(&mut group, "perceptron", &of_kernel(perceptron));
-    for edges in [Edges::Updated, Edges::Initial] {
-        let name = format!("egnn, {edges:?} edges");
-        beside(&mut group, &name, &Case::new(size, of_egnn(edges)));
+    for (name, profile) in [("mixture", Profile::Mixture), ("perceptron", perceptron)] {
+        let case = Case::new(SIZE, |make| kernel(profile, make));
+        timed(criterion, &format!("kernel, {name}"), &case);
     }
-    group.finish();
+    for layers in 1..=3 {
+        let case = Case::new(SIZE, |make| hollow(layers, make));
+        timed(criterion, &format!("hollow, {layers} layers"), &case);
+    }
+    for (layers, symmetry) in [
+        (2, Symmetry::Full),
+        (3, Symmetry::Full),
+        (3, Symmetry::Rotations),
+    ] {
+        let case = Case::new(SIZE, |make| transformer(layers, symmetry, make));
+        let name = format!("transformer, {layers} layers, {symmetry:?}");
+        timed(criterion, &name, &case);
+    }
 }
 
-fn beside<F: VectorField + Module + Sync>(
-    group: &mut BenchmarkGroup<WallTime>,
-    name: &str,
-    case: &Case<F>,
-) {
-    group.bench_function(BenchmarkId::new(name, "velocity"), |bench| {
+fn kernel(profile: Profile, make: &mut Initializer) -> Kernel {
+    let config = KernelConfig {
+        profile,
+        functions: 32,
+        span: [0.0, 6.0],
+        times: 8,
+        pair_kinds: 1,
+        global_features: 0,
+        schedule: Schedule::default(),
+    };
+    Kernel::new(&config, make).expect("a size that is some")
+}
+
+fn hollow(layers: usize, make: &mut Initializer) -> Hollow {
+    let config = HollowConfig {
+        width: 64,
+        layers,
+        node_features: 1,
+        pair_features: 0,
+        global_features: 0,
+        schedule: Schedule::default(),
+    };
+    Hollow::new(&config, make).expect("the width is positive")
+}
+
+fn transformer(layers: usize, symmetry: Symmetry, make: &mut Initializer) -> Transformer {
+    let config = TransformerConfig {
+        width: 64,
+        heads: 8,
+        layers,
+        radial: 64,
+        symmetry,
+        node_features: 1,
+        pair_features: 0,
+        global_features: 0,
+        schedule: Schedule::default(),
+    };
+    Transformer::new(&config, DIMS, make).expect("the heads share the width")
+}
+
+fn timed<F: VectorField + Sync>(criterion: &mut Criterion, name: &str, case: &Case<F>) {
+    let mut group = criterion.benchmark_group(format!("fields, 64 of 13 points, {name}"));
+    group.bench_function("velocity", |bench| {
         bench.iter(|| case.each(|piece| piece.velocity(&case.field)));
     });
-    group.bench_function(BenchmarkId::new(name, "exact divergence"), |bench| {
+    group.bench_function("exact divergence", |bench| {
         bench.iter(|| case.divergence(|_| &Probes::Coordinates));
     });
-    group.bench_function(
-        BenchmarkId::new(name, "gradients of the divergence"),
-        |bench| bench.iter(|| case.each(|piece| piece.likelihood_gradient(&case.field))),
-    );
+    group.finish();
 }
 
 /// Samples that a triangular family maps at once.
@@ -412,5 +439,5 @@ fn product(lines: usize, intervals: usize) -> Space {
     }
 }
 
-criterion_group! { name = benches; config = settings::short(); targets = egnn, kernel, couplings, networks, growth }
+criterion_group! { name = benches; config = settings::short(); targets = egnn, fields, couplings, networks, growth }
 criterion_main!(benches);

@@ -142,8 +142,12 @@ pub fn by_coordinates(
         .reshape([count * batch, points, dims]);
     let velocity = field.velocity(t, Dual::new(x.clone(), directions.clone()), context);
     let tangents = velocity.tangents.expect("x carries tangents");
-    let trace = per_direction(directions * tangents, count)
-        .sum_dim(0)
+    // Along the last axis, where the order of a sample's sum does not depend on how many samples there are.
+    let trace = (directions * tangents)
+        .reshape([count, batch, count])
+        .swap_dims(0, 1)
+        .reshape([batch, count * count])
+        .sum_dim(1)
         .reshape([batch]);
     (velocity.value, trace)
 }

@@ -13,9 +13,11 @@ use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::distances::Standard;
 use crate::dual::Dual;
+use crate::embedding::{TIME_FEATURES, global_features};
 use crate::field::VectorField;
 use crate::linear::{Initializer, Linear};
 use crate::schedule::Schedule;
+use crate::separation::without_mean;
 use edge::Messages;
 use layer::{Layer, PairTerms};
 
@@ -55,9 +57,6 @@ pub enum Edges {
     /// the last. A deep network has its exact divergence for a few forward passes.
     Initial,
 }
-
-/// Functions of time that the network sees: `t` and two octaves of sine and cosine.
-const TIME_FEATURES: usize = 5;
 
 /// The field `v(t, x) = α'(t) (x⁽ᴸ⁾ − x⁽⁰⁾)` less its mean, `α` the [`Schedule`], from layers that move points along their differences:
 ///
@@ -116,26 +115,8 @@ impl Egnn {
 
     /// Hidden features of the points before the first message, `[batch, points, width]`.
     fn embed(&self, t: Tensor<1>, context: &Context) -> Tensor<3> {
-        let batch = t.dims()[0];
-        let mut features = vec![t.clone().reshape([batch, 1])];
-        let t = t.reshape([batch, 1]) * std::f64::consts::PI;
-        for octave in [1.0, 2.0] {
-            features.push(t.clone().mul_scalar(octave).sin());
-            features.push(t.clone().mul_scalar(octave).cos());
-        }
-        if let Some(global) = &context.global {
-            let rows = global.dims()[0];
-            features.push(if rows == batch {
-                global.clone()
-            } else {
-                global.clone().repeat_dim(0, batch)
-            });
-        }
-        let global: Tensor<3> = self
-            .global
-            .forward(Tensor::cat(features, 1))
-            .unsqueeze_dim(1);
-        self.nodes.forward(context.nodes.clone()) + global
+        let global = self.global.forward(global_features(t, context));
+        self.nodes.forward(context.nodes.clone()) + global.unsqueeze_dim(1)
     }
 
     /// What distances are like at these times, where the context says.
@@ -151,14 +132,6 @@ fn gathered(edges: Edges, before: Option<Dual<3>>, received: Dual<3>) -> Dual<3>
         (Edges::Initial, Some(before)) => before.plus(received),
         _ => received,
     }
-}
-
-/// Takes the centroid's motion out: `v − mean v`.
-fn without_mean(v: Dual<3>) -> Dual<3> {
-    v.linear(|v| {
-        let mean = v.clone().mean_dim(1);
-        v - mean
-    })
 }
 
 impl VectorField for Egnn {

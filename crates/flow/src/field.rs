@@ -1,5 +1,8 @@
 //! Time-dependent vector fields: the right-hand sides of continuous flows.
 
+#[cfg(test)]
+pub(crate) mod laws;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 
@@ -7,9 +10,12 @@ use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::dual::Dual;
 use crate::egnn::Egnn;
+use crate::hollow::Hollow;
 use crate::kernel::Kernel;
+use crate::transformer::Transformer;
 
-/// `v(t, x)`, equivariant under rotations, reflections and permutations of like points, and free of net translation.
+/// `v(t, x)`, equivariant under rotations, permutations of like points and, but for those that are meant to tell mirror images apart, reflections, and
+/// free of net translation.
 pub trait VectorField {
     /// `v(t, x)` and, for every tangent of `x`, `(∂v/∂x) ẋ`.
     ///
@@ -45,6 +51,10 @@ pub enum Field {
     Egnn(Egnn),
     /// See [`Kernel`].
     Kernel(Kernel),
+    /// See [`Hollow`].
+    Hollow(Hollow),
+    /// See [`Transformer`].
+    Transformer(Transformer),
 }
 
 /// Calls a method of the variant's field.
@@ -53,6 +63,8 @@ macro_rules! each {
         match $any {
             Field::Egnn($field) => $call,
             Field::Kernel($field) => $call,
+            Field::Hollow($field) => $call,
+            Field::Transformer($field) => $call,
         }
     };
 }

@@ -24,14 +24,17 @@ mod coupling;
 mod distances;
 mod divergence;
 mod dual;
+mod edge;
 mod egnn;
 mod elementwise;
+mod embedding;
 #[cfg(test)]
 mod families;
 mod field;
 mod flex;
 mod fold;
 mod frame;
+mod hollow;
 mod kernel;
 #[cfg(test)]
 mod laws;
@@ -50,11 +53,13 @@ mod product;
 pub mod random;
 mod schedule;
 mod scores;
+mod separation;
 pub mod simd;
 mod space;
 mod spline;
 #[cfg(test)]
 pub mod testing;
+mod transformer;
 
 pub use actnorm::Actnorm;
 pub use affine::Affine;
@@ -75,6 +80,7 @@ pub use elementwise::Elementwise;
 pub use field::{Field, VectorField};
 pub use fold::{Fold, Order, Rotor, principal_angle};
 pub use frame::{Direction, Frame, Placed};
+pub use hollow::{Hollow, HollowConfig};
 pub use kernel::{Kernel, KernelConfig, Profile};
 pub use layer::Layer;
 pub use linear::{Initializer, Linear};
@@ -87,3 +93,4 @@ pub use schedule::Schedule;
 pub use scores::Scores;
 pub use space::Space;
 pub use spline::{Domain, Knots, Spline};
+pub use transformer::{Symmetry, Transformer, TransformerConfig};
