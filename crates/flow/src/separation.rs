@@ -28,13 +28,11 @@ pub(crate) fn inverse_length(square: Dual<4>) -> Dual<4> {
 /// What networks see of `d²`: `z` where it is known what distances are like, and `ln(1 + d²)` elsewhere, because a field whose layers multiply what they see
 /// would otherwise grow with a power of the distance, and have paths that run off.
 pub(crate) fn seen(square: Dual<4>, standard: Option<&Standard>) -> Dual<4> {
-    match standard {
-        Some(standard) => standard.of(square),
-        None => {
-            let above = square.value.clone() + 1.0;
-            square.chain(above.clone().log(), || above.recip())
-        }
+    if let Some(standard) = standard {
+        return standard.of(square);
     }
+    let above = square.value.clone() + 1.0;
+    square.chain(above.clone().log(), || above.recip())
 }
 
 /// Takes the centroid's motion out: `v − mean v`.

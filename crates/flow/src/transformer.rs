@@ -170,12 +170,12 @@ impl VectorField for Transformer {
         });
         let (mut h, mut vectors) = (Dual::constant(g.clone()), None);
         for (attention, update) in self.attentions.iter().zip(&self.updates) {
-            let (received, pulls) = attention.forward(h.clone(), vectors.as_ref(), &pairs);
+            let (received, pulls) = attention.forward(&h, vectors.as_ref(), &pairs);
             let pulled = match vectors {
                 Some(vectors) => pulls.plus(vectors),
                 None => pulls,
             };
-            let (scalars, moved) = update.forward(h, received, pulled);
+            let (scalars, moved) = update.forward(h, received, &pulled);
             (h, vectors) = (scalars, Some(moved));
         }
         let vectors = vectors.expect("a network has layers");

@@ -12,14 +12,15 @@
 
 use burn::tensor::Tensor;
 
-use super::layer::{Layer, PairTerms, differences, squares};
-use super::{Edges, Egnn, without_mean};
+use super::layer::{Layer, PairTerms};
+use super::{Edges, Egnn};
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::distances::Standard;
 use crate::divergence::identity_matrix;
 use crate::dual::Dual;
 use crate::product::product;
+use crate::separation::{differences, squares, without_mean};
 
 /// Tangents by `(a, sample)`, `k` and point: `[dims · batch, N, N, ·]`.
 type ByDirection = Tensor<4>;

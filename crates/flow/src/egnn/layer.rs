@@ -12,6 +12,7 @@ use crate::dual::{Dual, total};
 use crate::flex::is_ours;
 use crate::linear::{Initializer, Linear};
 use crate::product::product;
+use crate::separation::{differences, squares};
 use crate::simd::Function;
 
 /// Added to `d²` under the root, so that gradients stay finite where points coincide.
@@ -255,19 +256,6 @@ fn pulls(weight: Tensor<4>, difference: Tensor<4>) -> Tensor<3> {
     let weight = weight.reshape([rows * points, points, channels]);
     let difference = difference.reshape([rows * points, points, dims]);
     product(weight.swap_dims(1, 2), difference).reshape([rows, points * channels, dims])
-}
-
-/// `x_i − x_j`, `[batch, N, N, dims]`.
-pub(super) fn differences(x: Dual<3>) -> Dual<4> {
-    x.linear(|x| x.clone().unsqueeze_dim::<4>(2) - x.unsqueeze_dim(1))
-}
-
-/// `d²_ij`, `[batch, N, N, 1]`.
-pub(super) fn squares(difference: &Dual<4>) -> Dual<4> {
-    difference
-        .clone()
-        .product(difference.clone())
-        .linear(|d| d.sum_dim(3))
 }
 
 /// `1/(√(d² + ε) + 1)` from `d²`.

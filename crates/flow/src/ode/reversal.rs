@@ -50,7 +50,8 @@ fn part<S: Clone, E>(
 /// After how many of `length` steps the next state is held, one of `held` states being at their start: where the steps after it can be
 /// visited with one state less in as few sweeps, and those before it in one or two sweeps less.
 fn split(length: usize, held: usize) -> usize {
-    let sweeps = (0..).find(|&sweeps| reach(held, sweeps) >= length);
+    // One sweep more reaches at least one step further.
+    let sweeps = (0..=length).find(|&sweeps| reach(held, sweeps) >= length);
     let sweeps = sweeps.expect("every length is reached");
     let before = sweeps.checked_sub(2).map_or(0, |less| reach(held, less));
     let after = reach(held - 1, sweeps);

@@ -87,18 +87,18 @@ impl Attention {
     /// `h` and `y` `[batch, N, width]`, `vectors` and `w` `[batch, N, dims, width]`.
     pub fn forward(
         &self,
-        h: Dual<3>,
+        h: &Dual<3>,
         vectors: Option<&Dual<4>>,
         pairs: &Pairs,
     ) -> (Dual<3>, Dual<4>) {
         let points = h.value.dims()[1] as f64;
-        let weights = self.weights(&h, pairs);
-        let (value, filter) = self.scalar.parts(&h, pairs);
+        let weights = self.weights(h, pairs);
+        let (value, filter) = self.scalar.parts(h, pairs);
         let received = attended(weights, value, filter, pairs);
-        let (value, filter) = self.direction.parts(&h, pairs);
+        let (value, filter) = self.direction.parts(h, pairs);
         let mut pulls = directed(value, filter, pairs);
         if let (Some(message), Some(vectors)) = (&self.vector, vectors) {
-            let (value, filter) = message.parts(&h, pairs);
+            let (value, filter) = message.parts(h, pairs);
             let sent = value
                 .linear(|v| v.unsqueeze_dim(2))
                 .product(vectors.clone());

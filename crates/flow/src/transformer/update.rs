@@ -75,7 +75,7 @@ impl Update {
     ///
     /// # Shapes
     /// `h` and `received` `[batch, N, width]`, `vectors` `[batch, N, dims, width]`.
-    pub fn forward(&self, h: Dual<3>, received: Dual<3>, vectors: Dual<4>) -> (Dual<3>, Dual<4>) {
+    pub fn forward(&self, h: Dual<3>, received: Dual<3>, vectors: &Dual<4>) -> (Dual<3>, Dual<4>) {
         let seen = vectors.clone().through(&self.seen);
         let length = lengths(&seen);
         let norm = length.clone().linear(|n| n.squeeze_dim::<3>(2));
@@ -89,10 +89,10 @@ impl Update {
             .plus(received.through(&self.received))
             .plus(norm.through(&self.norm))
             .map(Function::Silu);
-        let (gate, turned) = self.vector.parts(&hidden, &vectors);
+        let (gate, turned) = self.vector.parts(&hidden, vectors);
         let mut moved = vectors.clone().plus(gate.product(turned));
         if let Some(cross) = &self.cross {
-            let (gate, other) = cross.parts(&hidden, &vectors);
+            let (gate, other) = cross.parts(&hidden, vectors);
             let gate = gate.product(inverse(length));
             moved = moved.plus(cross_product(&seen, &other).product(gate));
         }

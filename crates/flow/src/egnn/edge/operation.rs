@@ -6,6 +6,7 @@ use burn::backend::{
         checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
         grads::Gradients,
         ops::{Backward, Ops, OpsKind},
+        tensor::AutodiffTensor,
     },
     backend_extension,
     tensor::FloatTensor,
@@ -291,8 +292,8 @@ impl<B: EdgeOps, C: CheckpointStrategy> EdgeOps for Autodiff<B, C> {
             }
         }
         let inputs = inputs.into_array();
-        let prepared = EdgeBackward.prepare::<C>(inputs.each_ref().map(|input| input.node()));
-        let inputs = EdgeTensors::from_array(inputs.map(|input| input.into_primitive()));
+        let prepared = EdgeBackward.prepare::<C>(inputs.each_ref().map(AutodiffTensor::node));
+        let inputs = EdgeTensors::from_array(inputs.map(AutodiffTensor::into_primitive));
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let result = B::edge_step(inputs.clone(), sizes);

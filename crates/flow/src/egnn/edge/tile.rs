@@ -26,7 +26,7 @@ pub(in crate::egnn) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
-            sums[lane] = sums[lane] + sums[lane + width];
+            sums[lane] += sums[lane + width];
         }
         width /= 2;
     }
