@@ -1,5 +1,5 @@
-//! Vector fields as the program runs them: a batch in pieces of 16 samples, each on one thread of the pool; and the triangular families, a batch at
-//! once on one thread.
+//! Vector fields and augmented couplings as the program runs them: a batch in pieces of 16 samples, each on one thread of the pool; and the
+//! triangular families, a batch at once on one thread.
 
 mod settings;
 
@@ -8,11 +8,11 @@ use std::hint::black_box;
 use boltzflow_flow::parameters::gradients;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    AttentionConfig, AttentionSize, Autoregressive, Bijection, Context, Coupling, Divergence, Dual,
-    Edges, Egnn, EgnnConfig, Elementwise, FlowError, Given, Hollow, HollowConfig, Initializer,
-    Kernel, KernelConfig, MeanFreeGaussian, NetworkConfig, Noise, Points, Prior, Probes, Profile,
-    Samples, Schedule, Size, Space, Symmetry, Transformer, TransformerConfig, VectorField,
-    by_coordinates,
+    AttentionConfig, AttentionSize, AugmentedConfig, AugmentedCoupling, Autoregressive, Bijection,
+    Chain, Context, Coupling, Divergence, Dual, Edges, Egnn, EgnnConfig, Elementwise, FlowError,
+    Given, Hollow, HollowConfig, Initializer, Kernel, KernelConfig, Layer, MeanFreeGaussian,
+    NetworkConfig, Noise, Points, Prior, Probes, Profile, Reference, Samples, Schedule, Size,
+    Space, Symmetry, Transformer, TransformerConfig, VectorField, by_coordinates,
 };
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -439,5 +439,96 @@ fn product(lines: usize, intervals: usize) -> Space {
     }
 }
 
-criterion_group! { name = benches; config = settings::short(); targets = egnn, fields, couplings, networks, growth }
+/// A flow of couplings, and clouds of thirteen atoms in space with as many auxiliary points.
+struct Augmented {
+    flow: Chain<Layer>,
+    pieces: Vec<(Points, Context)>,
+}
+
+impl Augmented {
+    fn new(reference: Reference, map: Elementwise) -> Self {
+        let (batch, atoms) = SIZES[1];
+        let device = Device::flex();
+        let space = Space::MeanFree {
+            points: 2 * atoms,
+            dims: DIMS,
+        };
+        let config = AugmentedConfig {
+            width: 64,
+            rounds: 2,
+            channels: 8,
+            node_features: 1,
+            pair_features: 0,
+            global_features: 0,
+            reference,
+            map,
+        };
+        let mut make = Initializer {
+            random: &mut stream(1, Purpose::Parameters, 0),
+            device: &device,
+            dtype: DType::F32,
+        };
+        let couplings = AugmentedCoupling::alternating(12, space, &config, &mut make);
+        let couplings = couplings.expect("the map is for the reference");
+        let prior = MeanFreeGaussian {
+            points: 2 * atoms,
+            dims: DIMS,
+        };
+        let piece = |start: usize| {
+            let samples = Samples::consecutive(1, start as u64..(start + PIECE) as u64);
+            let data = TensorData::new(prior.sample(&samples), [PIECE, 2 * atoms, DIMS]);
+            let x = Tensor::from_data(data, (&device, DType::F32));
+            (x, Context::alike(atoms, samples, &device, DType::F32))
+        };
+        Self {
+            flow: Chain::new(couplings.into_iter().map(Layer::Augmented).collect())
+                .expect("couplings of one space"),
+            pieces: (0..batch).step_by(PIECE).map(piece).collect(),
+        }
+    }
+
+    fn forward(&self) {
+        self.pieces.par_iter().for_each(|(x, context)| {
+            black_box(self.flow.forward(x.clone(), context)).expect("clouds of the space");
+        });
+    }
+
+    /// As maximum likelihood takes them: through the inverse.
+    fn gradients(&self) {
+        self.pieces.par_iter().for_each(|(x, context)| {
+            let flow = self.flow.clone().train();
+            let (latent, log_det) = flow
+                .inverse(x.clone(), context)
+                .expect("clouds of the space");
+            let loss = latent.square().sum() * 0.5 - log_det.sum();
+            black_box(gradients(&flow, &loss.backward()));
+        });
+    }
+}
+
+fn augmented(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("twelve augmented couplings");
+    for (name, reference, map) in [
+        ("vector, affine", Reference::Vector, Elementwise::Affine),
+        ("vector, spline", Reference::Vector, SPLINE),
+        ("spherical", Reference::Spherical, SPLINE),
+        (
+            "projected, affine",
+            Reference::Projected,
+            Elementwise::Affine,
+        ),
+        ("projected, spline", Reference::Projected, SPLINE),
+    ] {
+        let case = Augmented::new(reference, map);
+        group.bench_function(BenchmarkId::new(name, "forward"), |bench| {
+            bench.iter(|| case.forward());
+        });
+        group.bench_function(BenchmarkId::new(name, "gradients"), |bench| {
+            bench.iter(|| case.gradients());
+        });
+    }
+    group.finish();
+}
+
+criterion_group! { name = benches; config = settings::short(); targets = egnn, fields, augmented, couplings, networks, growth }
 criterion_main!(benches);

@@ -117,7 +117,8 @@ impl Elementwise {
         self.map(Way::Inverse, space, y, numbers)
     }
 
-    fn map(
+    /// `y` and `ln dy/dx` of `x`, or the other way; shapes as in [`Elementwise::forward`].
+    pub(crate) fn map(
         self,
         way: Way,
         space: Space,
@@ -161,7 +162,8 @@ fn part(numbers: &Tensor<3>, which: usize) -> Tensor<2> {
     part.reshape([batch, coordinates])
 }
 
-fn log_scale(numbers: &Tensor<3>) -> Tensor<2> {
+/// `s` of an affine map.
+pub(crate) fn log_scale(numbers: &Tensor<3>) -> Tensor<2> {
     (part(numbers, 0) / LARGEST_LOG_SCALE).tanh() * LARGEST_LOG_SCALE
 }
 

@@ -4,6 +4,7 @@ use burn::module::Module;
 
 use crate::actnorm::Actnorm;
 use crate::affine::Affine;
+use crate::augmented::AugmentedCoupling;
 use crate::autoregressive::Autoregressive;
 use crate::bijection::{Bijection, FlowError};
 use crate::context::Context;
@@ -31,6 +32,8 @@ pub enum Layer {
     Continuous(Continuous),
     /// See [`Coupling`].
     Coupling(Coupling),
+    /// See [`AugmentedCoupling`].
+    Augmented(AugmentedCoupling),
     /// See [`Autoregressive`].
     Autoregressive(Autoregressive),
     /// See [`Actnorm`].
@@ -51,6 +54,7 @@ macro_rules! each {
             Layer::Mixing($map) => $call,
             Layer::Continuous($map) => $call,
             Layer::Coupling($map) => $call,
+            Layer::Augmented($map) => $call,
             Layer::Autoregressive($map) => $call,
             Layer::Actnorm($map) => $call,
             Layer::LowerUpper($map) => $call,

@@ -12,6 +12,7 @@ pub mod activation;
 mod actnorm;
 mod affine;
 mod attention;
+mod augmented;
 mod autoregressive;
 mod bijection;
 mod bump;
@@ -64,6 +65,9 @@ mod transformer;
 pub use actnorm::Actnorm;
 pub use affine::Affine;
 pub use attention::{Attention, AttentionConfig, AttentionSize};
+pub use augmented::{
+    AugmentedConfig, AugmentedCoupling, AugmentedPrior, Auxiliary, Half, Marginal, Reference,
+};
 pub use autoregressive::{Autoregressive, Given};
 pub use bijection::{Bijection, FlowError, PerSample, Points, host};
 pub use chain::Chain;

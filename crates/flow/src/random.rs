@@ -12,6 +12,8 @@ pub enum Purpose {
     Probes,
     /// A sample's auxiliary coordinates.
     Augmentation,
+    /// Auxiliary coordinates that a sample's density is averaged over.
+    Marginal,
     /// A module's initial parameters.
     Parameters,
     /// What a training step draws: its data, times and noise.
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Latents => b"flow/latents    ",
             Self::Probes => b"flow/probes     ",
             Self::Augmentation => b"flow/augment    ",
+            Self::Marginal => b"flow/marginal   ",
             Self::Parameters => b"flow/parameters ",
             Self::Training => b"flow/training   ",
             Self::Moves => b"flow/moves      ",
@@ -68,6 +71,7 @@ mod tests {
             first(0, Purpose::Latents, 1),
             first(0, Purpose::Probes, 0),
             first(0, Purpose::Augmentation, 0),
+            first(0, Purpose::Marginal, 0),
             first(0, Purpose::Parameters, 0),
             first(0, Purpose::Training, 0),
             first(0, Purpose::Quantum, 0),
