@@ -193,17 +193,16 @@ impl Displacement {
             Way::Forward => square,
             Way::Inverse => square * (log_ratio.clone() * 2.0).exp(),
         };
-        let (mut mapped, across, log_ratio) = match self.dims {
-            2 => (Vec::new(), p, log_ratio),
-            _ => {
-                let gate = gate(latent(square, &log_ratio));
-                let numbers = basis.sound(0, self.part(numbers, 1)) * gate;
-                let polar = Polar::new(self.map, way, &p, &numbers);
-                log_det = log_det + polar.stretch.log_slope.clone();
-                let along = polar.along * log_ratio.clone().exp();
-                let sine = (polar.stretch.low + polar.stretch.high) * 0.5;
-                (vec![along], p[1..].to_vec(), log_ratio + sine)
-            }
+        let (mut mapped, across, log_ratio) = if self.dims == 2 {
+            (Vec::new(), p, log_ratio)
+        } else {
+            let gate = gate(latent(square, &log_ratio));
+            let numbers = basis.sound(0, self.part(numbers, 1)) * gate;
+            let polar = Polar::new(self.map, way, &p, &numbers);
+            log_det = log_det + polar.stretch.log_slope.clone();
+            let along = polar.along * log_ratio.clone().exp();
+            let sine = (polar.stretch.low + polar.stretch.high) * 0.5;
+            (vec![along], p[1..].to_vec(), log_ratio + sine)
         };
         let gate = gate(latent(sum_of_squares(&across), &log_ratio));
         let last = self.dims - 1;

@@ -6,7 +6,6 @@ use burn::backend::{
         checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
         grads::Gradients,
         ops::{Backward, Ops, OpsKind},
-        tensor::AutodiffTensor,
     },
     backend_extension,
     tensor::FloatTensor,
@@ -292,8 +291,8 @@ impl<B: EdgeOps, C: CheckpointStrategy> EdgeOps for Autodiff<B, C> {
             }
         }
         let inputs = inputs.into_array();
-        let prepared = EdgeBackward.prepare::<C>(inputs.each_ref().map(AutodiffTensor::node));
-        let inputs = EdgeTensors::from_array(inputs.map(AutodiffTensor::into_primitive));
+        let prepared = EdgeBackward.prepare::<C>(inputs.each_ref().map(<FloatTensor<Self>>::node));
+        let inputs = EdgeTensors::from_array(inputs.map(<FloatTensor<Self>>::into_primitive));
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let result = B::edge_step(inputs.clone(), sizes);

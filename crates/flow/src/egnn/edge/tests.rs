@@ -236,10 +236,10 @@ fn shapes() -> Vec<Shape> {
             for (dims, channels) in [(2, 1), (3, 1), (3, 3)] {
                 all.push(Shape {
                     points,
-                    width,
-                    directions,
                     dims,
+                    width,
                     channels,
+                    directions,
                     is_rich,
                     ..PLAIN
                 });
