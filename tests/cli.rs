@@ -86,12 +86,15 @@ pub fn trials() -> Vec<Trial> {
 /// A small experiment.
 pub const CONFIG: &str = r#"
 [model.cartesian]
+noise = "data"
+schedule = 3.0
+alike = "attached"
+
+[model.cartesian.field.egnn]
 width = 16
 layers = 2
 channels = 1
 edges = "initial"
-schedule = 3.0
-alike = "attached"
 [model.cartesian.solver]
 method = "rk4"
 divergence = "exact"

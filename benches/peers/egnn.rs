@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use boltzflow_boltzmann::pairing::Symmetry;
 use boltzflow_boltzmann::{
-    Architecture, Cartesian, CartesianConfig, CartesianFlow, Config, Features, FlowArchitecture,
-    Model, ModelConfig, Objective, PairStatistics, Pairing, System, Training, TrainingConfig,
-    TrainingData, keep_pages,
+    Architecture, Cartesian, CartesianConfig, CartesianFlow, Config, Features, FieldConfig,
+    FlowArchitecture, Model, ModelConfig, Objective, PairStatistics, Pairing, System, Training,
+    TrainingConfig, TrainingData, keep_pages,
 };
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
@@ -64,10 +64,12 @@ impl Peer {
             return Err("configs/dw4.toml is of a flow of positions".into());
         };
         *model = CartesianConfig {
-            width: WIDTH,
-            layers: LAYERS,
-            channels: 1,
-            edges: Edges::Updated,
+            field: FieldConfig::Egnn {
+                width: WIDTH,
+                layers: LAYERS,
+                channels: 1,
+                edges: Edges::Updated,
+            },
             ..*model
         };
         let model = *model;

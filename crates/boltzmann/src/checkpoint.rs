@@ -61,7 +61,7 @@ pub struct Checkpoint {
 }
 
 /// The format that this program writes.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]

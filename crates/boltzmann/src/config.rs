@@ -1,5 +1,6 @@
 //! A complete experiment in one TOML file.
 
+mod field;
 mod fit;
 mod internal;
 mod network;
@@ -10,10 +11,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use boltzflow_flow::ode::{Steps, Tolerance};
-use boltzflow_flow::{Divergence, Edges, Schedule, Solver};
+use boltzflow_flow::{Divergence, Schedule, Solver};
 use serde::{Deserialize, Serialize};
 
 use crate::temperatures::Temperatures;
+pub use field::FieldConfig;
 pub use fit::{Dependence, FitConfig, FittedConfig};
 pub use internal::{Between, InternalConfig, Rotors, Scheme, Stiffness};
 pub use network::Network;
@@ -67,26 +69,30 @@ impl ModelConfig {
     }
 }
 
-/// A continuous flow of positions along the field of an E(n)-equivariant network.
+/// A continuous flow of positions along an equivariant field.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CartesianConfig {
-    /// Width of the network's hidden layers.
-    pub width: usize,
-    /// Layers of message passing.
-    pub layers: usize,
-    /// Displacements that each layer before the last makes, every one spread over the molecule in a way of its own, so that what pushes an
-    /// atom takes along what hangs on it; 1 for one that is not spread.
-    pub channels: usize,
-    /// Which node features the edges of its layers see: those that the layer before has updated, or the initial ones, for which exact
-    /// divergences of deep networks are far cheaper.
-    pub edges: Edges,
+    /// The field.
+    pub field: FieldConfig,
+    /// What noise is like.
+    pub noise: Covariance,
     /// How fast noise turns into data: 0 for straight lines at constant speed; the stiffer the bonds, the more slowly it should end.
     pub schedule: Schedule,
     /// Which atoms of a molecule it cannot tell apart; the points of a toy are all alike.
     pub alike: Alike,
     /// How its ODE is solved when samples are drawn and densities evaluated.
     pub solver: Solver,
+}
+
+/// How the noise of different points is correlated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Covariance {
+    /// As the data, so that squared distances have the same means.
+    Data,
+    /// As if springs along the bonds held it together, all as stiff as makes the data likeliest, see [`crate::harmonic_mixing`].
+    Harmonic,
 }
 
 /// Which atoms of a molecule are alike to the network. Relabellings that exchange only these are symmetries of the flow.
@@ -202,10 +208,10 @@ pub enum ConfigError {
         reason: &'static str,
     },
     /// Heads that do not share a width evenly.
-    #[error(
-        "model.internal.network.attention.width is {width}, but must be a multiple of its {heads} heads"
-    )]
+    #[error("{name}.width is {width}, but must be a multiple of its {heads} heads")]
     Heads {
+        /// Of which network.
+        name: &'static str,
         /// The width.
         width: usize,
         /// How many heads.
@@ -368,13 +374,7 @@ impl Config {
 
 impl CartesianConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        for (name, found, most) in [
-            ("model.cartesian.width", self.width, 4096.0),
-            ("model.cartesian.layers", self.layers, 64.0),
-            ("model.cartesian.channels", self.channels, 64.0),
-        ] {
-            within(name, found as f64, 1.0, most, WHOLE)?;
-        }
+        self.field.check()?;
         within(
             "model.cartesian.schedule",
             self.schedule.rate,

@@ -42,9 +42,9 @@ pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use chi_squared::ChiSquared;
 pub use config::{
-    Alike, Between, CartesianConfig, Config, ConfigError, Dependence, FitConfig, FittedConfig,
-    InternalConfig, ModelConfig, Network, Objective, Pairing, Rotors, Scheme, Stiffness,
-    TrainingConfig,
+    Alike, Between, CartesianConfig, Config, ConfigError, Covariance, Dependence, FieldConfig,
+    FitConfig, FittedConfig, InternalConfig, ModelConfig, Network, Objective, Pairing, Rotors,
+    Scheme, Stiffness, TrainingConfig,
 };
 pub use distances::PairStatistics;
 pub use evaluation::{

@@ -4,7 +4,7 @@ mod cartesian;
 mod internal;
 
 use boltzflow_energy::EnergyError;
-use boltzflow_flow::{Divergence, FlowError, Samples, Solver};
+use boltzflow_flow::{Divergence, FlowError, Samples, Solver, Symmetry};
 use boltzflow_molecule::{Conformers, MoleculeError};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -158,7 +158,10 @@ impl Architecture {
     /// Which mirror images of a molecule its flow makes.
     pub fn mirror(&self) -> Mirror {
         match &self.flow {
-            FlowArchitecture::Cartesian(_) => Mirror::Both,
+            FlowArchitecture::Cartesian(flow) => match flow.model.field.symmetry() {
+                Symmetry::Full => Mirror::Both,
+                Symmetry::Rotations => Mirror::One,
+            },
             FlowArchitecture::Internal(_) | FlowArchitecture::Fitted(_) => Mirror::One,
         }
     }
@@ -478,7 +481,7 @@ fn batch(values: &[f64], [points, dims]: [usize; 2], device: &Device) -> Tensor<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Alike, CartesianConfig};
+    use crate::config::{Alike, CartesianConfig, Covariance, FieldConfig};
     use crate::distances::PairStatistics;
     use boltzflow_flow::ode::{Steps, Tolerance};
     use boltzflow_flow::{Edges, Method, Prior, Schedule, VectorField, host};
@@ -489,10 +492,13 @@ mod tests {
             features: Features::cluster(3, 2),
             flow: FlowArchitecture::Cartesian(Cartesian {
                 model: CartesianConfig {
-                    width: 4,
-                    layers: 2,
-                    channels: 1,
-                    edges: Edges::Initial,
+                    field: FieldConfig::Egnn {
+                        width: 4,
+                        layers: 2,
+                        channels: 1,
+                        edges: Edges::Initial,
+                    },
+                    noise: Covariance::Data,
                     schedule: Schedule { rate: 1.0 },
                     alike: Alike::Symmetric,
                     solver: Solver {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    CartesianConfig, Config, Features, FittedConfig, Flow, InternalConfig, Model, ModelConfig,
-    Network, Objective, sampling,
+    CartesianConfig, Config, Features, FieldConfig, FittedConfig, Flow, InternalConfig, Model,
+    ModelConfig, Network, Objective, sampling,
 };
-use boltzflow_flow::{Divergence, Elementwise, VectorField};
+use boltzflow_flow::{Divergence, Elementwise, Profile, VectorField};
 
 /// Bytes of the networks' numbers.
 const SINGLE: f64 = 4.0;
@@ -104,7 +104,7 @@ impl Need {
                         (field.divergence_size(points, dims) as f64).max(PASS)
                     }
                     Divergence::Hutchinson { probes, .. } => {
-                        let pairs = (points * points * config.width) as f64;
+                        let pairs = (points * points * width(config.field)) as f64;
                         pairs * (probes + 1) as f64 * sampling::CHUNK as f64
                     }
                 }
@@ -170,16 +170,61 @@ impl Need {
 
 /// Parameters, numbers that reverse mode keeps for each pair of noise and data, and pairs that one thread differentiates at a time.
 fn cartesian(model: &CartesianConfig, points: f64) -> (f64, f64, f64) {
-    let [width, layers, channels] =
-        [model.width, model.layers, model.channels].map(|count| count as f64);
-    // There are at most as many kinds of pairs as pairs.
-    let spread = if channels > 1.0 {
-        channels * points * points
-    } else {
-        0.0
+    let sizes = |[width, layers]: [usize; 2]| {
+        let [width, layers] = [width, layers].map(|count| count as f64);
+        let parameters = layers * MATRICES * width * width;
+        (parameters, points * points * width * layers * KEPT)
     };
-    let parameters = layers * (MATRICES * width * width + spread);
-    (parameters, points * points * width * layers * KEPT, PIECE)
+    // There are at most as many kinds of pairs as pairs.
+    let by_kind = |numbers: usize| numbers as f64 * points * points;
+    let (parameters, graph) = match model.field {
+        FieldConfig::Egnn {
+            width,
+            layers,
+            channels,
+            ..
+        } => {
+            let (parameters, _) = sizes([width, layers]);
+            let spread = by_kind(if channels > 1 { layers * channels } else { 0 });
+            // What is between points is computed again; of pairs there is what is known of their distances, in every layer.
+            let kept = points * width as f64 + points * points;
+            (parameters + spread, kept * layers as f64 * KEPT)
+        }
+        FieldConfig::Kernel {
+            profile,
+            functions,
+            times,
+            ..
+        } => {
+            let size = match profile {
+                Profile::Mixture => [functions, 1],
+                Profile::Perceptron { width, layers } => [width.max(functions), layers + 1],
+            };
+            let (parameters, graph) = sizes(size);
+            (parameters + by_kind(functions * times), graph)
+        }
+        FieldConfig::Hollow { width, layers } => sizes([width, layers + 1]),
+        FieldConfig::Transformer { width, layers, .. } => {
+            let (parameters, graph) = sizes([width, layers + 1]);
+            (4.0 * parameters, 4.0 * graph)
+        }
+    };
+    (parameters, graph, PIECE)
+}
+
+/// Features of a pair of points in the widest layer of a field.
+fn width(field: FieldConfig) -> usize {
+    match field {
+        FieldConfig::Kernel {
+            profile: Profile::Perceptron { width, .. },
+            functions,
+            ..
+        } => width.max(functions),
+        FieldConfig::Kernel { functions, .. } => functions,
+        FieldConfig::Egnn { width, .. }
+        | FieldConfig::Hollow { width, .. }
+        | FieldConfig::Transformer { width, .. } => width,
+    }
 }
 
 /// As many evaluations of the field as the graph of a piece holds, every tangent of a divergence counted as one more.

@@ -141,7 +141,8 @@ impl InternalConfig {
         }
         if !size.width.is_multiple_of(size.heads) {
             let (width, heads) = (size.width, size.heads);
-            return Err(ConfigError::Heads { width, heads });
+            let name = "model.internal.network.attention";
+            return Err(ConfigError::Heads { name, width, heads });
         }
         let mixed = "it labels single coordinates, and has no labels for mixtures of them";
         let (name, value, reason) = if self.scheme != Scheme::Coupling {

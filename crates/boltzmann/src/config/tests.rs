@@ -2,12 +2,15 @@ use super::*;
 
 const SOUND: &str = r#"
 [model.cartesian]
+noise = "data"
+schedule = 1.0
+alike = "attached"
+
+[model.cartesian.field.egnn]
 width = 8
 layers = 2
 channels = 1
-schedule = 1.0
 edges = "initial"
-alike = "attached"
 
 [model.cartesian.solver]
 method = "rk4"
@@ -375,4 +378,61 @@ fn sections_that_do_not_go_together_are_refused() {
     // What is not in a file has no other name there.
     let objective = SOUND.replace(r#"{ flow_matching = { pairing = "aligned" } }"#, "\"fit\"");
     assert!(toml::from_str::<Config>(&objective).is_err());
+}
+
+#[test]
+fn every_field_is_told_by_its_kind_and_has_sizes_in_range() {
+    let egnn =
+        "[model.cartesian.field.egnn]\nwidth = 8\nlayers = 2\nchannels = 1\nedges = \"initial\"\n";
+    assert_eq!(SOUND.matches(egnn).count(), 1);
+    let with = |text: &str| SOUND.replace(egnn, &format!("[model.cartesian.field.{text}\n"));
+    let kernel = "kernel]\nprofile = \"mixture\"\nfunctions = 8\nspan = [-3.0, 3.0]\ntimes = 4";
+    let perceptron = kernel.replace("\"mixture\"", "{ perceptron = { width = 8, layers = 1 } }");
+    let hollow = "hollow]\nwidth = 8\nlayers = 2";
+    let transformer =
+        "transformer]\nwidth = 8\nheads = 2\nlayers = 2\nradial = 8\nsymmetry = \"rotations\"";
+    for sound in [kernel, &perceptron, hollow, transformer] {
+        let text = with(sound);
+        checked(&text).unwrap();
+        let config: Config = toml::from_str(&text).unwrap();
+        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+        assert!(toml::from_str::<Config>(&with(&format!("{sound}\ndepth = 1"))).is_err());
+    }
+    for (sound, from, to, expected) in [
+        (
+            kernel,
+            "functions = 8",
+            "functions = 0",
+            "kernel.functions is 0",
+        ),
+        (kernel, "3.0]", "-3.0]", "kernel.span is -3"),
+        (kernel, "[-3.0", "[nan", "kernel.span is NaN"),
+        (
+            &perceptron,
+            "layers = 1",
+            "layers = 0",
+            "kernel.profile.perceptron.layers is 0",
+        ),
+        (hollow, "layers = 2", "layers = 65", "hollow.layers is 65"),
+        (
+            transformer,
+            "radial = 8",
+            "radial = 0",
+            "transformer.radial is 0",
+        ),
+        (
+            transformer,
+            "heads = 2",
+            "heads = 3",
+            "transformer.width is 8, but must be a multiple",
+        ),
+    ] {
+        assert!(sound.contains(from));
+        let found = checked(&with(&sound.replace(from, to)))
+            .unwrap_err()
+            .to_string();
+        let expected = format!("model.cartesian.field.{expected}");
+        assert!(found.starts_with(&expected), "{found}");
+    }
 }

@@ -4,9 +4,8 @@ use boltzflow_flow::ode::Steps;
 use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
-    Affine, Bijection, Chain, Context, Continuous, Divergence, Egnn, EgnnConfig, Field, FlowError,
-    Initializer, Layer, MeanFreeGaussian, Points, Prior, Samples, Schedule, Solver, Space,
-    VectorField, host,
+    Affine, Bijection, Chain, Context, Continuous, Divergence, Field, FlowError, Initializer,
+    Layer, MeanFreeGaussian, Points, Prior, Samples, Schedule, Solver, Space, VectorField, host,
 };
 use boltzflow_molecule::Conformers;
 use burn::module::Module;
@@ -14,9 +13,10 @@ use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Drawn, batch};
-use crate::config::{CartesianConfig, check_solver};
+use crate::config::{CartesianConfig, Covariance, check_solver};
 use crate::distances::PairStatistics;
 use crate::features::Features;
+use crate::harmonic::harmonic_mixing;
 use crate::system::System;
 
 /// What a flow of positions is made from.
@@ -58,7 +58,7 @@ impl Cartesian {
     }
 }
 
-/// Normal noise, mixed to the covariance of the data, carried along a field, and scaled.
+/// Normal noise, mixed to a covariance, carried along a field, and scaled.
 #[derive(Clone, Debug)]
 pub struct CartesianFlow {
     prior: MeanFreeGaussian,
@@ -84,25 +84,20 @@ impl CartesianFlow {
             device,
             dtype: DType::F32,
         };
-        let config = EgnnConfig {
-            width: model.width,
-            layers: model.layers,
-            node_features: features.node_features(),
-            pair_features: features.pair_features(),
-            pair_kinds: features.pair_kinds(),
-            global_features: 0,
-            channels: model.channels,
-            edges: model.edges,
-            schedule: model.schedule,
-        };
-        let field = Field::Egnn(Egnn::new(&config, &mut make));
+        let field = model.field.field(features, model.schedule, &mut make)?;
         let continuous = Continuous {
             field,
             space,
             solver: model.solver,
         };
         let scale = Affine::new(space, parts.scale)?;
-        let mixing = parts.distances.mixing(points, dims)?;
+        let mixing = match model.noise {
+            Covariance::Data => parts.distances.mixing(points, dims)?,
+            Covariance::Harmonic => {
+                let stiffness = parts.distances.stiffness(points, dims, &features.bonds);
+                harmonic_mixing(points, dims, &features.bonds, stiffness)?
+            }
+        };
         let chain = Chain::new(vec![
             Layer::Mixing(mixing),
             Layer::Continuous(continuous),
@@ -277,3 +272,6 @@ pub fn natural_scale(data: &Conformers) -> f64 {
     let degrees = (data.dims() * (data.points() - 1) * data.len()) as f64;
     (centred.positions().iter().map(|x| x * x).sum::<f64>() / degrees).sqrt()
 }
+
+#[cfg(test)]
+mod tests;

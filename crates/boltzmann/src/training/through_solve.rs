@@ -100,7 +100,10 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::config::{Alike, CartesianConfig, Config, ModelConfig, Objective, TrainingConfig};
+    use crate::config::{
+        Alike, CartesianConfig, Config, Covariance, FieldConfig, ModelConfig, Objective,
+        TrainingConfig,
+    };
     use crate::model::Architecture;
     use crate::system::System;
     use crate::testing::{normal, training};
@@ -131,10 +134,13 @@ mod tests {
     fn experiment(objective: Objective) -> Config {
         Config {
             model: ModelConfig::Cartesian(CartesianConfig {
-                width: 16,
-                layers: 2,
-                channels: 1,
-                edges: Edges::Updated,
+                field: FieldConfig::Egnn {
+                    width: 16,
+                    layers: 2,
+                    channels: 1,
+                    edges: Edges::Updated,
+                },
+                noise: Covariance::Data,
                 schedule: Schedule { rate: 0.5 },
                 alike: Alike::Symmetric,
                 solver: Solver {

@@ -1,8 +1,9 @@
 //! What `generate` trains where no config is given: small enough for ten minutes on two cores, for more than forty atoms half an hour.
 
 use boltzflow_boltzmann::{
-    Alike, Between, CartesianConfig, Config, Dependence, FitConfig, FittedConfig, InternalConfig,
-    ModelConfig, Network, Objective, Pairing, Rotors, Scheme, Stiffness, TrainingConfig,
+    Alike, Between, CartesianConfig, Config, Covariance, Dependence, FieldConfig, FitConfig,
+    FittedConfig, InternalConfig, ModelConfig, Network, Objective, Pairing, Rotors, Scheme,
+    Stiffness, TrainingConfig,
 };
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Schedule, Size, Solver};
@@ -106,10 +107,13 @@ fn fitted(dependence: Dependence, seed: u64) -> Config {
 fn egnn(seed: u64) -> Config {
     Config {
         model: ModelConfig::Cartesian(CartesianConfig {
-            width: 32,
-            layers: 5,
-            channels: 8,
-            edges: Edges::Initial,
+            field: FieldConfig::Egnn {
+                width: 32,
+                layers: 5,
+                channels: 8,
+                edges: Edges::Initial,
+            },
+            noise: Covariance::Data,
             schedule: Schedule { rate: 2.0 },
             alike: Alike::Attached,
             solver: Solver {
