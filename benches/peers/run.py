@@ -16,7 +16,7 @@ from peer import Peer, interleaved
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SIZES = [(256, 4), (256, 13), (64, 22)]
+SIZES = [(256, 4), (256, 13), (64, 22), (16, 55)]
 OPERATIONS = ["velocity", "train", "divergence", "hutchinson"]
 # For the whole workspace, as its tests are built: another choice of packages has other features, and compiles Burn again.
 EXAMPLE = ["--release", "--quiet", "--workspace", "--example", "peer_egnn"]
