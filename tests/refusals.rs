@@ -176,7 +176,7 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
         ("statistics", "variance = [0.0", "variance = [nan"),
         ("points", "points = 4", "points = 5"),
         ("layers", "layers = 2", "layers = 0"),
-        ("format", "format = 4", "format = 3"),
+        ("format", "format = 5", "format = 4"),
     ] {
         let place = flow
             .windows(from.len())
@@ -223,7 +223,7 @@ fn damaged_and_foreign_files() -> Result<(), Failed> {
             ),
             (
                 "sample format.safetensors -n 10 -o x.npz",
-                "it has format 3, this program reads 4",
+                "it has format 4, this program reads 5",
             ),
             ("sample nothing.safetensors -n 10 -o x.npz", "cannot read"),
             (
