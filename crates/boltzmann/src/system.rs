@@ -271,9 +271,9 @@ impl System {
         }
     }
 
-    /// Whether data may be reflected when they are paired with noise.
-    pub fn reflections(&self) -> Reflections {
-        if self.is_chiral() {
+    /// Whether data may be reflected when they are paired with the noise of a flow that makes these mirror images.
+    pub fn reflections(&self, mirror: Mirror) -> Reflections {
+        if self.is_chiral() || mirror == Mirror::One {
             Reflections::Excluded
         } else {
             Reflections::Allowed

@@ -14,8 +14,8 @@ use std::ops::Range;
 use boltzflow_energy::EnergyError;
 use boltzflow_flow::ode::Steps;
 use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_flow::{Chain, FlowError, Layer, Solver, Symmetry as FieldSymmetry};
-use boltzflow_molecule::{Conformers, Reflections};
+use boltzflow_flow::{Chain, FlowError, Layer, Solver};
+use boltzflow_molecule::Conformers;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -190,10 +190,7 @@ impl<'a> Training<'a> {
                 FlowArchitecture::Cartesian(parts),
                 Objective::FlowMatching { pairing },
             ) => {
-                let reflections = match parts.model.field.symmetry() {
-                    FieldSymmetry::Full => system.reflections(),
-                    FieldSymmetry::Rotations => Reflections::Excluded,
-                };
+                let reflections = system.reflections(model.architecture().mirror());
                 let alike = (system.symmetry(parts.model.alike), reflections);
                 let scale = parts.scale;
                 Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))

@@ -13,9 +13,9 @@ use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::distances::Standard;
 use crate::dual::Dual;
-use crate::embedding::{TIME_FEATURES, global_features};
+use crate::embedding::Embedding;
 use crate::field::VectorField;
-use crate::linear::{Initializer, Linear};
+use crate::linear::Initializer;
 use crate::schedule::Schedule;
 use crate::separation::without_mean;
 use edge::Messages;
@@ -68,10 +68,8 @@ pub enum Edges {
 /// context has [`Distances`](crate::Distances): stiff bonds then show in full width how far they are from their length.
 #[derive(Module, Debug)]
 pub struct Egnn {
-    /// Node features to hidden ones.
-    nodes: Linear,
-    /// Time and global features to hidden ones.
-    global: Linear,
+    /// What points are, and what time it is, to hidden features.
+    embedding: Embedding,
     /// Message passing.
     layers: Vec<Layer>,
     /// What edges see.
@@ -99,24 +97,18 @@ impl Egnn {
                 Layer::new(config, channels, updates, make)
             })
             .collect();
+        let embedding = Embedding::new(
+            config.node_features,
+            config.global_features,
+            config.width,
+            make,
+        );
         Self {
-            nodes: Linear::new(config.node_features, config.width, 1.0, make),
-            global: Linear::without_bias(
-                TIME_FEATURES + config.global_features,
-                config.width,
-                1.0,
-                make,
-            ),
+            embedding,
             layers,
             edges: config.edges,
             schedule: config.schedule,
         }
-    }
-
-    /// Hidden features of the points before the first message, `[batch, points, width]`.
-    fn embed(&self, t: Tensor<1>, context: &Context) -> Tensor<3> {
-        let global = self.global.forward(global_features(t, context));
-        self.nodes.forward(context.nodes.clone()) + global.unsqueeze_dim(1)
     }
 
     /// What distances are like at these times, where the context says.
@@ -138,7 +130,7 @@ impl VectorField for Egnn {
     fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
         let start = x.clone();
         let standard = self.standard(&t, &x.value, context);
-        let h = Dual::constant(self.embed(t.clone(), context));
+        let h = Dual::constant(self.embedding.forward(t.clone(), context));
         let standard = standard.as_ref();
         let (last, before) = self.layers.split_last().expect("a network has layers");
         let (mut x, mut h, mut messages) = (x, h, None);
@@ -159,7 +151,7 @@ impl VectorField for Egnn {
     }
 
     fn divergence_size(&self, points: usize, dims: usize) -> usize {
-        let width = self.nodes.weight.dims()[1];
+        let width = self.embedding.width();
         // Tangents of updated edges live on all of them, those of the last layer on one row of edges a direction.
         let edges = if self.layers.len() > 2 && self.edges == Edges::Updated {
             points * points

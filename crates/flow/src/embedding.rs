@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::linear::{Initializer, Linear};
 
 /// Functions of time that networks see: `t` and two octaves of sine and cosine.
-pub(crate) const TIME_FEATURES: usize = 5;
+const TIME_FEATURES: usize = 5;
 
 /// `g_i = W_n n_i + W_t τ(t) + b` from the features `n_i` of a point, and functions `τ` of time with the features of the whole.
 #[derive(Module, Debug)]
@@ -37,6 +37,11 @@ impl Embedding {
         self.nodes.forward(context.nodes.clone()) + global.unsqueeze_dim(1)
     }
 
+    /// Hidden features of a point.
+    pub fn width(&self) -> usize {
+        self.global.weight.dims()[1]
+    }
+
     /// Features of time and of the whole.
     pub fn global_features(&self) -> usize {
         self.global.weight.dims()[0]
@@ -44,7 +49,7 @@ impl Embedding {
 }
 
 /// `τ(t)` and the features of the whole, `[batch, features]`.
-pub(crate) fn global_features(t: Tensor<1>, context: &Context) -> Tensor<2> {
+fn global_features(t: Tensor<1>, context: &Context) -> Tensor<2> {
     let batch = t.dims()[0];
     let mut features = vec![t.clone().reshape([batch, 1])];
     let t = t.reshape([batch, 1]) * std::f64::consts::PI;

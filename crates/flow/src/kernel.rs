@@ -16,9 +16,10 @@ use crate::dual::{Dual, times};
 use crate::field::VectorField;
 use crate::linear::Initializer;
 use crate::schedule::Schedule;
+use crate::separation::{squares, without_mean};
 use basis::Basis;
 use magnitude::{Kinds, Magnitude};
-use pairs::{Pairs, radius, squares};
+use pairs::{Pairs, radius};
 
 /// The size of a [`Kernel`], and of the features it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,12 +165,6 @@ impl Kernel {
     }
 }
 
-/// Takes the centroid's motion out: `v − mean v`.
-fn without_mean(v: Tensor<3>) -> Tensor<3> {
-    let mean = v.clone().mean_dim(1);
-    v - mean
-}
-
 impl VectorField for Kernel {
     fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
         if x.value.dims()[1] < 2 {
@@ -193,10 +188,7 @@ impl VectorField for Kernel {
             tangents,
         };
         let speed = self.speeds(t);
-        pairs
-            .pulls(push, difference)
-            .linear(without_mean)
-            .product(Dual::constant(speed))
+        without_mean(pairs.pulls(push, difference)).product(Dual::constant(speed))
     }
 
     fn divergence_size(&self, points: usize, _dims: usize) -> usize {
@@ -230,7 +222,7 @@ impl VectorField for Kernel {
         let growth = push.tangents.expect("the stretch reaches every push");
         let speed = self.speeds(t);
         let trace = (push.value.clone() * dims as f64 + growth).sum_dim(1) * speed.clone();
-        let velocity = pairs.pulls(Dual::constant(push.value), difference).value;
-        Some((without_mean(velocity) * speed, trace.reshape([batch])))
+        let velocity = without_mean(pairs.pulls(Dual::constant(push.value), difference));
+        Some((velocity.value * speed, trace.reshape([batch])))
     }
 }

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
+use crate::field::laws::{assert_gradient_in_parameters, assert_like_points_may_change_places};
 use crate::ode::Steps;
 use crate::parameters::{flatten, gradients, unflatten};
 use crate::random::{Purpose, stream};
@@ -222,18 +223,7 @@ fn translations_leave_the_field_unchanged_and_mean_free() {
 
 #[test]
 fn like_points_may_change_places() {
-    let (egnn, x) = (network(3, 0, Edges::Updated), points(2, 3));
-    let mut context = context(false, 2);
-    context.nodes = context.nodes.ones_like();
-    let t = || Tensor::full([2], 0.7, (&Device::flex(), DType::F64));
-    let order = Tensor::<1, Int>::from_data([3_i64, 0, 4, 1, 2], &Device::flex());
-    let v = egnn
-        .velocity(t(), Dual::constant(x.clone()), &context)
-        .value;
-    let permuted = egnn
-        .velocity(t(), Dual::constant(x.select(1, order.clone())), &context)
-        .value;
-    assert!(apart(permuted, v.select(1, order)) < 1e-12);
+    assert_like_points_may_change_places(&network(3, 0, Edges::Updated));
 }
 
 #[test]
@@ -302,29 +292,7 @@ fn gradients_are_differences_also_where_points_coincide() {
         let v = egnn.velocity(t, Dual::new(x.clone(), directions.clone()), &context);
         v.value.square().sum() + (v.tangents.unwrap() * directions.clone()).sum()
     };
-    let plain = network(2, 1, Edges::Updated);
-    let flat = flatten(&plain);
-    let model = burn::module::Module::train(plain.clone());
-    let found = gradients(&model, &loss(&model).backward());
-    assert!(found.iter().all(|g| g.is_finite()) && found.iter().any(|g| *g != 0.0));
-    for index in (0..flat.len()).step_by(flat.len() / 40) {
-        let at = |by: f32| {
-            let mut moved = flat.clone();
-            moved[index] += by;
-            (
-                host(loss(&unflatten(plain.clone(), &moved)))[0],
-                f64::from(moved[index]),
-            )
-        };
-        let ((up, a), (down, b)) = (at(2e-3), at(-2e-3));
-        let slope = (up - down) / (a - b);
-        let error = (slope - f64::from(found[index])).abs();
-        assert!(
-            error < 1e-3 * slope.abs().max(1.0),
-            "parameter {index}: {slope} against {}",
-            found[index]
-        );
-    }
+    assert_gradient_in_parameters(&network(2, 1, Edges::Updated), loss);
 }
 
 #[test]

@@ -11,12 +11,12 @@ pub(crate) fn differences(x: Dual<3>) -> Dual<4> {
     x.linear(|x| x.clone().unsqueeze_dim::<4>(2) - x.unsqueeze_dim(1))
 }
 
-/// `d²_ij`, `[batch, N, N, 1]`.
-pub(crate) fn squares(difference: &Dual<4>) -> Dual<4> {
+/// `d²` of differences, whose last axis is that of the dimensions, `[batch, …, 1]`.
+pub(crate) fn squares<const D: usize>(difference: &Dual<D>) -> Dual<D> {
     difference
         .clone()
         .product(difference.clone())
-        .linear(|d| d.sum_dim(3))
+        .linear(|d| d.sum_dim(D - 1))
 }
 
 /// `1/√(d² + 1)` from `d²`: what makes a difference a direction where points are far from one another, and leaves it smooth where they meet.

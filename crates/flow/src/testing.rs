@@ -292,6 +292,12 @@ pub fn permuted_context(context: &Context, order: &[usize]) -> Context {
     }
 }
 
+/// Two operations for every multiply-add of products `[a, b] × [b, c]`.
+pub fn operations(products: &[[usize; 3]]) -> f64 {
+    let each = products.iter().map(|[a, b, c]| 2 * a * b * c);
+    each.sum::<usize>() as f64
+}
+
 /// The largest magnitude in a tensor; NaN if there is one.
 pub fn largest<const D: usize>(tensor: Tensor<D>) -> f64 {
     host(tensor)

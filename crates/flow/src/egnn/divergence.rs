@@ -47,7 +47,7 @@ pub(super) fn exact(
             (trace - (points * dims) as f64) * speed.clone(),
         )
     };
-    let h = field.embed(t, context);
+    let h = field.embedding.forward(t, context);
     let (last, before) = field.layers.split_last().expect("a network has layers");
     let count = match field.edges {
         Edges::Initial => before.len(),

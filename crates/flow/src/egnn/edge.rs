@@ -23,8 +23,6 @@ use crate::dual::Dual;
 use crate::matrix::Matrix;
 use crate::simd::Real;
 
-pub(super) use stage::Stage;
-
 /// How many of what there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sizes {

@@ -17,7 +17,8 @@ use super::{Edges, Egnn};
 ///
 /// The maps of node and pair features before the first message are the same for all samples of a molecule, and not counted.
 pub(super) fn of_divergence(field: &Egnn, points: usize, dims: usize) -> f64 {
-    let [times, width] = field.global.weight.dims().map(|size| size as f64);
+    let times = field.embedding.global_features() as f64;
+    let width = field.embedding.width() as f64;
     let (n, d) = (points as f64, dims as f64);
     let directions = n * d;
     let nodes = |tangents: f64| 2.0 * (1.0 + tangents) * n * width * width;
@@ -59,6 +60,7 @@ mod tests {
     use super::super::EgnnConfig;
     use super::*;
     use crate::random::{Purpose, stream};
+    use crate::testing::operations;
     use crate::{Initializer, Schedule, VectorField};
 
     /// Width 2, for two points on a line: two directions, four edges.
@@ -80,12 +82,6 @@ mod tests {
             schedule: Schedule { rate: 1.0 },
         };
         Egnn::new(&config, &mut make).divergence_operations(2, 1)
-    }
-
-    /// Two operations for every multiply-add of products `[a, b] × [b, c]`.
-    fn operations(products: &[[usize; 3]]) -> f64 {
-        let each = products.iter().map(|[a, b, c]| 2 * a * b * c);
-        each.sum::<usize>() as f64
     }
 
     #[test]

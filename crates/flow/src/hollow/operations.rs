@@ -40,6 +40,7 @@ mod tests {
     use super::super::HollowConfig;
     use super::*;
     use crate::random::{Purpose, stream};
+    use crate::testing::operations;
     use crate::{Initializer, Schedule, VectorField};
 
     /// Width 2, for three points on a line: nine pairs.
@@ -59,12 +60,6 @@ mod tests {
         };
         let field = Hollow::new(&config, &mut make).expect("a width of 2 is one");
         field.divergence_operations(3, 1)
-    }
-
-    /// Two operations for every multiply-add of products `[a, b] × [b, c]`.
-    fn operations(products: &[[usize; 3]]) -> f64 {
-        let each = products.iter().map(|[a, b, c]| 2 * a * b * c);
-        each.sum::<usize>() as f64
     }
 
     #[test]

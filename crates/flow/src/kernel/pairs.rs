@@ -90,14 +90,6 @@ impl Pairs {
     }
 }
 
-/// `d²` of differences, `[batch, P, 1]`.
-pub(super) fn squares(difference: &Dual<3>) -> Dual<3> {
-    difference
-        .clone()
-        .product(difference.clone())
-        .linear(|u| u.sum_dim(2))
-}
-
 /// What the basis functions see of each `d²`: `z` where the context says what distances are like, else `√(d² + ε)`.
 ///
 /// # Shapes

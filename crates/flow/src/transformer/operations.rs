@@ -51,6 +51,7 @@ mod tests {
     use super::super::{Symmetry, TransformerConfig};
     use super::*;
     use crate::random::{Purpose, stream};
+    use crate::testing::operations;
     use crate::{Initializer, Schedule, VectorField};
 
     /// Width 2, one head, three functions of distance, for two points in space: six directions, four pairs.
@@ -73,12 +74,6 @@ mod tests {
         };
         let field = Transformer::new(&config, 3, &mut make).expect("one head shares any width");
         field.divergence_operations(2, 3)
-    }
-
-    /// Two operations for every multiply-add of products `[a, b] × [b, c]`.
-    fn operations(products: &[[usize; 3]]) -> f64 {
-        let each = products.iter().map(|[a, b, c]| 2 * a * b * c);
-        each.sum::<usize>() as f64
     }
 
     #[test]

@@ -20,88 +20,49 @@ use crate::egnn::layer::{Layer, PairTerms};
 use crate::flex::{slice, tensor};
 use crate::simd::Real;
 
-/// What a step is made of, see [`Inputs`], or the gradients of these; what there is not is empty.
-#[derive(ExtensionType, Clone, Debug)]
-pub(crate) struct EdgeTensors<B: Backend> {
-    x: FloatTensor<B>,
-    receiver: FloatTensor<B>,
-    sender: FloatTensor<B>,
-    pairs: FloatTensor<B>,
-    shift: FloatTensor<B>,
-    scale: FloatTensor<B>,
-    moved: FloatTensor<B>,
-    moved_receiver: FloatTensor<B>,
-    moved_sender: FloatTensor<B>,
-    distance: FloatTensor<B>,
-    message: FloatTensor<B>,
-    message_bias: FloatTensor<B>,
-    coordinate: FloatTensor<B>,
-    coordinate_bias: FloatTensor<B>,
-    weight: FloatTensor<B>,
-}
-
-/// How many these are.
-const TENSORS: usize = 15;
-
-impl<B: Backend> EdgeTensors<B> {
-    /// In the order in which they stand above.
-    fn into_array(self) -> [FloatTensor<B>; TENSORS] {
-        [
-            self.x,
-            self.receiver,
-            self.sender,
-            self.pairs,
-            self.shift,
-            self.scale,
-            self.moved,
-            self.moved_receiver,
-            self.moved_sender,
-            self.distance,
-            self.message,
-            self.message_bias,
-            self.coordinate,
-            self.coordinate_bias,
-            self.weight,
-        ]
-    }
-
-    fn from_array(tensors: [FloatTensor<B>; TENSORS]) -> Self {
-        let [
-            x,
-            receiver,
-            sender,
-            pairs,
-            shift,
-            scale,
-            moved,
-            moved_receiver,
-            moved_sender,
-            distance,
-            message,
-            message_bias,
-            coordinate,
-            coordinate_bias,
-            weight,
-        ] = tensors;
-        Self {
-            x,
-            receiver,
-            sender,
-            pairs,
-            shift,
-            scale,
-            moved,
-            moved_receiver,
-            moved_sender,
-            distance,
-            message,
-            message_bias,
-            coordinate,
-            coordinate_bias,
-            weight,
+/// A struct of tensors by these names, and its way to an array and back.
+macro_rules! tensors {
+    ($(#[$doc:meta])* $struct:ident, $($name:ident),+) => {
+        $(#[$doc])*
+        #[derive(ExtensionType, Clone, Debug)]
+        pub(crate) struct $struct<B: Backend> {
+            $($name: FloatTensor<B>),+
         }
-    }
+
+        /// How many these are.
+        const TENSORS: usize = [$(stringify!($name)),+].len();
+
+        impl<B: Backend> $struct<B> {
+            fn into_array(self) -> [FloatTensor<B>; TENSORS] {
+                [$(self.$name),+]
+            }
+
+            fn from_array([$($name),+]: [FloatTensor<B>; TENSORS]) -> Self {
+                Self { $($name),+ }
+            }
+        }
+    };
 }
+
+tensors!(
+    /// What a step is made of, see [`Inputs`], or the gradients of these; what there is not is empty.
+    EdgeTensors,
+    x,
+    receiver,
+    sender,
+    pairs,
+    shift,
+    scale,
+    moved,
+    moved_receiver,
+    moved_sender,
+    distance,
+    message,
+    message_bias,
+    coordinate,
+    coordinate_bias,
+    weight
+);
 
 /// `[(1 + directions) · batch, N, columns]`: what every point receives, then its derivatives along each direction.
 pub(super) fn apply(
@@ -161,7 +122,7 @@ pub(crate) trait EdgeOps: Backend {
     /// What every point receives.
     fn edge_step(#[extension_type] inputs: EdgeTensors<Self>, sizes: Sizes) -> FloatTensor<Self>;
 
-    /// The gradients of the inputs; those of shift and scale, which nothing learns, are zero.
+    /// The gradients of the inputs; those of shift and scale, which nothing learns, are left out.
     fn edge_step_backward(
         #[extension_type] inputs: EdgeTensors<Self>,
         gradient: FloatTensor<Self>,
@@ -190,10 +151,9 @@ impl EdgeOps for Flex {
 }
 
 fn value<T: Real>(inputs: EdgeTensors<Flex>, sizes: Sizes) -> FlexTensor {
-    let inputs = inputs.into_array().map(|input| input.to_contiguous());
     let rows = (1 + sizes.directions) * sizes.batch;
     let shape = Shape::new([rows, sizes.points, sizes.columns()]);
-    tensor(forward(&on_host::<T>(&inputs, sizes)), shape)
+    tensor(forward(&on_host::<T>(&contiguous(inputs), sizes)), shape)
 }
 
 fn gradients<T: Real>(
@@ -201,69 +161,52 @@ fn gradients<T: Real>(
     gradient: &FlexTensor,
     sizes: Sizes,
 ) -> EdgeTensors<Flex> {
-    let inputs = inputs.into_array().map(|input| input.to_contiguous());
+    let inputs = contiguous(inputs);
     let gradient = gradient.to_contiguous();
     let found = reverse(&on_host::<T>(&inputs, sizes), slice(&gradient));
+    let like = |values: Vec<T>, of: &FlexTensor| tensor(values, of.layout().shape().clone());
+    let none = || tensor(Vec::<T>::new(), Shape::new([0]));
     let [receiver, sender] = found.ends;
     let [moved_receiver, moved_sender] = found.moved_ends;
-    let none = |of: &FlexTensor| vec![T::of(0.0); of.layout().shape().num_elements()];
-    let values = [
-        found.x,
-        receiver,
-        sender,
-        found.pairs,
-        none(&inputs[4]),
-        none(&inputs[5]),
-        found.moved,
-        moved_receiver,
-        moved_sender,
-        found.distance,
-        found.message,
-        found.message_bias,
-        found.coordinate,
-        found.coordinate_bias,
-        found.weight,
-    ];
-    let mut of = inputs.iter();
-    EdgeTensors::from_array(values.map(|values| {
-        let shape = of.next().expect("as many as there are").layout().shape();
-        tensor(values, shape.clone())
-    }))
+    EdgeTensors {
+        x: like(found.x, &inputs.x),
+        receiver: like(receiver, &inputs.receiver),
+        sender: like(sender, &inputs.sender),
+        pairs: like(found.pairs, &inputs.pairs),
+        shift: none(),
+        scale: none(),
+        moved: like(found.moved, &inputs.moved),
+        moved_receiver: like(moved_receiver, &inputs.moved_receiver),
+        moved_sender: like(moved_sender, &inputs.moved_sender),
+        distance: like(found.distance, &inputs.distance),
+        message: like(found.message, &inputs.message),
+        message_bias: like(found.message_bias, &inputs.message_bias),
+        coordinate: like(found.coordinate, &inputs.coordinate),
+        coordinate_bias: like(found.coordinate_bias, &inputs.coordinate_bias),
+        weight: like(found.weight, &inputs.weight),
+    }
 }
 
-fn on_host<T: Real>(inputs: &[FlexTensor; TENSORS], sizes: Sizes) -> Inputs<'_, T> {
-    let [
-        x,
-        receiver,
-        sender,
-        pairs,
-        shift,
-        scale,
-        moved,
-        moved_receiver,
-        moved_sender,
-        distance,
-        message,
-        message_bias,
-        coordinate,
-        coordinate_bias,
-        weight,
-    ] = inputs.each_ref().map(slice::<T>);
+fn contiguous(inputs: EdgeTensors<Flex>) -> EdgeTensors<Flex> {
+    EdgeTensors::from_array(inputs.into_array().map(|input| input.to_contiguous()))
+}
+
+fn on_host<T: Real>(inputs: &EdgeTensors<Flex>, sizes: Sizes) -> Inputs<'_, T> {
     Inputs {
         sizes,
-        x,
-        ends: [receiver, sender],
-        pairs,
-        standard: [shift, scale],
-        moved,
-        moved_ends: [moved_receiver, moved_sender],
+        x: slice(&inputs.x),
+        ends: [slice(&inputs.receiver), slice(&inputs.sender)],
+        pairs: slice(&inputs.pairs),
+        standard: [slice(&inputs.shift), slice(&inputs.scale)],
+        moved: slice(&inputs.moved),
+        moved_ends: [slice(&inputs.moved_receiver), slice(&inputs.moved_sender)],
         weights: Weights {
-            distance,
-            message,
-            message_bias,
-            coordinate,
-            coordinate_bias,
-            weight,
+            distance: slice(&inputs.distance),
+            message: slice(&inputs.message),
+            message_bias: slice(&inputs.message_bias),
+            coordinate: slice(&inputs.coordinate),
+            coordinate_bias: slice(&inputs.coordinate_bias),
+            weight: slice(&inputs.weight),
         },
     }
 }

@@ -1,6 +1,6 @@
 //! Gradients of everything a step is made of, also through the derivatives along directions.
 
-use super::stage::Order;
+use super::stage::{Order, Stage};
 use super::tile::{Tile, add, add_scaled, dot};
 use super::{Inputs, Sizes, square_map, tile_rows, zero};
 use crate::matrix::{Matrix, Old, Target, multiply};
@@ -246,8 +246,6 @@ struct Maps<'a, T> {
     target: &'a mut [T],
     bias: &'a mut [T],
 }
-
-use super::Stage;
 
 /// From `f = R_i + S_j + P_ij + w z` and `ḟ = Ṙ_i + Ṡ_j + w z' ṡ`.
 #[inline(always)]

@@ -11,7 +11,7 @@ const LANES: usize = 16;
 
 /// `Σ a b`, in as many sums as fit a register, which are added in a fixed order.
 #[inline(always)]
-pub(in crate::egnn) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+pub(super) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut sums = [zero::<T>(); LANES];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let mut total = zero::<T>();
@@ -35,7 +35,7 @@ pub(in crate::egnn) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 
 /// `y += a x`.
 #[inline(always)]
-pub(in crate::egnn) fn add_scaled<T: Real>(y: &mut [T], a: T, x: &[T]) {
+pub(super) fn add_scaled<T: Real>(y: &mut [T], a: T, x: &[T]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += a * *x;
     }
@@ -43,7 +43,7 @@ pub(in crate::egnn) fn add_scaled<T: Real>(y: &mut [T], a: T, x: &[T]) {
 
 /// `y += x`.
 #[inline(always)]
-pub(in crate::egnn) fn add<T: Real>(y: &mut [T], x: &[T]) {
+pub(super) fn add<T: Real>(y: &mut [T], x: &[T]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += *x;
     }
@@ -51,7 +51,7 @@ pub(in crate::egnn) fn add<T: Real>(y: &mut [T], x: &[T]) {
 
 /// Functions of the distance of each edge of a tile: `u`, and of `s = |u|²` the standardised `z` and `1/(√(s + ε) + 1)`, with two
 /// derivatives each.
-pub(in crate::egnn) struct Geometry<T> {
+pub(super) struct Geometry<T> {
     pub difference: Vec<T>,
     pub standard: [Vec<T>; 3],
     pub inverse: [Vec<T>; 3],
