@@ -4,6 +4,7 @@ mod divergence;
 mod edge;
 mod layer;
 mod operations;
+mod trace;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -116,6 +117,13 @@ impl Egnn {
         let distances = context.distances.as_ref()?;
         Some(distances.at(t, self.schedule, x))
     }
+
+    /// The field from how all layers together move points, and `α'(t)`.
+    fn at_speed(&self, t: Tensor<1>, shift: Dual<3>) -> (Dual<3>, Tensor<1>) {
+        let speed = self.schedule.speeds(t);
+        let factor = Dual::constant(speed.clone().reshape([-1, 1, 1]));
+        (without_mean(shift).product(factor), speed)
+    }
 }
 
 /// The messages that a node update is given after a layer: its own, with [`Edges::Initial`] those of the layers before as well.
@@ -145,9 +153,7 @@ impl VectorField for Egnn {
         }
         let pairs = PairTerms::of(last, context);
         let (end, _) = last.forward(x, h, standard, &pairs, Messages::Unwanted);
-        let shift = without_mean(end.plus(start.linear(Tensor::neg)));
-        let speed = self.schedule.speeds(t).reshape([-1, 1, 1]);
-        shift.product(Dual::constant(speed))
+        self.at_speed(t, end.plus(start.linear(Tensor::neg))).0
     }
 
     fn divergence_size(&self, points: usize, dims: usize) -> usize {
@@ -177,6 +183,13 @@ impl VectorField for Egnn {
         x: Points,
         context: &Context,
     ) -> Option<(Points, PerSample)> {
-        Some(divergence::exact(self, t, x, context))
+        let time = t.clone();
+        let (shift, trace) = if trace::is_taken(self, &x) {
+            trace::exact(self, t, x, context)
+        } else {
+            divergence::exact(self, t, x, context)
+        };
+        let (velocity, speed) = self.at_speed(time, Dual::constant(shift));
+        Some((velocity.value, trace * speed))
     }
 }

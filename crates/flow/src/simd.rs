@@ -389,6 +389,35 @@ macro_rules! dispatch {
     };
 }
 
+/// Makes a function of numbers of either type that runs `$body` compiled for the level in use.
+macro_rules! at_level {
+    ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $answer:ty)?, $body:ident) => {
+        $(#[$doc])*
+        $visible fn $name<T: crate::simd::Real>($($argument: $type),*) $(-> $answer)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+                fn avx512<T: crate::simd::Real>($($argument: $type),*) $(-> $answer)? {
+                    $body::<T, true>($($argument),*)
+                }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2<T: crate::simd::Real>($($argument: $type),*) $(-> $answer)? {
+                    $body::<T, true>($($argument),*)
+                }
+                match crate::simd::Level::current() {
+                    // SAFETY: the level in use never exceeds the detected one, so the processor has these instructions.
+                    crate::simd::Level::Avx512 => return unsafe { avx512($($argument),*) },
+                    // SAFETY: as above.
+                    crate::simd::Level::Avx2 => return unsafe { avx2($($argument),*) },
+                    crate::simd::Level::Baseline => {}
+                }
+            }
+            $body::<T, { cfg!(target_feature = "fma") || cfg!(target_arch = "aarch64") }>($($argument),*)
+        }
+    };
+}
+pub(crate) use at_level;
+
 /// Numbers side by side, each of its own lane.
 #[inline(always)]
 pub(crate) fn lanes<T: Copy + Default, const LANES: usize>(

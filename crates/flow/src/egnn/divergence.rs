@@ -1,4 +1,5 @@
-//! The exact divergence of an [`Egnn`], without the arithmetic that is known to be zero.
+//! The exact divergence of an [`Egnn`] from operations of the back end, without most of the arithmetic that is known to be zero: for what
+//! [`super::trace`] does not take, and what that is held to.
 //!
 //! - Where the features that an edge sees do not depend on positions (the first layer; with [`Edges::Initial`] every layer but the last),
 //!   its message and weight depend on its `d²` alone: **one** tangent, `∂/∂d²`, serves all directions, and the layer's Jacobian is
@@ -12,6 +13,7 @@
 
 use burn::tensor::Tensor;
 
+use super::edge::Messages;
 use super::layer::{Layer, PairTerms};
 use super::{Edges, Egnn};
 use crate::bijection::{PerSample, Points};
@@ -20,7 +22,7 @@ use crate::distances::Standard;
 use crate::divergence::identity_matrix;
 use crate::dual::Dual;
 use crate::product::product;
-use crate::separation::{differences, squares, without_mean};
+use crate::separation::{differences, squares};
 
 /// Tangents by `(a, sample)`, `k` and point: `[dims · batch, N, N, ·]`.
 type ByDirection = Tensor<4>;
@@ -28,25 +30,17 @@ type ByDirection = Tensor<4>;
 /// Tangents by sample, point and component, with directions `(a, k)` in columns: `[batch, N, ·, dims · N]`.
 type Columns = Tensor<4>;
 
-/// `v` and `∇·v`.
+/// `x⁽ᴸ⁾ − x⁽⁰⁾` and its divergence.
 pub(super) fn exact(
     field: &Egnn,
     t: Tensor<1>,
     x: Points,
     context: &Context,
 ) -> (Points, PerSample) {
-    let [batch, points, dims] = x.dims();
+    let [_, points, dims] = x.dims();
     let frame = Frame::new(&x);
     let standard = field.standard(&t, &x, context);
     let standard = standard.as_ref();
-    let speed = field.schedule.speeds(t.clone());
-    let scaled = |shift: Points, trace: PerSample| {
-        let velocity = without_mean(Dual::constant(shift)).value;
-        (
-            velocity * speed.clone().reshape([batch, 1, 1]),
-            (trace - (points * dims) as f64) * speed.clone(),
-        )
-    };
     let h = field.embedding.forward(t, context);
     let (last, before) = field.layers.split_last().expect("a network has layers");
     let count = match field.edges {
@@ -77,17 +71,15 @@ pub(super) fn exact(
     }
     let mut y = Dual::new(y, frame.stacked(moved));
     for layer in between {
-        let (moved, received) = layer.composed(
-            y,
-            features.clone(),
-            standard,
-            &PairTerms::of(layer, context),
-        );
+        let pairs = PairTerms::of(layer, context);
+        let (moved, received) =
+            layer.forward(y, features.clone(), standard, &pairs, Messages::Wanted);
+        let received = received.expect("they are wanted");
         y = moved;
         features = layer.updated(features, received);
     }
     let (end, trace) = frame.last(last, y, features, standard, &PairTerms::of(last, context));
-    scaled(end - x, trace)
+    (end - x, trace - (points * dims) as f64)
 }
 
 /// The directions of one batch.

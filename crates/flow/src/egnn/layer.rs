@@ -183,7 +183,7 @@ pub(super) struct PairTerms {
     /// What they add to the first edge layer, `[1, N, N, width]`.
     pub first: Option<Tensor<4>>,
     /// `S_ij` of every channel, `[1, N, N · channels]`.
-    spread: Option<Tensor<3>>,
+    pub spread: Option<Tensor<3>>,
 }
 
 impl PairTerms {

@@ -1,7 +1,7 @@
 //! Values, and derivatives along directions.
 
 use super::stage::Order;
-use super::tile::{Tile, add, add_scaled};
+use super::tile::{Tile, add, add_scaled, evaluate};
 use super::{Inputs, Sizes, tile_rows, zero};
 use crate::simd::{Kernel, Real, run};
 
@@ -36,7 +36,7 @@ impl<T: Real> Kernel for Forward<'_, T> {
         let edges = sizes.edges();
         for first in (0..edges).step_by(most) {
             let rows = most.min(edges - first);
-            tile.evaluate::<FMA>(inputs, first, rows);
+            evaluate(&mut tile, inputs, first, rows);
             gather(&tile, sizes, (first, rows), found);
         }
     }

@@ -1,7 +1,7 @@
 //! Gradients of everything a step is made of, also through the derivatives along directions.
 
 use super::stage::{Order, Stage};
-use super::tile::{Tile, add, add_scaled, dot};
+use super::tile::{Tile, add, add_scaled, dot, evaluate};
 use super::{Inputs, Sizes, square_map, tile_rows, zero};
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::{Kernel, Real, run};
@@ -96,7 +96,7 @@ impl<T: Real> Kernel for Reverse<'_, T> {
         let edges = sizes.edges();
         for first in (0..edges).step_by(most) {
             let part = (first, most.min(edges - first));
-            tile.evaluate::<FMA>(inputs, part.0, part.1);
+            evaluate(&mut tile, inputs, part.0, part.1);
             of_displacements(&tile, sizes, part, gradient, &mut bars);
             through_layers(&tile, inputs, part, gradient, (&mut bars, found));
             of_first_layer(&tile, inputs, part, &mut bars, found);

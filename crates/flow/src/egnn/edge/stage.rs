@@ -4,7 +4,7 @@ use crate::simd::Real;
 
 /// How many derivatives of the activation are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Order {
+pub(in crate::egnn) enum Order {
     Value,
     Slope,
     Curvature,
@@ -14,7 +14,7 @@ pub(super) enum Order {
 ///
 /// # Shapes
 /// Rows of a tile come first, then those of each direction.
-pub(super) struct Stage<T> {
+pub(in crate::egnn) struct Stage<T> {
     width: usize,
     /// Before [`Stage::activate`] `p` and `ṗ`, after it `y` and `ẏ`.
     pub values: Vec<T>,

@@ -4,14 +4,14 @@ use super::stage::{Order, Stage};
 use super::{Inputs, Sizes, square_map, zero};
 use crate::egnn::layer::SOFTENING;
 use crate::matrix::{Matrix, Old, Target, multiply};
-use crate::simd::Real;
+use crate::simd::{Real, at_level};
 
 /// Numbers side by side: those of a register of single precision at most.
 const LANES: usize = 16;
 
 /// `Σ a b`, in as many sums as fit a register, which are added in a fixed order.
 #[inline(always)]
-pub(super) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+pub(in crate::egnn) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut sums = [zero::<T>(); LANES];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let mut total = zero::<T>();
@@ -35,7 +35,7 @@ pub(super) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 
 /// `y += a x`.
 #[inline(always)]
-pub(super) fn add_scaled<T: Real>(y: &mut [T], a: T, x: &[T]) {
+pub(in crate::egnn) fn add_scaled<T: Real>(y: &mut [T], a: T, x: &[T]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += a * *x;
     }
@@ -43,7 +43,7 @@ pub(super) fn add_scaled<T: Real>(y: &mut [T], a: T, x: &[T]) {
 
 /// `y += x`.
 #[inline(always)]
-pub(super) fn add<T: Real>(y: &mut [T], x: &[T]) {
+pub(in crate::egnn) fn add<T: Real>(y: &mut [T], x: &[T]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += *x;
     }
@@ -51,7 +51,7 @@ pub(super) fn add<T: Real>(y: &mut [T], x: &[T]) {
 
 /// Functions of the distance of each edge of a tile: `u`, and of `s = |u|²` the standardised `z` and `1/(√(s + ε) + 1)`, with two
 /// derivatives each.
-pub(super) struct Geometry<T> {
+pub(in crate::egnn) struct Geometry<T> {
     pub difference: Vec<T>,
     pub standard: [Vec<T>; 3],
     pub inverse: [Vec<T>; 3],
@@ -119,8 +119,24 @@ impl<T: Real> Geometry<T> {
     }
 }
 
+at_level!(
+    /// Computes the edges from row `first` on.
+    pub(in crate::egnn) fn evaluate(tile: &mut Tile<T>, inputs: &Inputs<T>, first: usize, rows: usize),
+    evaluate_body
+);
+
+#[inline(always)]
+fn evaluate_body<T: Real, const FMA: bool>(
+    tile: &mut Tile<T>,
+    inputs: &Inputs<T>,
+    first: usize,
+    rows: usize,
+) {
+    tile.evaluate::<FMA>(inputs, first, rows);
+}
+
 /// A tile and its buffers.
-pub(super) struct Tile<T> {
+pub(in crate::egnn) struct Tile<T> {
     pub geometry: Geometry<T>,
     /// `u̇`, `[directions, rows, dims]`.
     pub moved: Vec<T>,
@@ -160,9 +176,8 @@ impl<T: Real> Tile<T> {
         }
     }
 
-    /// Computes the edges from row `first` on.
     #[inline(always)]
-    pub fn evaluate<const FMA: bool>(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
+    fn evaluate<const FMA: bool>(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
         let Sizes {
             width, directions, ..
         } = inputs.sizes;

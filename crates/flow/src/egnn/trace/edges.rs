@@ -1,0 +1,157 @@
+//! The edges of one layer of a block, some at a time, and derivatives of what they make.
+
+use super::maps::{Maps, transposed};
+use super::passing::State;
+use crate::egnn::edge::{Inputs, Messages, Order, Sizes, Tile, dot, evaluate, tile_rows};
+use crate::matrix::{Matrix, Old, Target, multiply};
+use crate::simd::Real;
+
+/// What each point brings to its edges, `W_r h + b` and `W_s h`, `[nodes, width]`.
+pub(super) fn ends<T: Real>(maps: &Maps<T>, state: &State<T>) -> [Vec<T>; 2] {
+    [&maps.receiver, &maps.sender].map(|map| map.forward(&state.h, state.block.width))
+}
+
+/// The step of a layer's edges.
+pub(super) fn inputs<'a, T: Real>(
+    maps: &'a Maps<T>,
+    standard: Option<[&'a [T]; 2]>,
+    state: &'a State<T>,
+    ends: &'a [Vec<T>; 2],
+) -> Inputs<'a, T> {
+    let block = state.block;
+    Inputs {
+        sizes: Sizes {
+            batch: block.samples,
+            points: block.points,
+            dims: block.dims,
+            width: block.width,
+            channels: maps.channels,
+            directions: 0,
+            messages: Messages::Wanted,
+        },
+        x: &state.x,
+        ends: [&ends[0], &ends[1]],
+        pairs: &maps.pairs,
+        standard: standard.unwrap_or([&[], &[]]),
+        moved: &[],
+        moved_ends: [&[], &[]],
+        weights: maps.edges(),
+    }
+}
+
+/// Some edges at a time.
+pub(super) struct Pass<'a, T> {
+    pub inputs: Inputs<'a, T>,
+    pub tile: Tile<T>,
+    /// Edges at a time.
+    most: usize,
+    next: usize,
+    /// Rows of features.
+    rows: [Vec<T>; 2],
+}
+
+impl<'a, T: Real> Pass<'a, T> {
+    pub fn new(inputs: Inputs<'a, T>) -> Self {
+        let most = tile_rows(&inputs.sizes, 1);
+        let rows = || vec![T::of(0.0); most * inputs.sizes.width];
+        Self {
+            inputs,
+            tile: Tile::new(&inputs, most, Order::Slope),
+            most,
+            next: 0,
+            rows: [rows(), rows()],
+        }
+    }
+
+    /// Computes the next edges, and says which they are.
+    pub fn advance(&mut self) -> Option<std::ops::Range<usize>> {
+        let first = self.next;
+        let rows = self.most.min(self.inputs.sizes.edges() - first);
+        self.next += rows;
+        (rows > 0).then(|| {
+            evaluate(&mut self.tile, &self.inputs, first, rows);
+            first..first + rows
+        })
+    }
+
+    /// `∂m/∂d²` of these edges, and the tangents of their heads, `[rows, channels]`, features of their ends held.
+    #[inline(always)]
+    pub fn along_square(&mut self, messages: &mut [T], heads: &mut [T]) {
+        let (width, weights) = (self.inputs.sizes.width, self.inputs.weights);
+        let [one, two, three] = &self.tile.stages;
+        let [here, next] = &mut self.rows;
+        let used = messages.len();
+        let rows = here
+            .chunks_exact_mut(width)
+            .zip(one.slope.chunks_exact(width));
+        for ((row, slope), z) in rows.zip(&self.tile.geometry.standard[1]) {
+            for ((row, slope), w) in row.iter_mut().zip(slope).zip(weights.distance) {
+                *row = *slope * *w * *z;
+            }
+        }
+        let through = |from: &[T], to: &mut [T], map: &[T], slopes: &[T]| {
+            multiply(
+                Target::new(to, width),
+                Old::Replaced,
+                T::of(1.0),
+                Matrix::new(from, [used / width, width], width),
+                Matrix::new(map, [width, width], width),
+            );
+            scale(to, slopes);
+        };
+        through(&here[..used], messages, weights.message, &two.slope);
+        through(
+            messages,
+            &mut next[..used],
+            weights.coordinate,
+            &three.slope,
+        );
+        let heads = heads.chunks_exact_mut(self.inputs.sizes.channels);
+        for (heads, row) in heads.zip(next.chunks_exact(width)) {
+            for (head, weight) in heads.iter_mut().zip(self.tile.weight.chunks_exact(width)) {
+                *head = dot(row, weight);
+            }
+        }
+    }
+
+    /// `∂c/∂f` of one channel for these edges, `[rows, width]`.
+    #[inline(always)]
+    pub fn head_gradient(&mut self, channel: usize, gradient: &mut [T]) {
+        let (width, weights) = (self.inputs.sizes.width, self.inputs.weights);
+        let [one, two, three] = &self.tile.stages;
+        let [here, next] = &mut self.rows;
+        let used = gradient.len();
+        let weight = &self.tile.weight[channel * width..(channel + 1) * width];
+        let rows = here[..used].chunks_exact_mut(width);
+        for (row, slope) in rows.zip(three.slope.chunks_exact(width)) {
+            for ((row, slope), weight) in row.iter_mut().zip(slope).zip(weight) {
+                *row = *slope * *weight;
+            }
+        }
+        let one_times = T::of(1.0);
+        transposed(
+            weights.coordinate,
+            one_times,
+            &here[..used],
+            &mut next[..used],
+            width,
+        );
+        scale(&mut next[..used], &two.slope);
+        transposed(weights.message, one_times, &next[..used], gradient, width);
+        scale(gradient, &one.slope);
+    }
+}
+
+/// `y ← y a`, elementwise, as far as `y` goes.
+#[inline(always)]
+pub(super) fn scale<T: Real>(y: &mut [T], a: &[T]) {
+    for (y, a) in y.iter_mut().zip(a) {
+        *y = *y * *a;
+    }
+}
+
+/// `Σ y`.
+#[inline(always)]
+pub(super) fn total<T: Real>(y: &[T]) -> f64 {
+    y.iter().map(|y| y.wide()).sum()
+}

@@ -1,0 +1,132 @@
+//! The parameters of a layer as the host's numbers.
+
+use burn::tensor::Tensor;
+
+use crate::context::Context;
+use crate::egnn::edge::Weights;
+use crate::egnn::layer::{Layer, NodeUpdate, PairTerms};
+use crate::linear::Linear;
+use crate::matrix::{Matrix, Old, Target, multiply};
+use crate::simd::Real;
+
+/// The numbers of a tensor.
+pub(super) fn numbers<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
+    let data = tensor.into_data();
+    data.try_into_vec()
+        .expect("the float type that the field computes in")
+}
+
+/// Those of an affine map, or of a linear one, whose bias is empty.
+pub(super) struct Map<T> {
+    /// `[width, width]`.
+    pub weight: Vec<T>,
+    pub bias: Vec<T>,
+}
+
+impl<T: Real> Map<T> {
+    fn of(linear: &Linear) -> Self {
+        Self {
+            weight: numbers(linear.weight.val()),
+            bias: linear
+                .bias
+                .as_ref()
+                .map_or_else(Vec::new, |bias| numbers(bias.val())),
+        }
+    }
+
+    /// `factor · x W`, for rows as wide as the map.
+    pub fn product(&self, factor: T, x: &[T], y: &mut [T], width: usize, old: Old) {
+        multiply(
+            Target::new(y, width),
+            old,
+            factor,
+            Matrix::new(x, [x.len() / width, width], width),
+            Matrix::new(&self.weight, [width, width], width),
+        );
+    }
+
+    /// `x W + b`.
+    pub fn forward(&self, x: &[T], width: usize) -> Vec<T> {
+        let mut y = self.bias.repeat(x.len() / width);
+        y.resize(x.len(), T::of(0.0));
+        self.product(T::of(1.0), x, &mut y, width, Old::Kept);
+        y
+    }
+
+    /// `factor · y Wᵀ`, what cotangents of results make of those of arguments.
+    pub fn back(&self, factor: T, y: &[T], x: &mut [T], width: usize) {
+        transposed(&self.weight, factor, y, x, width);
+    }
+}
+
+/// `factor · y Wᵀ` for rows as wide as the map.
+pub(super) fn transposed<T: Real>(weight: &[T], factor: T, y: &[T], x: &mut [T], width: usize) {
+    multiply(
+        Target::new(x, width),
+        Old::Replaced,
+        factor,
+        Matrix::new(y, [y.len() / width, width], width),
+        Matrix::new(weight, [width, width], width).transposed(),
+    );
+}
+
+/// A node update's.
+pub(super) struct UpdateMaps<T> {
+    /// `W_h`, `W_m` and `W`.
+    pub node: Map<T>,
+    pub message: Map<T>,
+    pub out: Map<T>,
+}
+
+/// A layer's.
+pub(super) struct Maps<T> {
+    pub receiver: Map<T>,
+    pub sender: Map<T>,
+    /// `P`, `[N, N, width]`, or nothing.
+    pub pairs: Vec<T>,
+    /// `w`.
+    pub distance: Vec<T>,
+    pub message: Map<T>,
+    pub coordinate: Map<T>,
+    /// `W_x`, `[width, channels]`.
+    pub weight: Vec<T>,
+    pub channels: usize,
+    /// `S`, `[N, N · channels]`, or nothing.
+    pub spread: Vec<T>,
+    pub update: Option<UpdateMaps<T>>,
+}
+
+impl<T: Real> Maps<T> {
+    pub fn of(layer: &Layer, context: &Context) -> Self {
+        let terms = PairTerms::of(layer, context);
+        let update = |update: &NodeUpdate| UpdateMaps {
+            node: Map::of(&update.node),
+            message: Map::of(&update.message),
+            out: Map::of(&update.out),
+        };
+        Self {
+            receiver: Map::of(&layer.receiver),
+            sender: Map::of(&layer.sender),
+            pairs: terms.first.map_or_else(Vec::new, numbers),
+            distance: numbers(layer.distance.val()),
+            message: Map::of(&layer.message),
+            coordinate: Map::of(&layer.coordinate),
+            weight: numbers(layer.weight.weight.val()),
+            channels: layer.weight.weight.dims()[1],
+            spread: terms.spread.map_or_else(Vec::new, numbers),
+            update: layer.update.as_ref().map(update),
+        }
+    }
+
+    /// Those of the edges.
+    pub fn edges(&self) -> Weights<'_, T> {
+        Weights {
+            distance: &self.distance,
+            message: &self.message.weight,
+            message_bias: &self.message.bias,
+            coordinate: &self.coordinate.weight,
+            coordinate_bias: &self.coordinate.bias,
+            weight: &self.weight,
+        }
+    }
+}
