@@ -8,6 +8,7 @@
     reason = "a test that meets an error has failed, and all tests have one signature"
 )]
 
+mod augmented;
 mod broken;
 mod cli;
 mod compare;
@@ -30,6 +31,7 @@ use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {
     let trials = [
+        augmented::trials(),
         broken::trials(),
         cli::trials(),
         compare::trials(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use boltzflow_boltzmann::{
-    Drawn, Fingerprint, Kind, Mirror, SampleFile, System, identity, torsions,
+    Density, Drawn, Fingerprint, Kind, Mirror, SampleFile, System, identity, torsions,
 };
 use boltzflow_chemio::{Npz, ReadOptions, Record, read};
 use boltzflow_energy::{EnergyError, Implicit, Prmtop, Variant, energies};
@@ -175,6 +175,7 @@ fn sample_file(system: &System, conformers: &Conformers) -> SampleFile {
             model: "made by a test".to_owned(),
             molecule: identity(&system.points()),
             mirror: Mirror::Both,
+            density: Density::Positions,
             seed: 7,
             count: n as u64,
             chunk: 64,

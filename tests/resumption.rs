@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use libtest_mimic::{Failed, Trial};
 use tempfile::TempDir;
 
+use crate::augmented;
 use crate::cli::{CONFIG, SIMULATE, TRAIN, bytes, folder, output, program, succeed};
 use crate::support::{names, trial};
 
@@ -59,7 +60,7 @@ struct Killed {
     outputs: &'static [&'static str],
 }
 
-const KILLED: [Killed; 6] = [
+const KILLED: [Killed; 7] = [
     Killed {
         name: "simulate",
         words: "simulate --target dw4 -n 20000 --burn-in 200 --replicas 2 --ladders 2 --stride 4 --seed 3 -o frames.npz",
@@ -81,6 +82,12 @@ const KILLED: [Killed; 6] = [
     Killed {
         name: "train_through_the_solve",
         words: "train --target dw4 --data data.npz --config solve.toml -o flow.safetensors",
+        inputs: &["data.npz"],
+        outputs: &["flow.safetensors"],
+    },
+    Killed {
+        name: "train_with_auxiliary_points",
+        words: "train --target dw4 --data data.npz --config augmented.toml -o flow.safetensors",
         inputs: &["data.npz"],
         outputs: &["flow.safetensors"],
     },
@@ -120,6 +127,8 @@ fn copy(from: &Path, inputs: &[&str]) -> TempDir {
     std::fs::write(folder.path().join("config.toml"), CONFIG).unwrap();
     std::fs::write(folder.path().join("long.toml"), long_config()).unwrap();
     std::fs::write(folder.path().join("solve.toml"), solve_config()).unwrap();
+    let augmented = augmented::config("\"likelihood\"");
+    std::fs::write(folder.path().join("augmented.toml"), augmented).unwrap();
     folder
 }
 

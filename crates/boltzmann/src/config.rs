@@ -1,5 +1,6 @@
 //! A complete experiment in one TOML file.
 
+mod augmented;
 mod field;
 mod fit;
 mod internal;
@@ -15,6 +16,7 @@ use boltzflow_flow::{Divergence, Schedule, Solver};
 use serde::{Deserialize, Serialize};
 
 use crate::temperatures::Temperatures;
+pub use augmented::AugmentedConfig;
 pub use field::FieldConfig;
 pub use fit::{Dependence, FitConfig, FittedConfig};
 pub use internal::{Between, InternalConfig, Rotors, Scheme, Stiffness};
@@ -37,6 +39,8 @@ pub struct Config {
 pub enum ModelConfig {
     /// Positions.
     Cartesian(CartesianConfig),
+    /// Positions, and an auxiliary point for each.
+    Augmented(AugmentedConfig),
     /// Bond lengths, angles and dihedrals.
     Internal(InternalConfig),
     /// The same, with distributions that are fitted in closed form.
@@ -48,6 +52,7 @@ impl ModelConfig {
     pub fn alike(&self) -> Alike {
         match self {
             Self::Cartesian(cartesian) => cartesian.alike,
+            Self::Augmented(augmented) => augmented.alike,
             Self::Internal(_) | Self::Fitted(_) => Alike::None,
         }
     }
@@ -56,14 +61,16 @@ impl ModelConfig {
     pub fn solver(&self) -> Option<Solver> {
         match self {
             Self::Cartesian(cartesian) => Some(cartesian.solver),
-            Self::Internal(_) | Self::Fitted(_) => None,
+            Self::Augmented(_) | Self::Internal(_) | Self::Fitted(_) => None,
         }
     }
 
     /// The temperatures that it is for if the system's is this.
     pub fn temperatures(&self, system: f64) -> Temperatures {
         match self {
-            Self::Cartesian(_) | Self::Fitted(_) => Temperatures::new(system, 1.0),
+            Self::Cartesian(_) | Self::Augmented(_) | Self::Fitted(_) => {
+                Temperatures::new(system, 1.0)
+            }
             Self::Internal(internal) => Temperatures::new(system, internal.hottest),
         }
     }
@@ -217,6 +224,22 @@ pub enum ConfigError {
         /// How many heads.
         heads: usize,
     },
+    /// A map that a coupling of displacements has not.
+    #[error("model.augmented.coupling = \"{coupling}\" goes with model.augmented.map = {maps}")]
+    Coupling {
+        /// Which coupling.
+        coupling: &'static str,
+        /// What its map may be.
+        maps: &'static str,
+    },
+    /// A pool of samples of a flow that has none.
+    #[error(
+        "training.objective.energy.pool is {found}, but a flow of model.augmented keeps no samples of its last steps; set training.objective.energy.pool = 0.0"
+    )]
+    Pool {
+        /// What was found.
+        found: f64,
+    },
     /// An objective that this flow is not trained by.
     #[error("a flow of model.{model} is trained by training.objective = {objective}")]
     Objective {
@@ -260,12 +283,13 @@ impl Config {
         let training = &self.training;
         match &self.model {
             ModelConfig::Cartesian(cartesian) => cartesian.check()?,
+            ModelConfig::Augmented(augmented) => augmented.check()?,
             ModelConfig::Internal(internal) => internal.check()?,
             ModelConfig::Fitted(fitted) => fitted.check()?,
         }
         match (&self.model, training.objective) {
             (ModelConfig::Cartesian(_), Objective::FlowMatching { .. })
-            | (ModelConfig::Internal(_), Objective::Likelihood) => {}
+            | (ModelConfig::Internal(_) | ModelConfig::Augmented(_), Objective::Likelihood) => {}
             (ModelConfig::Cartesian(_), Objective::LikelihoodThroughSolve { .. }) => {
                 training.objective.check()?;
             }
@@ -276,6 +300,12 @@ impl Config {
                         found: hottest,
                         range: internal.hottest,
                     });
+                }
+            }
+            (ModelConfig::Augmented(_), Objective::Energy { pool, .. }) => {
+                training.objective.check()?;
+                if pool > 0.0 {
+                    return Err(ConfigError::Pool { found: pool });
                 }
             }
             (ModelConfig::Fitted(_), Objective::Fit { pseudo_count }) => {
@@ -291,11 +321,14 @@ impl Config {
                 });
             }
             (
-                ModelConfig::Internal(_),
+                model @ (ModelConfig::Internal(_) | ModelConfig::Augmented(_)),
                 Objective::FlowMatching { .. } | Objective::LikelihoodThroughSolve { .. },
             ) => {
                 return Err(ConfigError::Objective {
-                    model: "internal",
+                    model: match model {
+                        ModelConfig::Augmented(_) => "augmented",
+                        _ => "internal",
+                    },
                     objective: "\"likelihood\" or { energy = { likelihood = 0.1, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } }",
                 });
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use boltzflow_energy::{blocks, energies};
+use boltzflow_flow::Marginal;
 use boltzflow_molecule::Conformers;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,48 @@ pub struct Likelihood {
     pub error: f64,
     /// Its standard error by blocking, which is right for correlated configurations in the order of their run.
     pub blocked: f64,
+}
+
+/// Auxiliary points that were averaged out of a negative log-likelihood, in nats.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Averaged {
+    /// Draws for each configuration, `K`.
+    pub draws: usize,
+    /// The standard error that these leave in the mean.
+    pub error: f64,
+    /// By about how much it is too high, because the logarithm of an average is biased low: half the mean squared error of one configuration.
+    pub bias: f64,
+}
+
+impl Averaged {
+    fn of(marginals: &[Marginal], draws: usize) -> Self {
+        let n = marginals.len() as f64;
+        let squares = marginals.iter().map(|found| found.standard_error.powi(2));
+        let squares: f64 = squares.sum();
+        Self {
+            draws,
+            error: squares.sqrt() / n,
+            bias: 0.5 * squares / n,
+        }
+    }
+}
+
+impl Likelihood {
+    fn of(log_q: &[f64]) -> Self {
+        let (mean, blocked) = blocks::mean_and_error(log_q);
+        let n = log_q.len() as f64;
+        let squares: f64 = log_q.iter().map(|value| (value - mean).powi(2)).sum();
+        let error = if log_q.len() > 1 {
+            (squares / (n - 1.0) / n).sqrt()
+        } else {
+            f64::INFINITY
+        };
+        Self {
+            value: -mean,
+            error,
+            blocked,
+        }
+    }
 }
 
 /// A distance between samples with its standard error: from ten disjoint tenths of both, whose spread is that of the whole times `√10`.
@@ -160,6 +203,9 @@ pub struct Evaluation {
     pub outside: usize,
     /// The negative log-likelihood of the others.
     pub nll: Likelihood,
+    /// How auxiliary points were averaged out for it, of a flow that has them; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaged: Option<Averaged>,
     /// How many relabellings of the atoms the density counts; absent where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
@@ -173,7 +219,8 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// From the flow's (folded) log-densities of the target's samples; −∞ for those that it cannot make.
+    /// From the flow's (folded) log-densities of the target's samples; −∞ for those that it cannot make. Of a flow with auxiliary points they are those
+    /// of both together, and so is the forward effective sample size; see [`Evaluation::with_marginals`] for the likelihood.
     ///
     /// # Errors
     /// If there is not one for each, one is no number, or all are −∞.
@@ -191,24 +238,13 @@ impl Evaluation {
         let log_q: Vec<f64> = log_q.iter().copied().filter(is_inside).collect();
         let log_q = log_q.as_slice();
         Weights::equal(log_q.len())?.check_values("log-densities", log_q)?;
-        let (mean, blocked) = blocks::mean_and_error(log_q);
-        let n = log_q.len() as f64;
-        let squares: f64 = log_q.iter().map(|value| (value - mean).powi(2)).sum();
-        let error = if log_q.len() > 1 {
-            (squares / (n - 1.0) / n).sqrt()
-        } else {
-            f64::INFINITY
-        };
         Ok(Self {
             comparison: None,
             agreement: None,
             reference,
             outside: reference - log_q.len(),
-            nll: Likelihood {
-                value: -mean,
-                error,
-                blocked,
-            },
+            nll: Likelihood::of(log_q),
+            averaged: None,
             labels: target.labels,
             forward_efficiency: forward_efficiency(&log_weights, &bootstrap)?,
             equal_cost: None,
@@ -219,6 +255,27 @@ impl Evaluation {
     /// The same for a flow whose density counts these relabellings.
     pub fn with_labels(self, labels: Option<Labels>) -> Self {
         Self { labels, ..self }
+    }
+
+    /// The same for a flow with auxiliary points, whose log-densities so far are of both together ([`crate::Density::Joint`]): the likelihood is that
+    /// of the positions alone, from (folded) averages over so many draws.
+    ///
+    /// # Errors
+    /// If there is not one for each configuration, or one is no number.
+    pub fn with_marginals(
+        self,
+        marginals: &[Marginal],
+        draws: usize,
+    ) -> Result<Self, StatisticsError> {
+        let all = Weights::equal(self.reference)?;
+        let log_q: Vec<f64> = marginals.iter().map(|found| found.log_density).collect();
+        all.check_count("log-densities", log_q.len())?;
+        all.check_values("log-densities", &log_q)?;
+        Ok(Self {
+            nll: Likelihood::of(&log_q),
+            averaged: Some(Averaged::of(marginals, draws)),
+            ..self
+        })
     }
 }
 
@@ -432,6 +489,12 @@ impl fmt::Display for Evaluation {
             "NLL               {value:.4} ± {blocked:.4} by blocking (± {error:.4} if independent) over n = {n} of the reference (normalised, mean-free, {})",
             convention(self.labels)
         )?;
+        if let Some(Averaged { draws, error, bias }) = self.averaged {
+            writeln!(
+                f,
+                "                  with auxiliary points averaged out by K = {draws} draws each, which leave ± {error:.4}, and the NLL about {bias:.4} too high"
+            )?;
+        }
         let [forward, error] =
             [self.forward_efficiency.value, self.forward_efficiency.error].map(|x| 100.0 * x);
         writeln!(

@@ -100,14 +100,14 @@ impl Features {
         distances
     }
 
-    /// The features as tensors, with what distances are like in the data.
-    pub fn context(&self, statistics: &PairStatistics, device: &Device) -> Context {
+    /// The features as tensors, with what distances are like in the data where networks are told of that.
+    pub fn context(&self, statistics: Option<&PairStatistics>, device: &Device) -> Context {
         let square = |values: &[f64]| -> Tensor<4> {
             let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
             let data = TensorData::new(values, [1, self.points, self.points, 1]);
             Tensor::from_data(data, (device, DType::F32))
         };
-        let expected = Some(Distances {
+        let expected = statistics.map(|statistics| Distances {
             mean: square(&statistics.mean),
             variance: square(&statistics.variance),
         });

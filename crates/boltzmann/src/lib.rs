@@ -42,14 +42,14 @@ pub use bootstrap::{Bootstrap, Estimate};
 pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use chi_squared::ChiSquared;
 pub use config::{
-    Alike, Between, CartesianConfig, Config, ConfigError, Covariance, Dependence, FieldConfig,
-    FitConfig, FittedConfig, InternalConfig, ModelConfig, Network, Objective, Pairing, Rotors,
-    Scheme, Stiffness, TrainingConfig,
+    Alike, AugmentedConfig, Between, CartesianConfig, Config, ConfigError, Covariance, Dependence,
+    FieldConfig, FitConfig, FittedConfig, InternalConfig, ModelConfig, Network, Objective, Pairing,
+    Rotors, Scheme, Stiffness, TrainingConfig,
 };
 pub use distances::PairStatistics;
 pub use evaluation::{
-    Comparison, Distance, EqualCost, Evaluation, Likelihood, RamachandranDistance, TargetSamples,
-    spread,
+    Averaged, Comparison, Distance, EqualCost, Evaluation, Likelihood, RamachandranDistance,
+    TargetSamples, spread,
 };
 pub use features::Features;
 pub use free_energy::{
@@ -58,8 +58,9 @@ pub use free_energy::{
 pub use harmonic::harmonic_mixing;
 pub use histogram::Histogram;
 pub use model::{
-    Architecture, ArchitectureError, Cartesian, CartesianFlow, Drawn, Fitted, Flow,
-    FlowArchitecture, Internal, InternalFlow, Located, Mirror, Model, natural_scale,
+    Architecture, ArchitectureError, Augmented, AugmentedFlow, Cartesian, CartesianFlow, Density,
+    Drawn, Fitted, Flow, FlowArchitecture, Internal, InternalFlow, Located, Mirror, Model, Paths,
+    natural_scale,
 };
 pub use optimizer::{AdamW, learning_rate};
 pub use pareto::Tail;

@@ -1,16 +1,20 @@
 //! A flow of molecules or toy clusters: prior, maps and what they are conditioned on.
 
+mod augmented;
 mod cartesian;
 mod internal;
+mod reverse;
 
 use boltzflow_energy::EnergyError;
-use boltzflow_flow::{Divergence, FlowError, Samples, Solver, Symmetry};
+use boltzflow_flow::{Divergence, FlowError, Marginal, Samples, Solver, Symmetry};
 use boltzflow_molecule::{Conformers, MoleculeError};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+pub use augmented::{Augmented, AugmentedFlow};
 pub use cartesian::{Cartesian, CartesianFlow, natural_scale};
-pub use internal::{Fitted, Internal, InternalFlow, Located, Potential, Reverse, Terms};
+pub use internal::{Fitted, Internal, InternalFlow, Located};
+pub use reverse::{Paths, Potential, Reverse, Terms};
 
 use crate::config::{Config, ModelConfig};
 use crate::features::Features;
@@ -34,6 +38,8 @@ pub struct Architecture {
 pub enum FlowArchitecture {
     /// Positions.
     Cartesian(Cartesian),
+    /// Positions and auxiliary points.
+    Augmented(Augmented),
     /// Internal coordinates.
     Internal(Internal),
     /// The same, by distributions that are fitted.
@@ -45,7 +51,7 @@ pub enum FlowArchitecture {
 pub enum ArchitectureError {
     /// A toy has no bonds.
     #[error(
-        "a flow of internal coordinates needs the bonds of a molecule, which {name} has not; use model.cartesian"
+        "a flow of internal coordinates needs the bonds of a molecule, which {name} has not; use model.cartesian or model.augmented"
     )]
     Toy {
         /// Its name.
@@ -66,7 +72,7 @@ pub enum ArchitectureError {
 }
 
 impl Architecture {
-    /// What is made of a config, a system and data to learn from; a flow of internal coordinates needs none.
+    /// What is made of a config, a system and data to learn from; a flow of internal coordinates, or with auxiliary points, needs none.
     pub fn new(
         config: &Config,
         system: &System,
@@ -78,6 +84,9 @@ impl Architecture {
             }
             ModelConfig::Cartesian(model) => {
                 FlowArchitecture::Cartesian(Cartesian::new(*model, system, data))
+            }
+            ModelConfig::Augmented(model) => {
+                FlowArchitecture::Augmented(Augmented::new(*model, system, data))
             }
             ModelConfig::Internal(model) => {
                 FlowArchitecture::Internal(Internal::new(*model, system, data)?)
@@ -96,6 +105,7 @@ impl Architecture {
     pub fn model(&self) -> ModelConfig {
         match &self.flow {
             FlowArchitecture::Cartesian(flow) => ModelConfig::Cartesian(flow.model),
+            FlowArchitecture::Augmented(flow) => ModelConfig::Augmented(flow.model),
             FlowArchitecture::Internal(flow) => ModelConfig::Internal(flow.model),
             FlowArchitecture::Fitted(flow) => ModelConfig::Fitted(flow.model),
         }
@@ -125,6 +135,8 @@ impl Architecture {
         } else {
             match &self.flow {
                 FlowArchitecture::Cartesian(flow) => flow.flaw(*points),
+                // Its unit is checked where its maps are made.
+                FlowArchitecture::Augmented(_) => None,
                 FlowArchitecture::Internal(flow) => flow.flaw(&self.features),
                 FlowArchitecture::Fitted(flow) => flow.flaw(&self.features),
             }
@@ -147,7 +159,7 @@ impl Architecture {
     /// How many relabellings of its atoms its density counts; `None` where there are too many of them.
     pub fn labels(&self, system: &System) -> Option<Labels> {
         let rotors = match &self.flow {
-            FlowArchitecture::Cartesian(_) => &[][..],
+            FlowArchitecture::Cartesian(_) | FlowArchitecture::Augmented(_) => &[][..],
             FlowArchitecture::Internal(flow) => &flow.rotors,
             FlowArchitecture::Fitted(flow) => &flow.rotors,
         };
@@ -157,12 +169,24 @@ impl Architecture {
 
     /// Which mirror images of a molecule its flow makes.
     pub fn mirror(&self) -> Mirror {
+        let symmetry = match &self.flow {
+            FlowArchitecture::Cartesian(flow) => flow.model.field.symmetry(),
+            FlowArchitecture::Augmented(flow) => flow.model.symmetry(self.features.dims),
+            FlowArchitecture::Internal(_) | FlowArchitecture::Fitted(_) => Symmetry::Rotations,
+        };
+        match symmetry {
+            Symmetry::Full => Mirror::Both,
+            Symmetry::Rotations => Mirror::One,
+        }
+    }
+
+    /// What its log-densities are of.
+    pub fn density(&self) -> Density {
         match &self.flow {
-            FlowArchitecture::Cartesian(flow) => match flow.model.field.symmetry() {
-                Symmetry::Full => Mirror::Both,
-                Symmetry::Rotations => Mirror::One,
-            },
-            FlowArchitecture::Internal(_) | FlowArchitecture::Fitted(_) => Mirror::One,
+            FlowArchitecture::Augmented(_) => Density::Joint,
+            FlowArchitecture::Cartesian(_)
+            | FlowArchitecture::Internal(_)
+            | FlowArchitecture::Fitted(_) => Density::Positions,
         }
     }
 }
@@ -175,6 +199,25 @@ pub enum Mirror {
     Both,
     /// Those that its data have.
     One,
+}
+
+/// What the `log_q` of samples is, of which `e^{−U/kT}/q` are the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Density {
+    /// `log q(x)`, a function of the positions.
+    #[default]
+    Positions,
+    /// `log q(x, a) − log π(a | x)` with auxiliary points `a` that were drawn with the positions: weights are those of both together, of the target
+    /// `e^{−U(x)/kT} π(a | x)`, and as unbiased as others. It is no function of the positions; `log q(x)` is near [`Model::log_marginal`].
+    Joint,
+}
+
+impl Density {
+    /// Whether it is that of positions.
+    pub fn is_of_positions(&self) -> bool {
+        *self == Self::Positions
+    }
 }
 
 /// A normalizing flow with its prior and its molecule.
@@ -191,6 +234,8 @@ pub struct Model {
 pub enum Flow {
     /// Positions.
     Cartesian(CartesianFlow),
+    /// Positions and auxiliary points.
+    Augmented(AugmentedFlow),
     /// Internal coordinates.
     Internal(InternalFlow),
 }
@@ -207,7 +252,8 @@ pub struct Drawn {
     pub latents: Vec<f64>,
     /// `log p` of the latents.
     pub log_prior: Vec<f64>,
-    /// `log |det ∂x/∂z|`.
+    /// `log |det ∂x/∂z|`; of a flow with auxiliary points that of whole clouds, and `log π(a | x)` with it, so that `log_q` is that of
+    /// [`Density::Joint`].
     pub log_det: Vec<f64>,
 }
 
@@ -266,7 +312,15 @@ impl Flow {
     pub fn cartesian(&self) -> Option<&CartesianFlow> {
         match self {
             Self::Cartesian(flow) => Some(flow),
-            Self::Internal(_) => None,
+            Self::Augmented(_) | Self::Internal(_) => None,
+        }
+    }
+
+    /// The flow of positions and auxiliary points, if it is one.
+    pub fn augmented(&self) -> Option<&AugmentedFlow> {
+        match self {
+            Self::Augmented(flow) => Some(flow),
+            Self::Cartesian(_) | Self::Internal(_) => None,
         }
     }
 }
@@ -278,6 +332,9 @@ impl Model {
         let flow = match &architecture.flow {
             FlowArchitecture::Cartesian(parts) => {
                 Flow::Cartesian(CartesianFlow::new(parts, features, seed, device)?)
+            }
+            FlowArchitecture::Augmented(parts) => {
+                Flow::Augmented(AugmentedFlow::new(parts, features, seed, device)?)
             }
             FlowArchitecture::Internal(parts) => {
                 Flow::Internal(InternalFlow::new(parts, features, seed, device)?)
@@ -315,6 +372,7 @@ impl Model {
     pub fn latent_shape(&self) -> [usize; 2] {
         match &self.flow {
             Flow::Cartesian(_) => [self.points(), self.dims()],
+            Flow::Augmented(flow) => flow.shape(),
             Flow::Internal(flow) => [flow.coordinates(), 1],
         }
     }
@@ -324,6 +382,7 @@ impl Model {
         use boltzflow_flow::parameters::flatten;
         match &self.flow {
             Flow::Cartesian(flow) => flatten(flow.chain()),
+            Flow::Augmented(flow) => flatten(flow.maps()),
             Flow::Internal(flow) => flatten(flow.maps()),
         }
     }
@@ -335,6 +394,7 @@ impl Model {
     pub fn with_parameters(self, parameters: &[f32]) -> Self {
         let flow = match self.flow {
             Flow::Cartesian(flow) => Flow::Cartesian(flow.with_parameters(parameters)),
+            Flow::Augmented(flow) => Flow::Augmented(flow.with_parameters(parameters)),
             Flow::Internal(flow) => Flow::Internal(flow.with_parameters(parameters)),
         };
         Self { flow, ..self }
@@ -358,7 +418,7 @@ impl Model {
         }
         self.flow = match self.flow {
             Flow::Cartesian(flow) => Flow::Cartesian(flow.with_solver(solver)),
-            flow @ Flow::Internal(_) => flow,
+            flow @ (Flow::Augmented(_) | Flow::Internal(_)) => flow,
         };
         self
     }
@@ -366,7 +426,7 @@ impl Model {
     /// The temperatures that it is for, where it knows them.
     pub fn temperatures(&self) -> Option<Temperatures> {
         match &self.flow {
-            Flow::Cartesian(_) => None,
+            Flow::Cartesian(_) | Flow::Augmented(_) => None,
             Flow::Internal(flow) => Some(flow.temperatures()),
         }
     }
@@ -374,7 +434,7 @@ impl Model {
     /// The temperature that it is at, in K, where it knows it: the system's in training, until it is asked for [`Model::at`] another.
     pub fn temperature(&self) -> Option<f64> {
         match &self.flow {
-            Flow::Cartesian(_) => None,
+            Flow::Cartesian(_) | Flow::Augmented(_) => None,
             Flow::Internal(flow) => Some(flow.temperature()),
         }
     }
@@ -421,6 +481,7 @@ impl Model {
     pub fn operations_per_sample(&self) -> Option<f64> {
         match &self.flow {
             Flow::Cartesian(flow) => flow.operations_per_sample(),
+            Flow::Augmented(flow) => Some(flow.operations_per_sample()),
             Flow::Internal(flow) => Some(flow.operations_per_sample()),
         }
     }
@@ -434,15 +495,18 @@ impl Model {
     pub fn sample(&self, samples: &Samples) -> Result<Drawn, FlowError> {
         let drawn = match &self.flow {
             Flow::Cartesian(flow) => flow.sample(samples),
+            Flow::Augmented(flow) => flow.sample(samples),
             Flow::Internal(flow) => flow.sample(samples),
         };
         Ok(drawn?.without_lost(self.sizes()))
     }
 
-    /// The latents and log-densities of given configurations, whose centroids are the origin.
+    /// The latents and log-densities of given configurations, whose centroids are the origin; of a flow with auxiliary points, of the configurations
+    /// with such points drawn for them, see [`Density::Joint`].
     pub fn density(&self, positions: &[f64], samples: &Samples) -> Result<Drawn, FlowError> {
         let drawn = match &self.flow {
             Flow::Cartesian(flow) => flow.density(positions, samples)?,
+            Flow::Augmented(flow) => flow.density(positions, samples)?,
             Flow::Internal(flow) => flow.density(positions)?,
         };
         // A flow of positions reaches all, one of internal coordinates what is between its bounds: elsewhere its density is zero.
@@ -456,10 +520,26 @@ impl Model {
         Ok(drawn)
     }
 
+    /// `log q(x)` of given configurations, whose centroids are the origin, where it has to be estimated: of a flow with auxiliary points, which are
+    /// averaged out by so many draws; none of others. It is biased low, and for reports alone: weights are those of [`Density::Joint`].
+    ///
+    /// # Panics
+    /// Without draws.
+    pub fn log_marginal(
+        &self,
+        positions: &[f64],
+        samples: &Samples,
+        draws: usize,
+    ) -> Result<Option<Vec<Marginal>>, FlowError> {
+        let flow = self.flow.augmented();
+        flow.map(|flow| flow.log_marginal(positions, samples, draws))
+            .transpose()
+    }
+
     /// Which of these configurations it can make: all of a flow of positions, of internal coordinates those between its bounds.
     pub fn reachable(&self, data: &Conformers) -> Result<Vec<usize>, FlowError> {
         match &self.flow {
-            Flow::Cartesian(_) => Ok((0..data.len()).collect()),
+            Flow::Cartesian(_) | Flow::Augmented(_) => Ok((0..data.len()).collect()),
             Flow::Internal(flow) => flow.reachable(data),
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Estimate};
 use crate::free_energy::{average, efficiency, log_z};
+use crate::model::Density;
 use crate::pareto::Tail;
 use crate::relabelling::{Labels, convention};
 use crate::system::{Ensemble, System};
@@ -123,6 +124,9 @@ pub struct Summary {
     /// Whether the rest may be trusted.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// What the samples' log-densities are of.
+    #[serde(default, skip_serializing_if = "Density::is_of_positions")]
+    pub density: Density,
     /// `n`, weights of zero included.
     pub samples: usize,
     /// Where the samples went.
@@ -181,6 +185,7 @@ impl Summary {
             .map(|torsion| TorsionSummary::new(torsion, ensemble, &bootstrap));
         Ok(Self {
             verdict: weights.verdict(),
+            density: Density::Positions,
             samples: weights.len(),
             counts: Counts::of(ensemble)?,
             reflected: ensemble.reflected,
@@ -209,6 +214,11 @@ impl Summary {
         Self { labels, ..self }
     }
 
+    /// The same for samples whose log-densities are of this.
+    pub fn with_density(self, density: Density) -> Self {
+        Self { density, ..self }
+    }
+
     /// The same where configurations of the target have told what the samples do not reach.
     pub fn with_unreached(self, unreached: Unreached) -> Self {
         Self {
@@ -222,6 +232,12 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_verdict(f, &self.verdict)?;
+        if !self.density.is_of_positions() {
+            writeln!(
+                f,
+                "weights           of positions and auxiliary points together, e^(−U/kT) π(a|x)/q(x,a)"
+            )?;
+        }
         self.write_samples(f)?;
         let percent = 100.0 * self.efficiency.value;
         writeln!(

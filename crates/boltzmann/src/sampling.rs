@@ -1,6 +1,6 @@
 //! Sampling in chunks: the chunk is the unit of evaluation, carried from noise to `log q` on one thread.
 
-use boltzflow_flow::{FlowError, Samples};
+use boltzflow_flow::{FlowError, Marginal, Samples};
 use boltzflow_molecule::Conformers;
 use rayon::prelude::*;
 
@@ -109,6 +109,31 @@ pub fn density(
         all.append(drawn);
     }
     Ok(all)
+}
+
+/// `log q(x)` of given configurations, moved to their centroids first, of a flow with auxiliary points; none of others. See [`Model::log_marginal`].
+///
+/// # Panics
+/// Without draws.
+pub fn log_marginal(
+    model: &Model,
+    conformers: &Conformers,
+    seed: u64,
+    draws: usize,
+    progress: impl Fn(usize) + Sync,
+) -> Result<Option<Vec<Marginal>>, FlowError> {
+    let mut centred = conformers.clone();
+    centred.center();
+    let each = centred.positions().par_chunks(centred.size()).enumerate();
+    let each = each.map(|(index, x)| {
+        let samples = Samples::consecutive(seed, index as u64..index as u64 + 1);
+        let found = model.log_marginal(x, &samples, draws)?;
+        progress(1);
+        Ok(found)
+    });
+    let found: Vec<Option<Vec<Marginal>>> = each.collect::<Result<_, FlowError>>()?;
+    let found: Option<Vec<Vec<Marginal>>> = found.into_iter().collect();
+    Ok(found.map(|found| found.concat()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checkpoint::hex;
 use crate::features::Features;
-use crate::model::{Drawn, Mirror};
+use crate::model::{Density, Drawn, Mirror};
 
 /// The array of the temperature of all samples of a file.
 const TEMPERATURE: &str = "temperature";
@@ -27,6 +27,9 @@ pub struct Fingerprint {
     pub molecule: String,
     /// Which mirror images of a chiral molecule the flow makes.
     pub mirror: Mirror,
+    /// What `log_q` is of; of a flow with auxiliary points it is that of both together, less `log π(a | x)`, and does for weights.
+    #[serde(default, skip_serializing_if = "Density::is_of_positions")]
+    pub density: Density,
     /// Seed of the samples.
     pub seed: u64,
     /// Samples of the whole run, all shards together.
@@ -298,6 +301,7 @@ impl SampleFile {
             ),
             ("temperature", self.temperature != other.temperature),
             ("mirror images", a.mirror != b.mirror),
+            ("kind of density", a.density != b.density),
             ("model", a.model != b.model),
             ("molecule or atom order", a.molecule != b.molecule),
             ("seed", a.seed != b.seed),

@@ -4,6 +4,7 @@
 mod draws;
 mod energy;
 mod fit;
+mod joint;
 mod likelihood;
 mod matching;
 mod pool;
@@ -20,12 +21,13 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Objective, TrainingConfig};
-use crate::model::{Flow, FlowArchitecture, Model};
+use crate::model::{Flow, FlowArchitecture, InternalFlow, Model};
 use crate::optimizer::AdamW;
 use crate::system::System;
 use crate::temperatures::TrainingData;
 use energy::{Boltzmann, Cooling, Limits, Own};
 use fit::Fit;
+use joint::Joint;
 use likelihood::{Likelihood, Rows};
 use matching::Matching;
 pub use pool::Pool;
@@ -57,15 +59,23 @@ pub struct Training<'a> {
 enum Source<'a> {
     Matching(Matching),
     ThroughSolve(ThroughSolve),
-    Likelihood(Likelihood),
+    Likelihood(Learnt),
     Fit(Fit),
     Energy {
         boltzmann: Boltzmann<'a>,
         /// Steps before it counts.
         start: u64,
         /// Configurations, and what their negative log-likelihood is multiplied with.
-        data: Option<(Likelihood, f64)>,
+        data: Option<(Learnt, f64)>,
     },
+}
+
+/// Configurations whose likelihood counts, by what it is of.
+enum Learnt {
+    /// Internal coordinates.
+    Located(Likelihood),
+    /// Positions and auxiliary points.
+    Joint(Joint),
 }
 
 /// The maps of a flow of internal coordinates.
@@ -208,9 +218,8 @@ impl<'a> Training<'a> {
                 let often = often();
                 Source::ThroughSolve(ThroughSolve::new(data, &often, first_held_out, solver))
             }
-            (Flow::Internal(flow), _, Objective::Likelihood) => {
-                let rows = Rows::new(flow, data)?;
-                Source::Likelihood(Likelihood::new(&rows, &often(), first_held_out))
+            (Flow::Internal(_) | Flow::Augmented(_), _, Objective::Likelihood) => {
+                Source::Likelihood(Learnt::new(&model, data, &often(), first_held_out)?)
             }
             (
                 Flow::Internal(flow),
@@ -221,7 +230,7 @@ impl<'a> Training<'a> {
                 Source::Fit(Fit::new(parts, &rows, &often(), first_held_out)?)
             }
             (
-                Flow::Internal(flow),
+                Flow::Internal(_) | Flow::Augmented(_),
                 _,
                 Objective::Energy {
                     likelihood,
@@ -243,8 +252,7 @@ impl<'a> Training<'a> {
                     steps: cooling,
                 };
                 let data = if likelihood > 0.0 {
-                    let rows = Rows::new(flow, data)?;
-                    let data = Likelihood::new(&rows, &often(), first_held_out);
+                    let data = Learnt::new(&model, data, &often(), first_held_out)?;
                     Some((data, likelihood))
                 } else {
                     None
@@ -268,9 +276,7 @@ impl<'a> Training<'a> {
                 config.validation,
             );
         }
-        if let Some(Likelihood { outside, .. }) =
-            source.likelihood().filter(|data| data.outside > 0)
-        {
+        if let Some(Likelihood { outside, .. }) = source.located().filter(|data| data.outside > 0) {
             log::warn!(
                 "{outside} of {} configurations are outside the flow's bounds and are not learnt from",
                 data.len()
@@ -386,8 +392,8 @@ impl Source<'_> {
         match self {
             Self::Matching(matching) => matching.counts(),
             Self::ThroughSolve(through_solve) => through_solve.counts(),
+            Self::Fit(Fit { data, .. }) => data.counts(),
             Self::Likelihood(data)
-            | Self::Fit(Fit { data, .. })
             | Self::Energy {
                 data: Some((data, _)),
                 ..
@@ -396,12 +402,19 @@ impl Source<'_> {
         }
     }
 
-    /// The data whose likelihood counts.
-    fn likelihood(&self) -> Option<&Likelihood> {
+    /// The data whose likelihood counts, where a flow has bounds.
+    fn located(&self) -> Option<&Likelihood> {
         match self {
-            Self::Matching(_) | Self::ThroughSolve(_) => None,
-            Self::Likelihood(data) | Self::Fit(Fit { data, .. }) => Some(data),
-            Self::Energy { data, .. } => data.as_ref().map(|(data, _)| data),
+            Self::Fit(Fit { data, .. })
+            | Self::Likelihood(Learnt::Located(data))
+            | Self::Energy {
+                data: Some((Learnt::Located(data), _)),
+                ..
+            } => Some(data),
+            Self::Matching(_)
+            | Self::ThroughSolve(_)
+            | Self::Likelihood(Learnt::Joint(_))
+            | Self::Energy { .. } => None,
         }
     }
 
@@ -427,18 +440,16 @@ impl Source<'_> {
                 let losses = through_solve.losses(model, count, random);
                 (vec![(losses, 1.0)], None)
             }
-            (Self::Likelihood(data), Flow::Internal(flow)) => {
-                (vec![(data.losses(flow, count, random), 1.0)], None)
-            }
+            (Self::Likelihood(data), _) => (vec![(data.losses(model, count, random), 1.0)], None),
             (
                 Self::Energy {
                     start,
                     data: Some((data, _)),
                     ..
                 },
-                Flow::Internal(flow),
+                _,
             ) if step < *start => {
-                let losses = data.losses(flow, count, random);
+                let losses = data.losses(model, count, random);
                 (vec![(losses, 1.0)], Some(Effort::default()))
             }
             (
@@ -447,19 +458,21 @@ impl Source<'_> {
                     start,
                     data,
                 },
-                Flow::Internal(flow),
+                flow,
             ) => {
-                let now = (flow, step - start);
-                let (losses, effort, joining) = boltzmann.losses(now, count, random);
-                let mut all = vec![(losses, 1.0)];
-                pool.add(flow.coordinates(), &joining);
-                if let Some(mut losses) = pool.losses(flow, count.div_ceil(POOL_PART), random) {
-                    // They have the gradient that counts, but what is reported is how far the flow is from its target.
-                    losses.pieces.iter_mut().for_each(|(loss, _)| *loss = 0.0);
-                    all.push((losses, boltzmann.own.pool));
-                }
+                let step = step - start;
+                let (mut all, effort) = match flow {
+                    Flow::Internal(flow) => {
+                        along_energy_with_pool(boltzmann, (flow, step), count, random, pool)
+                    }
+                    Flow::Augmented(flow) => {
+                        let (losses, effort, _) = boltzmann.losses((flow, step), count, random);
+                        (vec![(losses, 1.0)], effort)
+                    }
+                    Flow::Cartesian(_) => unreachable!("made for this model"),
+                };
                 if let Some((data, factor)) = data {
-                    all.push((data.losses(flow, count, random), *factor));
+                    all.push((data.losses(model, count, random), *factor));
                 }
                 (all, Some(effort))
             }
@@ -488,20 +501,88 @@ impl Source<'_> {
                 mean(each.fold((0.0, 0.0), |total, one| (total.0 + one.0, total.1 + one.1)))
             }
             (Self::ThroughSolve(through_solve), _) => mean(through_solve.held_out(model, random)),
-            (Self::Likelihood(data) | Self::Fit(Fit { data, .. }), Flow::Internal(flow)) => {
-                mean(data.held_out(flow))
-            }
+            (Self::Fit(Fit { data, .. }), Flow::Internal(flow)) => mean(data.held_out(flow)),
+            (Self::Likelihood(data), _) => mean(data.held_out(model, random)),
             (
                 Self::Energy {
                     boltzmann, data, ..
                 },
-                Flow::Internal(flow),
+                flow,
             ) => {
-                let reverse = boltzmann.mean(flow, VALIDATION_SAMPLES, random);
+                let reverse = match flow {
+                    Flow::Internal(flow) => boltzmann.mean(flow, VALIDATION_SAMPLES, random),
+                    Flow::Augmented(flow) => boltzmann.mean(flow, VALIDATION_SAMPLES, random),
+                    Flow::Cartesian(_) => unreachable!("made for this model"),
+                };
                 data.as_ref().map_or(reverse, |(data, factor)| {
-                    reverse + factor * mean(data.held_out(flow))
+                    reverse + factor * mean(data.held_out(model, random))
                 })
             }
+            _ => unreachable!("made for this model"),
+        }
+    }
+}
+
+/// Losses along the energy with what each is multiplied with, of new samples and of those in the pool, which the former join.
+fn along_energy_with_pool(
+    boltzmann: &Boltzmann,
+    (flow, step): (&InternalFlow, u64),
+    count: usize,
+    random: &mut ChaCha8Rng,
+    pool: &mut Pool,
+) -> (Vec<(Losses, f64)>, Effort) {
+    let (losses, effort, joining) = boltzmann.losses((flow, step), count, random);
+    let mut all = vec![(losses, 1.0)];
+    pool.add(flow.coordinates(), &joining);
+    if let Some(mut losses) = pool.losses(flow, count.div_ceil(POOL_PART), random) {
+        // They have the gradient that counts, but what is reported is how far the flow is from its target.
+        losses.pieces.iter_mut().for_each(|(loss, _)| *loss = 0.0);
+        all.push((losses, boltzmann.own.pool));
+    }
+    (all, effort)
+}
+
+impl Learnt {
+    /// The data, those before `held_out` to be drawn as often as they are told to.
+    fn new(
+        model: &Model,
+        data: &TrainingData,
+        often: &[f64],
+        held_out: usize,
+    ) -> Result<Self, FlowError> {
+        Ok(match model.flow() {
+            Flow::Internal(flow) => {
+                let rows = Rows::new(flow, data)?;
+                Self::Located(Likelihood::new(&rows, often, held_out))
+            }
+            Flow::Cartesian(_) | Flow::Augmented(_) => {
+                Self::Joint(Joint::new(data, often, held_out))
+            }
+        })
+    }
+
+    /// Configurations for training and held out.
+    fn counts(&self) -> [usize; 2] {
+        match self {
+            Self::Located(data) => data.counts(),
+            Self::Joint(data) => data.counts(),
+        }
+    }
+
+    /// The loss of new configurations, with its gradient.
+    fn losses(&self, model: &Model, count: usize, random: &mut ChaCha8Rng) -> Losses {
+        match (self, model.flow()) {
+            (Self::Located(data), Flow::Internal(flow)) => data.losses(flow, count, random),
+            (Self::Joint(data), Flow::Augmented(flow)) => data.losses(flow, count, random),
+            _ => unreachable!("made for this model"),
+        }
+    }
+
+    /// The loss of all that is held out: the sum, each as often as it weighs, and of the weights.
+    fn held_out(&self, model: &Model, random: &mut ChaCha8Rng) -> (f64, f64) {
+        match (self, model.flow()) {
+            (Self::Located(data), Flow::Internal(flow)) => data.held_out(flow),
+            (Self::Joint(data), Flow::Augmented(flow)) => data.held_out(flow, random),
             _ => unreachable!("made for this model"),
         }
     }

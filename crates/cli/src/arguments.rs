@@ -276,6 +276,9 @@ pub struct Density {
     /// or by its log-determinant, so that what is below 1 is unlike them [default: 2000; 0, for none, where a sample takes an ODE].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub own_samples: Option<u64>,
+    /// Draws of auxiliary points that `log q` of positions is averaged over, of a flow that has such points [default: 20].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub draws: Option<u64>,
     /// Replace an existing output.
     #[arg(long)]
     pub overwrite: bool,
@@ -333,6 +336,9 @@ pub struct Evaluate {
     /// Energy calls that the flow's training data took; those of its samples are added.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     pub training_calls: u64,
+    /// Draws of auxiliary points that the likelihood is averaged over, of a flow that has such points [default: 20].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub draws: Option<u64>,
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -9,6 +9,7 @@ mod estimate;
 mod evaluation;
 mod generate;
 mod held_out;
+mod marginal;
 mod plan;
 mod sampling;
 mod simulation;

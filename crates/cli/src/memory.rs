@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
-    CartesianConfig, Config, Features, FieldConfig, FittedConfig, Flow, InternalConfig, Model,
-    ModelConfig, Network, Objective, sampling,
+    AugmentedConfig, CartesianConfig, Config, Features, FieldConfig, FittedConfig, Flow,
+    InternalConfig, Model, ModelConfig, Network, Objective, sampling,
 };
 use boltzflow_flow::{Divergence, Elementwise, Profile, VectorField};
 
@@ -17,6 +17,8 @@ const DOUBLE: f64 = 8.0;
 const MATRICES: f64 = 7.0;
 /// Tensors over all pairs of points that one layer keeps for reverse mode.
 const KEPT: f64 = 16.0;
+/// Tensors over all pairs of points that a round of an augmented coupling keeps for reverse mode.
+const KEPT_OF_EDGE: f64 = 6.0;
 /// Tensors as large as the widest one that live at the same time when a divergence is taken.
 const LIVE: f64 = 12.0;
 /// Values that a pass for the divergence holds at least, because samples are taken together up to there.
@@ -25,6 +27,8 @@ const PASS: f64 = (1 << 20) as f64;
 const PIECE: f64 = 16.0;
 /// Configurations of internal coordinates that one thread differentiates at a time.
 const ROWS: f64 = 64.0;
+/// Configurations with auxiliary points that one thread differentiates at a time, at most.
+const CLOUDS: f64 = 128.0;
 /// Numbers that label a coordinate, at most.
 const LABEL: f64 = 256.0;
 /// Square matrices in a layer of attention.
@@ -72,6 +76,7 @@ impl Need {
                 let evaluations = evaluations(model, config.training.objective, size);
                 (parameters, graph * evaluations, piece)
             }
+            ModelConfig::Augmented(model) => augmented(model, features.points as f64),
             ModelConfig::Internal(model) => internal(model, size),
             ModelConfig::Fitted(model) => fitted(model, size),
         };
@@ -109,6 +114,9 @@ impl Need {
                     }
                 }
             }
+            (_, ModelConfig::Augmented(config)) => {
+                (points * points * config.width * sampling::CHUNK) as f64
+            }
             (_, ModelConfig::Internal(config)) => {
                 let size = points * dims;
                 let widest = (size * config.map.parameters()).max(match config.network {
@@ -122,7 +130,7 @@ impl Need {
                 let (numbers, ..) = fitted(&config, (points * dims) as f64);
                 numbers * sampling::CHUNK as f64
             }
-            (Flow::Internal(_), ModelConfig::Cartesian(_)) => PASS,
+            (Flow::Augmented(_) | Flow::Internal(_), ModelConfig::Cartesian(_)) => PASS,
         };
         let each = (2 * points * dims + 4) as f64;
         Self {
@@ -239,6 +247,15 @@ fn evaluations(model: &CartesianConfig, objective: Objective, size: f64) -> f64 
         Divergence::Hutchinson { probes, .. } => probes as f64,
     };
     stages * (1.0 + tangents)
+}
+
+/// The same of a flow with auxiliary points: what its networks keep of pairs, of whose edges one activation is taken, and the numbers of its maps.
+fn augmented(model: &AugmentedConfig, points: f64) -> (f64, f64, f64) {
+    let [layers, rounds, width] = [model.layers, model.rounds, model.width].map(|n| n as f64);
+    let parameters = layers * rounds * MATRICES * width * width;
+    let pairs = rounds * points * points * width * KEPT_OF_EDGE;
+    let numbers = SPLINE_KEPT * 3.0 * points * model.map.parameters() as f64;
+    (parameters, layers * (pairs + numbers), CLOUDS)
 }
 
 /// The same of a flow of internal coordinates, of which there are no more than of positions.

@@ -182,6 +182,12 @@ impl AugmentedCoupling {
         self.active
     }
 
+    /// Floating-point operations of the matrix products that one sample takes, two a multiply-add.
+    pub fn operations(&self) -> f64 {
+        self.torso
+            .operations(self.space.points() / 2, self.space.dims())
+    }
+
     fn apply(
         &self,
         way: Way,

@@ -25,7 +25,7 @@ pub enum Objective {
         /// than velocities.
         divergence: Divergence,
     },
-    /// The negative log-likelihood of the data under a flow of internal coordinates.
+    /// The negative log-likelihood of the data under a flow of internal coordinates, or with auxiliary points, which are drawn anew in each step.
     Likelihood,
     /// The reverse Kullback–Leibler divergence of such a flow from the Boltzmann distribution, `E_q[ln q + U/kT]`, by path gradients (Roeder, Wu
     /// and Duvenaud 2017), and the likelihood with it.

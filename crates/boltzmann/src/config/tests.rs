@@ -436,3 +436,96 @@ fn every_field_is_told_by_its_kind_and_has_sizes_in_range() {
         assert!(found.starts_with(&expected), "{found}");
     }
 }
+
+const AUGMENTED: &str = r#"
+[model.augmented]
+coupling = "spherical"
+map = { spline = { bins = 8 } }
+layers = 12
+width = 32
+rounds = 2
+channels = 8
+spread = 1.0
+alike = "symmetric"
+"#;
+
+/// The experiment with a flow of positions and auxiliary points, one word of it replaced.
+fn augmented(from: &str, to: &str) -> String {
+    let internal = internal("layers = 4", "layers = 4");
+    let text = internal.replace(INTERNAL, AUGMENTED);
+    assert_eq!(text.matches(from).count(), 1, "{from}");
+    text.replace(from, to)
+}
+
+#[test]
+fn a_flow_with_auxiliary_points_reads_as_it_was_written_and_refuses_what_it_cannot_be() {
+    let spline = "{ spline = { bins = 8 } }";
+    let energy = |pool: &str| {
+        format!(
+            "{{ energy = {{ likelihood = 0.3, own = 0.1, pool = {pool}, threshold = 100.0, steepest = 100.0, hottest = 2.0, cooling = 5 }} }}"
+        )
+    };
+    for (from, to) in [
+        ("\"spherical\"", "\"vector\""),
+        ("\"spherical\"", "\"projected\""),
+        (spline, "{ bump = { ramps = 4 } }"),
+        ("\"likelihood\"", &energy("0.0")),
+    ] {
+        let text = augmented(from, to);
+        checked(&text).unwrap();
+        let config: Config = toml::from_str(&text).unwrap();
+        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+    }
+    for (from, to, message) in [
+        ("layers = 12", "layers = 0", "model.augmented.layers is 0"),
+        ("width = 32", "width = 0", "model.augmented.width is 0"),
+        ("rounds = 2", "rounds = 0", "model.augmented.rounds is 0"),
+        (
+            "channels = 8",
+            "channels = 0",
+            "model.augmented.channels is 0",
+        ),
+        (
+            "bins = 8",
+            "bins = 0",
+            "model.augmented.map.spline.bins is 0",
+        ),
+        (
+            spline,
+            "{ bump = { ramps = 0 } }",
+            "model.augmented.map.bump.ramps is 0",
+        ),
+        (
+            "spread = 1.0",
+            "spread = 0.0",
+            "model.augmented.spread is 0",
+        ),
+        (
+            "spread = 1.0",
+            "spread = nan",
+            "model.augmented.spread is NaN",
+        ),
+        (
+            spline,
+            "\"affine\"",
+            "model.augmented.coupling = \"spherical\" goes with",
+        ),
+        (
+            "\"likelihood\"",
+            &energy("0.2"),
+            "training.objective.energy.pool is 0.2, but a flow of model.augmented",
+        ),
+        (
+            "\"likelihood\"",
+            "{ flow_matching = { pairing = \"aligned\" } }",
+            "a flow of model.augmented is trained by training.objective = \"likelihood\"",
+        ),
+    ] {
+        let found = checked(&augmented(from, to)).unwrap_err().to_string();
+        assert!(found.starts_with(message), "{found}");
+    }
+    let shift = augmented("\"spherical\"", "\"vector\"").replace(spline, "\"additive\"");
+    let found = checked(&shift).unwrap_err().to_string();
+    assert!(found.starts_with("model.augmented.coupling = \"vector\" goes with"));
+}

@@ -107,7 +107,7 @@ impl CartesianFlow {
             prior: MeanFreeGaussian { points, dims },
             schedule: model.schedule,
             chain,
-            context: features.context(&parts.distances, device),
+            context: features.context(Some(&parts.distances), device),
             device: device.clone(),
         })
     }

@@ -5,7 +5,6 @@ mod geometry;
 mod labelling;
 mod learning;
 mod maps;
-mod reverse;
 #[cfg(test)]
 mod tests;
 
@@ -16,20 +15,20 @@ use boltzflow_flow::{
     Layer, Points, Prior, ProductPrior, Rotor, Rounds, Samples, host,
 };
 use boltzflow_molecule::{BondOrder, Conformers};
-use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use fitted::Fitted;
-pub use reverse::{Potential, Reverse, Terms};
+pub(super) use geometry::double;
 
+use super::reverse::{Paths, Potential, Target};
 use super::{ArchitectureError, Drawn, batch};
 use crate::config::{InternalConfig, Network, Scheme};
 use crate::features::Features;
 use crate::system::System;
 use crate::temperatures::Temperatures;
-use geometry::{Coordinates, Geometry, double};
+use geometry::{Coordinates, Geometry};
 
 /// What a flow of internal coordinates is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -277,18 +276,8 @@ impl InternalFlow {
         (2 * parameters * self.passes) as f64
     }
 
-    /// A copy of the maps whose parameters carry gradients, with leaves of its own.
-    pub fn trainable(&self) -> Chain<Layer> {
-        self.chain.clone().train()
-    }
-
-    /// The maps.
-    pub fn maps(&self) -> &Chain<Layer> {
-        &self.chain
-    }
-
     /// `Σ −log q` of points where the maps end, each at its own temperature (or all at one, if one is given), under maps that may be those of
-    /// [`InternalFlow::trainable`].
+    /// [`Paths::trainable`].
     pub fn negative_log_likelihood(
         &self,
         maps: &Chain<Layer>,
@@ -308,33 +297,6 @@ impl InternalFlow {
     ) -> Result<Vec<f64>, FlowError> {
         let context = self.context_of(temperatures);
         Ok(host(self.log_likelihoods(&self.chain, points, &context)?))
-    }
-
-    /// Points of the maps' space: on the CPU in double precision, which their networks do not have, so that the two ways along a map agree however
-    /// steep it is.
-    fn batch(&self, values: &[f64]) -> Points {
-        if self.device == Device::flex() {
-            double(values, [self.coordinates(), 1])
-        } else {
-            batch(values, [self.coordinates(), 1], &self.device)
-        }
-    }
-
-    /// `log q` of points where the maps end.
-    fn log_likelihoods(
-        &self,
-        maps: &Chain<Layer>,
-        points: &[f64],
-        context: &Context,
-    ) -> Result<Tensor<1>, FlowError> {
-        let y = self.batch(points);
-        let (z, log_det) = maps.inverse(y, context)?;
-        Ok(self.prior.log_density_tensor(z) + log_det)
-    }
-
-    /// Latents of samples.
-    pub fn latents(&self, samples: &Samples) -> Vec<f64> {
-        self.prior.sample(samples)
     }
 
     /// Where the maps have to end for these configurations to come out.
@@ -394,6 +356,66 @@ impl InternalFlow {
             log_prior: self.prior.log_density(&latents),
             latents,
             log_det: log_det.map(|(maps, rest)| -(maps + rest)).collect(),
+        })
+    }
+}
+
+impl Paths for InternalFlow {
+    fn maps(&self) -> &Chain<Layer> {
+        &self.chain
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn prior(&self) -> &dyn Prior {
+        &self.prior
+    }
+
+    /// On the CPU in double precision, which the maps' networks do not have, so that the two ways along a map agree however steep it is.
+    fn batch(&self, values: &[f64]) -> Points {
+        if self.device == Device::flex() {
+            double(values, [self.coordinates(), 1])
+        } else {
+            batch(values, [self.coordinates(), 1], &self.device)
+        }
+    }
+
+    fn widths(&self) -> Vec<f64> {
+        self.chart.widths()
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// With `−ln p = u(x) − log |det ∂x/∂y|`, at the flow's temperature.
+    fn target_and_slope(
+        &self,
+        points: &[f64],
+        energies: impl FnOnce(&[f64]) -> Potential,
+    ) -> Result<Target, FlowError> {
+        let leaf = double(points, [self.coordinates(), 1]);
+        let leaf = leaf.autodiff().require_grad();
+        let (internal, chart) = self.chart.forward(&leaf)?;
+        let (positions, frame) = self.geometry.forward(&internal)?;
+        let log_det = chart + frame;
+        let log_dets = host(log_det.clone());
+        let x = host(positions.clone());
+        let Potential { energies, forces } = energies(&x);
+        let forces = double(&forces, [self.points(), 3]);
+        let gradients = ((positions * forces).sum().neg() - log_det.sum()).backward();
+        let slope = leaf.grad(&gradients);
+        let slope = slope.map_or_else(|| vec![0.0; points.len()], host);
+        let values = energies
+            .into_iter()
+            .zip(log_dets)
+            .map(|(u, log_det)| u - log_det);
+        Ok(Target {
+            positions: x,
+            minus_log_p: values.collect(),
+            slope,
         })
     }
 }

@@ -11,12 +11,65 @@ use rayon::prelude::*;
 
 use super::pool::{self, Joining};
 use super::{Effort, Losses};
-use crate::model::{InternalFlow, Potential, Reverse, Terms};
+use crate::model::{AugmentedFlow, InternalFlow, Paths, Potential, Reverse, Terms};
 use crate::system::System;
 use crate::temperatures::Temperatures;
 
 /// Samples that one thread differentiates at a time.
 const PIECE: usize = 64;
+
+/// A flow that is trained along the energy.
+pub trait Sampler: Paths + Clone + Sync {
+    /// The temperatures that it is for, if the system's is this.
+    fn range(&self, system: f64) -> Temperatures;
+
+    /// The same flow at one of them.
+    fn moved_to(self, temperature: f64) -> Self;
+
+    /// Which of some samples it learns from as data.
+    fn joining(
+        &self,
+        system: &System,
+        found: &Reverse,
+        cooling: f64,
+        random: &mut ChaCha8Rng,
+    ) -> Joining;
+}
+
+impl Sampler for InternalFlow {
+    fn range(&self, _: f64) -> Temperatures {
+        self.temperatures()
+    }
+
+    fn moved_to(self, temperature: f64) -> Self {
+        self.at(temperature)
+    }
+
+    fn joining(
+        &self,
+        system: &System,
+        found: &Reverse,
+        cooling: f64,
+        random: &mut ChaCha8Rng,
+    ) -> Joining {
+        Joining::new((system, self), found, cooling, random)
+    }
+}
+
+/// At the system's temperature, and without a pool.
+impl Sampler for AugmentedFlow {
+    fn range(&self, system: f64) -> Temperatures {
+        Temperatures::new(system, 1.0)
+    }
+
+    fn moved_to(self, _: f64) -> Self {
+        self
+    }
+
+    fn joining(&self, _: &System, _: &Reverse, _: f64, _: &mut ChaCha8Rng) -> Joining {
+        Joining::default()
+    }
+}
 
 /// The Boltzmann distribution that is learnt from.
 pub struct Boltzmann<'a> {
@@ -93,20 +146,20 @@ impl<'a> Boltzmann<'a> {
     /// its gradient; what it took; and which of them are to be learnt from as data.
     pub fn losses(
         &self,
-        (flow, step): (&InternalFlow, u64),
+        (flow, step): (&impl Sampler, u64),
         count: usize,
         random: &mut ChaCha8Rng,
     ) -> (Losses, Effort, Vec<Joining>) {
         let cooling = self.cooling.factor(step);
-        let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
+        let pieces = pieces(count, self.range(flow), random).into_par_iter();
         let pieces = pieces.map(|piece| {
-            let (flow, maps) = (flow.clone().at(piece.temperature), flow.trainable());
+            let (flow, maps) = (flow.clone().moved_to(piece.temperature), flow.trainable());
             let kt = self.system.units().kt(piece.temperature) * cooling;
             let (found, softened) = self.reverse(&flow, &maps, &piece.samples, kt);
             let joining = if self.own.pool > 0.0 {
                 let number = piece.samples.numbers[0];
                 let mut random = stream(piece.samples.seed, Purpose::Moves, number);
-                Joining::new((self.system, &flow), &found, cooling, &mut random)
+                flow.joining(self.system, &found, cooling, &mut random)
             } else {
                 Joining::default()
             };
@@ -132,11 +185,11 @@ impl<'a> Boltzmann<'a> {
     }
 
     /// The mean loss of some samples at the last temperature of the cooling, or over the flow's range.
-    pub fn mean(&self, flow: &InternalFlow, count: usize, random: &mut ChaCha8Rng) -> f64 {
-        let pieces = pieces(count, flow.temperatures(), random).into_par_iter();
+    pub fn mean(&self, flow: &impl Sampler, count: usize, random: &mut ChaCha8Rng) -> f64 {
+        let pieces = pieces(count, self.range(flow), random).into_par_iter();
         let values: Vec<(f64, usize)> = pieces
             .map(|piece| {
-                let flow = flow.clone().at(piece.temperature);
+                let flow = flow.clone().moved_to(piece.temperature);
                 let kt = self.system.units().kt(piece.temperature);
                 let (found, _) = self.reverse(&flow, flow.maps(), &piece.samples, kt);
                 (found.value, piece.samples.numbers.len() - found.lost)
@@ -147,10 +200,14 @@ impl<'a> Boltzmann<'a> {
         total / known.max(1) as f64
     }
 
+    fn range(&self, flow: &impl Sampler) -> Temperatures {
+        flow.range(self.system.temperature)
+    }
+
     /// The divergence of some samples, and how many energies count by their logarithm.
     fn reverse(
         &self,
-        flow: &InternalFlow,
+        flow: &impl Sampler,
         maps: &super::Maps,
         samples: &Samples,
         kt: f64,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::draws::Draws;
 use super::{Losses, Split};
-use crate::model::{InternalFlow, Located};
+use crate::model::{InternalFlow, Located, Paths};
 use crate::temperatures::TrainingData;
 use crate::torsion::Torsion;
 

@@ -9,6 +9,7 @@ use boltzflow_chemio::{Array, Npz, ReadOptions, read_records};
 use boltzflow_molecule::Conformers;
 use serde::Serialize;
 
+use super::marginal::{self, Averaged};
 use super::{Configurations, Existing, configurations, flow_of, prepare};
 use crate::arguments::{Density, Info};
 use crate::memory::Need;
@@ -165,6 +166,9 @@ struct Densities {
     own_samples: usize,
     /// Configurations whose solve ended in no finite number.
     not_finite: usize,
+    /// Draws of auxiliary points that each log-density is averaged over, where the flow has these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draws: Option<usize>,
 }
 
 impl fmt::Display for Densities {
@@ -175,6 +179,12 @@ impl fmt::Display for Densities {
             write!(f, " at {temperature} K")?;
         }
         writeln!(f, " in {output}")?;
+        if let Some(draws) = self.draws {
+            writeln!(
+                f,
+                "`log_q` is of positions, averaged over K = {draws} draws of auxiliary points, with the standard error `log_q_error`; it is biased low, and weights are not made of it"
+            )?;
+        }
         if self.other_stereoisomers > 0 {
             writeln!(
                 f,
@@ -231,6 +241,7 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
     let of_system = system.as_ref().map(|system| system.temperature);
     let conformers = found.at(asked.or(model.temperature()).or(of_system))?;
     check_fit(&model, &conformers, &arguments.input)?;
+    marginal::check(&model, arguments.draws)?;
     Need::sampling(&model, conformers.len() as u64).check()?;
     let bar = Progress::new(conformers.len() as u64, 0, "log-densities");
     let drawn = sampling::density(
@@ -241,6 +252,7 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         |done| bar.inc(done as u64),
     )?;
     bar.finish_and_clear();
+    let averaged = Averaged::new(&model, &conformers, arguments.seed, arguments.draws)?;
     let default = if model.solver().is_some() {
         0
     } else {
@@ -258,8 +270,12 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
     let outside = log_q.iter().filter(|log_q| **log_q == f64::NEG_INFINITY);
     let outside = outside.count();
     let not_finite = log_q.iter().filter(|log_q| log_q.is_nan()).count();
+    let mut marginals = averaged.as_ref().map(Marginals::of);
     let other_stereoisomers = system.map_or(0, |system| {
         let mirror = model.architecture().mirror();
+        if let Some(Marginals { log_q, .. }) = &mut marginals {
+            fold((&system, mirror), &conformers, log_q);
+        }
         let wrong = fold((&system, mirror), &conformers, &mut log_q);
         // Of another stereoisomer none is like a sample, whatever the density of its mirror image.
         let none = log_q.iter().zip(&mut percentiles);
@@ -283,9 +299,16 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
         ("latents", &latents),
         ("log_prior", &log_prior),
         ("log_det", &log_det),
-        ("log_q", &log_q),
         ("flow", &flow),
     ];
+    let of_positions = marginals.map(Marginals::arrays);
+    match &of_positions {
+        None => arrays.push(("log_q", &log_q)),
+        Some(marginals) => {
+            arrays.push(("log_q_joint", &log_q));
+            arrays.extend(marginals.iter().map(|(name, array)| (*name, array)));
+        }
+    }
     if unusual.is_some() {
         arrays.push(("percentile", &percentiles));
     }
@@ -300,9 +323,37 @@ pub fn density(arguments: &Density, json: bool) -> Result<()> {
             unusual,
             own_samples: own,
             not_finite,
+            draws: averaged.map(|averaged| averaged.draws),
         },
         json,
     )
+}
+
+/// Log-densities of positions under a flow with auxiliary points.
+struct Marginals {
+    log_q: Vec<f64>,
+    errors: Vec<f64>,
+    draws: usize,
+}
+
+impl Marginals {
+    fn of(averaged: &Averaged) -> Self {
+        let marginals = averaged.marginals.iter();
+        Self {
+            log_q: marginals.clone().map(|found| found.log_density).collect(),
+            errors: marginals.map(|found| found.standard_error).collect(),
+            draws: averaged.draws,
+        }
+    }
+
+    fn arrays(self) -> [(&'static str, Array); 3] {
+        let n = self.log_q.len();
+        [
+            ("log_q", Array::new(&[n], self.log_q)),
+            ("log_q_error", Array::new(&[n], self.errors)),
+            ("draws", Array::new(&[1], vec![self.draws as u64])),
+        ]
+    }
 }
 
 /// Turns log-densities of the flow into those of the flow with mirror images folded, which is zero where the stereochemistry is another; says

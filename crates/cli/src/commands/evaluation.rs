@@ -10,6 +10,7 @@ use boltzflow_boltzmann::{
 use boltzflow_chemio::read_npy;
 use boltzflow_molecule::Conformers;
 
+use super::marginal::{self, Averaged};
 use super::{
     Existing, check_fit, configurations, flow_of, has_extension, prepare_histograms, read_samples,
 };
@@ -27,6 +28,7 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     let model = checkpoint
         .model(&device::current())?
         .proposing_at(system.temperature)?;
+    marginal::check(&model, arguments.draws)?;
     let frames = reference(arguments, &system, &model)?;
     let reference = match arguments.reference_count.map(|count| count as usize) {
         Some(count) if count < frames.len() => frames.select(&spread(frames.len(), count)),
@@ -34,6 +36,7 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     };
     Need::sampling(&model, reference.len() as u64).check()?;
     let log_q = folded_log_densities(&system, &model, &reference)?;
+    let averaged = folded_averages(&system, &model, &reference, arguments.draws)?;
     let target = TargetSamples::new(&system, reference)?;
     let bootstrap = Bootstrap {
         seed: arguments.seed,
@@ -41,6 +44,9 @@ pub fn evaluate(arguments: &Evaluate, json: bool) -> Result<()> {
     };
     let labels = model.architecture().labels(&system);
     let mut found = Evaluation::new(&target, &log_q, bootstrap)?.with_labels(labels);
+    if let Some(Averaged { draws, marginals }) = averaged {
+        found = found.with_marginals(&marginals, draws)?;
+    }
     if let Some(path) = &arguments.samples {
         let file = read_samples(path, &system)?;
         check_temperature(path, &file, &model)?;
@@ -100,7 +106,23 @@ fn reference(arguments: &Evaluate, system: &System, model: &Model) -> Result<Con
     Ok(reference)
 }
 
-/// The log-densities of the flow, mirror images folded.
+/// Those of positions under a flow with auxiliary points, these averaged out by so many draws, mirror images folded; none of other flows.
+pub(super) fn folded_averages(
+    system: &System,
+    model: &Model,
+    reference: &Conformers,
+    draws: Option<u64>,
+) -> Result<Option<Averaged>> {
+    let fold = system.log_fold(model.architecture().mirror());
+    let mut found = Averaged::new(model, reference, 0, draws)?;
+    if let Some(averaged) = &mut found {
+        let marginals = averaged.marginals.iter_mut();
+        marginals.for_each(|marginal| marginal.log_density += fold);
+    }
+    Ok(found)
+}
+
+/// The log-densities of the flow, mirror images folded; of one with auxiliary points, those of both together.
 pub(super) fn folded_log_densities(
     system: &System,
     model: &Model,

@@ -189,6 +189,7 @@ impl Job<'_> {
             model: format!("{}{solver}{temperature}{device}", self.flow),
             molecule: identity(&self.model.architecture().features),
             mirror: self.model.architecture().mirror(),
+            density: self.model.architecture().density(),
             seed: self.seed,
             count: self.count,
             chunk: sampling::CHUNK,

@@ -117,6 +117,7 @@ impl<'a> Weighted<'a> {
             ..Bootstrap::default()
         };
         let summary = Summary::new(system, &ensemble, bootstrap, cost)?;
+        let summary = summary.with_density(file.fingerprint.density);
         Ok(Self {
             system,
             file,

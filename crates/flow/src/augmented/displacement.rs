@@ -11,6 +11,7 @@ use crate::bijection::{FlowError, PerSample, Points};
 use crate::elementwise::{Elementwise, Way, log_scale};
 use crate::space::Space;
 use crate::spline::wrapped;
+use crate::transformer::Symmetry;
 
 /// Distance from a point, or from an axis, below which angles around it are turned less and less.
 const NEAR: f64 = 0.1;
@@ -29,6 +30,17 @@ pub enum Reference {
     /// By its components in a basis. For affine maps and splines, in up to three dimensions; couplings commute with rotations, on a line also with
     /// reflections.
     Projected,
+}
+
+impl Reference {
+    /// What couplings in so many dimensions commute with.
+    pub fn symmetry(self, dims: usize) -> Symmetry {
+        match self {
+            Self::Vector => Symmetry::Full,
+            Self::Projected if dims == 1 => Symmetry::Full,
+            Self::Spherical | Self::Projected => Symmetry::Rotations,
+        }
+    }
 }
 
 /// A map of displacements.

@@ -114,6 +114,30 @@ impl Torso {
         })
     }
 
+    /// Floating-point operations of the matrix products that a sample takes, two a multiply-add.
+    pub fn operations(&self, points: usize, dims: usize) -> f64 {
+        let weights = |linear: &Linear| {
+            let [inputs, outputs] = linear.weight.dims();
+            inputs * outputs
+        };
+        let ends = [
+            &self.nodes,
+            &self.hidden,
+            &self.numbers,
+            &self.displacements,
+        ];
+        let ends = ends.into_iter().chain(self.axes.as_ref()).map(weights);
+        let channels = self.channels;
+        let each = self.rounds.iter().map(|round| {
+            let of_points = [&round.receiver, &round.sender, &round.node, &round.message];
+            let of_points = of_points.into_iter().chain([&round.angles, &round.out]);
+            let of_pairs = weights(&round.nearness) + weights(&round.pull) + channels * dims;
+            let products = channels * channels * dims;
+            of_points.map(weights).sum::<usize>() + products + points * of_pairs
+        });
+        (2 * points * (ends.sum::<usize>() + each.sum::<usize>())) as f64
+    }
+
     fn digits(&self) -> DType {
         self.nodes.weight.val().dtype()
     }

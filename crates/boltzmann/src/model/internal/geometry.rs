@@ -173,7 +173,7 @@ fn placed(place: &molecule::Place) -> Placed {
 }
 
 /// Host numbers in double precision, on the CPU: geometry is not left to single precision, nor to a GPU.
-pub(super) fn double(values: &[f64], [points, dims]: [usize; 2]) -> Points {
+pub(in crate::model) fn double(values: &[f64], [points, dims]: [usize; 2]) -> Points {
     let shape = [values.len() / (points * dims), points, dims];
     let data = TensorData::new(values.to_vec(), shape);
     Tensor::from_data(data, (&Device::flex(), DType::F64))

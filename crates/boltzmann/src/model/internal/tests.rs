@@ -12,7 +12,7 @@ use super::*;
 use crate::config::{
     Between, Config, Dependence, FitConfig, FittedConfig, ModelConfig, Objective, Rotors, Stiffness,
 };
-use crate::model::{Architecture, Mirror, Model};
+use crate::model::{Architecture, Mirror, Model, Terms};
 use crate::testing::{energy_after, normal, training};
 
 /// A molecule, and embedded conformers of it that vibrate a little; like a simulation they have the hydrogens of methyl groups in one order.

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::list::{Entry, List, Target};
 use super::with_suffix;
 use crate::arguments::Shard;
-use crate::commands::evaluation::folded_log_densities;
+use crate::commands::evaluation::{folded_averages, folded_log_densities};
+use crate::commands::marginal::Averaged;
 use crate::commands::{Existing, remove, sampling as drawing, to_learn_from, training};
 use crate::{clock, device, interrupt};
 
@@ -193,6 +194,10 @@ impl Job<'_> {
         let bootstrap = Bootstrap::default();
         let mut evaluation = Evaluation::new(&known, &log_q, bootstrap)?
             .with_labels(model.architecture().labels(system));
+        let averaged = folded_averages(system, &model, known.conformers(), None)?;
+        if let Some(Averaged { draws, marginals }) = averaged {
+            evaluation = evaluation.with_marginals(&marginals, draws)?;
+        }
         evaluation.comparison = Some(Comparison::new(
             system,
             (&known, &log_q),
