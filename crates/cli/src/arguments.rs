@@ -75,7 +75,7 @@ pub enum Command {
         after_help = "Example:\n  boltzflow simulate --target dw4 -n 2000 -o dw4.npz --seed 1"
     )]
     Simulate(Simulate),
-    /// Trains a flow by flow matching or likelihood (of a continuous flow, through its solve), on configurations, or along the energy, or fits one in closed form; goes on where a checkpoint of the same run stands.
+    /// Trains a flow by flow matching or likelihood (of a continuous flow, through its solve; of one with auxiliary points, of both together), on configurations, or along the energy, or fits one in closed form; goes on where a checkpoint of the same run stands.
     #[command(
         after_help = "Example:\n  boltzflow train --target dw4 --data dw4.npz --config configs/dw4.toml -o dw4.safetensors"
     )]
@@ -90,7 +90,7 @@ pub enum Command {
         after_help = "Example:\n  boltzflow sample dw4.safetensors -n 1000 --seed 1 --shard 0/2 -o shard-0.npz\n  boltzflow sample dw4.safetensors -n 1000 --seed 1 --shard 1/2 -o shard-1.npz\n  boltzflow merge shard-0.npz shard-1.npz -o merged.npz"
     )]
     Merge(Merge),
-    /// Evaluates the log-densities of given configurations. With the molecule named, mirror images are folded: the right one of a chiral
+    /// Evaluates the log-densities of given configurations; of a flow with auxiliary points these are averaged out, which leaves an error. With the molecule named, mirror images are folded: the right one of a chiral
     /// molecule has twice the flow's density, another stereoisomer none. A flow of a range of temperatures has its densities at --temperature, or
     /// else at that of its system in training.
     #[command(after_help = "Example:\n  boltzflow density dw4.safetensors dw4.npz -o density.npz")]
@@ -425,6 +425,8 @@ pub enum Family {
     Iaf,
     /// A continuous E(n)-equivariant flow of positions.
     Egnn,
+    /// Equivariant couplings of positions and auxiliary points: positions without an ODE.
+    Augmented,
     /// Internal coordinates that do not depend on one another, fitted in closed form: what the others have to beat.
     Independent,
     /// The same with the dependence of a normal distribution.

@@ -1,12 +1,12 @@
 //! What `generate` trains where no config is given: small enough for ten minutes on two cores, for more than forty atoms half an hour.
 
 use boltzflow_boltzmann::{
-    Alike, Between, CartesianConfig, Config, Covariance, Dependence, FieldConfig, FitConfig,
-    FittedConfig, InternalConfig, ModelConfig, Network, Objective, Pairing, Rotors, Scheme,
-    Stiffness, TrainingConfig,
+    Alike, AugmentedConfig, Between, CartesianConfig, Config, Covariance, Dependence, FieldConfig,
+    FitConfig, FittedConfig, InternalConfig, ModelConfig, Network, Objective, Pairing, Rotors,
+    Scheme, Stiffness, TrainingConfig,
 };
 use boltzflow_flow::ode::Steps;
-use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Schedule, Size, Solver};
+use boltzflow_flow::{Divergence, Edges, Elementwise, Method, Reference, Schedule, Size, Solver};
 
 use crate::arguments::Family;
 
@@ -25,6 +25,7 @@ pub fn config(family: Family, points: usize, seed: u64) -> Config {
         Family::Independent => return fitted(Dependence::Independent, seed),
         Family::Copula => return fitted(Dependence::Copula, seed),
         Family::Egnn => return egnn(seed),
+        Family::Augmented => return augmented(seed),
         Family::Spline => (spline, Scheme::Coupling),
         Family::Bump => (Elementwise::Bump { ramps: 8 }, Scheme::Coupling),
         Family::Realnvp | Family::Glow => (Elementwise::Affine, Scheme::Coupling),
@@ -133,6 +134,38 @@ fn egnn(seed: u64) -> Config {
             warm_up: 200,
             weight_decay: 1e-4,
             clip: 1.0,
+            average: 0.999,
+            dequantize: false,
+            rarest: 0.0,
+            validation: 0.1,
+            validate_every: 500,
+            patience: 0,
+            checkpoint_every: 500,
+        },
+    }
+}
+
+fn augmented(seed: u64) -> Config {
+    Config {
+        model: ModelConfig::Augmented(AugmentedConfig {
+            coupling: Reference::Spherical,
+            map: Elementwise::Spline { bins: 8 },
+            layers: 8,
+            width: 32,
+            rounds: 2,
+            channels: 8,
+            spread: 0.3,
+            alike: Alike::Attached,
+        }),
+        training: TrainingConfig {
+            objective: Objective::Likelihood,
+            seed,
+            steps: 4500,
+            batch: 128,
+            learning_rate: 2e-3,
+            warm_up: 200,
+            weight_decay: 1e-4,
+            clip: 10.0,
             average: 0.999,
             dequantize: false,
             rarest: 0.0,

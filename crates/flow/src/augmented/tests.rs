@@ -15,6 +15,7 @@ use crate::random::{Purpose, stream};
 use crate::testing::{
     assert_gradient_is_slope, assert_lawful, largest, permuted, permuted_context, points, turned_by,
 };
+use crate::transformer::Symmetry;
 use crate::{MeanFreeGaussian, Prior, host};
 
 mod densities;
@@ -38,7 +39,7 @@ fn kinds() -> Vec<Kind> {
         dims,
         reference,
         map,
-        reflects: reference == Vector || dims == 1,
+        reflects: reference.symmetry(dims) == Symmetry::Full,
     };
     let vector = [1, 2, 3]
         .into_iter()

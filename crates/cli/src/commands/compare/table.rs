@@ -137,6 +137,9 @@ impl fmt::Display for Row {
         }
         let nll = self.evaluation.nll;
         write!(f, "{:.3} ± {:.3}", nll.value, nll.blocked)?;
+        if let Some(averaged) = self.evaluation.averaged {
+            write!(f, ", K = {}", averaged.draws)?;
+        }
         if self.evaluation.outside > 0 {
             let of = self.evaluation.reference;
             write!(f, ", {} of {of} outside", self.evaluation.outside)?;
