@@ -490,10 +490,18 @@ impl fmt::Display for Evaluation {
             convention(self.labels)
         )?;
         if let Some(Averaged { draws, error, bias }) = self.averaged {
-            writeln!(
+            write!(
                 f,
-                "                  with auxiliary points averaged out by K = {draws} draws each, which leave ± {error:.4}, and the NLL about {bias:.4} too high"
+                "                  with auxiliary points averaged out by K = {draws} draws each, "
             )?;
+            if error.is_finite() {
+                writeln!(
+                    f,
+                    "which leave ± {error:.4}, and the NLL about {bias:.4} too high"
+                )?;
+            } else {
+                writeln!(f, "which do not tell their error")?;
+            }
         }
         let [forward, error] =
             [self.forward_efficiency.value, self.forward_efficiency.error].map(|x| 100.0 * x);
