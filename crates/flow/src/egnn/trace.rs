@@ -31,11 +31,24 @@ use crate::flex::is_ours;
 use crate::simd::Real;
 use maps::{Maps, numbers};
 
+/// Whether there is a way through slices for this network.
+pub(super) fn is_known(field: &Egnn) -> bool {
+    field.layers.len() - still_layers(field) <= 2
+}
+
+/// Layers whose edges see features that do not depend on positions.
+pub(super) fn still_layers(field: &Egnn) -> usize {
+    let before = field.layers.len() - 1;
+    match field.edges {
+        Edges::Initial => before,
+        Edges::Updated => before.min(1),
+    }
+}
+
 /// Whether [`exact`] takes this network at these points.
 pub(super) fn is_taken(field: &Egnn, x: &Points) -> bool {
-    let is_shallow = field.edges == Edges::Initial || field.layers.len() <= 3;
     let parameter = field.layers[0].distance.val();
-    is_shallow && is_ours(x) && !x.is_tracked() && !parameter.is_tracked()
+    is_known(field) && is_ours(x) && !x.is_tracked() && !parameter.is_tracked()
 }
 
 /// The sums of all layers' displacements, `x⁽ᴸ⁾ − x⁽⁰⁾`, and `Σ_κ ∂x⁽ᴸ⁾_ka/∂x⁽⁰⁾_ka − D N`.
@@ -75,10 +88,7 @@ fn of_type<T: Real>(
     let (x, h) = (numbers(x), numbers(h));
     Blocks {
         maps: &maps,
-        still: match field.edges {
-            Edges::Initial => maps.len() - 1,
-            Edges::Updated => (maps.len() - 1).min(1),
-        },
+        still: still_layers(field),
         sizes: Block {
             samples: batch,
             points,
@@ -230,15 +240,12 @@ fn through<T: Real>(
         back.through_update(update, &state.slopes, middle.is_some());
     }
     let mut traces = vec![0.0; block.samples];
-    match &middle {
-        Some((maps, tangents, layer)) => {
-            between::trace(maps, tangents, layer, &state, &back, &mut traces);
-        }
-        None => {
-            back.meet(&state.moved, &mut traces);
-            for layer in &passed {
-                still::trace(block, layer, &back, &mut traces);
-            }
+    if let Some((maps, tangents, layer)) = &middle {
+        between::trace(maps, tangents, layer, &state, &back, &mut traces);
+    } else {
+        back.meet(&state.moved, &mut traces);
+        for layer in &passed {
+            still::trace(block, layer, &back, &mut traces);
         }
     }
     (points, traces)

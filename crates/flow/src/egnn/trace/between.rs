@@ -114,7 +114,7 @@ fn layer_body<T: Real, const FMA: bool>(
     let mut pulls = zeros(block.nodes() * channels * dims);
     let mut messages = std::mem::take(&mut state.messages);
     let ends = ends(maps, state);
-    let mut pass = Pass::new(inputs(maps, standard, state, &ends));
+    let mut pass = Pass::new(&inputs(maps, standard, state, &ends));
     while let Some(edges) = pass.advance() {
         for channel in 0..channels {
             let first = channel * all;

@@ -51,12 +51,12 @@ pub(super) struct Pass<'a, T> {
 }
 
 impl<'a, T: Real> Pass<'a, T> {
-    pub fn new(inputs: Inputs<'a, T>) -> Self {
+    pub fn new(inputs: &Inputs<'a, T>) -> Self {
         let most = tile_rows(&inputs.sizes, 1);
         let rows = || vec![T::of(0.0); most * inputs.sizes.width];
         Self {
-            inputs,
-            tile: Tile::new(&inputs, most, Order::Slope),
+            inputs: *inputs,
+            tile: Tile::new(inputs, most, Order::Slope),
             most,
             next: 0,
             rows: [rows(), rows()],

@@ -49,7 +49,7 @@ fn layer_body<T: Real, const FMA: bool>(
     let mut gradients = zeros(block.edges() * width);
     let mut own = zeros(block.nodes() * dims * width);
     let ends = ends(maps, state);
-    let mut pass = Pass::new(inputs(maps, standard, state, &ends));
+    let mut pass = Pass::new(&inputs(maps, standard, state, &ends));
     while let Some(edges) = pass.advance() {
         let gradients = &mut gradients[edges.start * width..edges.end * width];
         pass.head_gradient(0, gradients);

@@ -42,7 +42,7 @@ fn layer_body<T: Real, const FMA: bool>(
     let mut stretch = zeros(directions);
     let mut messages = std::mem::take(&mut state.messages);
     let ends = ends(maps, state);
-    let mut pass = Pass::new(inputs(maps, standard, state, &ends));
+    let mut pass = Pass::new(&inputs(maps, standard, state, &ends));
     let mut heads = zeros(block.edges() * channels);
     while let Some(edges) = pass.advance() {
         let slopes = &mut slopes[edges.start * width..edges.end * width];
