@@ -373,7 +373,7 @@ impl Model {
         match &self.flow {
             Flow::Cartesian(_) => [self.points(), self.dims()],
             Flow::Augmented(flow) => flow.shape(),
-            Flow::Internal(flow) => [flow.coordinates(), 1],
+            Flow::Internal(flow) => flow.shape(),
         }
     }
 

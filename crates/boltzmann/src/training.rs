@@ -555,9 +555,8 @@ impl Learnt {
                 let rows = Rows::new(flow, data)?;
                 Self::Located(Likelihood::new(&rows, often, held_out))
             }
-            Flow::Cartesian(_) | Flow::Augmented(_) => {
-                Self::Joint(Joint::new(data, often, held_out))
-            }
+            Flow::Augmented(_) => Self::Joint(Joint::new(data, often, held_out)),
+            Flow::Cartesian(_) => unreachable!("made for this model"),
         })
     }
 

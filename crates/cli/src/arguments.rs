@@ -77,7 +77,7 @@ pub enum Command {
     Simulate(Simulate),
     /// Trains a flow by flow matching or likelihood (of a continuous flow, through its solve; of one with auxiliary points, of both together), on configurations, or along the energy, or fits one in closed form; goes on where a checkpoint of the same run stands.
     #[command(
-        after_help = "Example:\n  boltzflow train --target dw4 --data dw4.npz --config configs/dw4.toml -o dw4.safetensors"
+        after_help = "Example:\n  boltzflow train --target dw4 --data dw4.npz --config configs/dw4-hollow.toml -o dw4.safetensors"
     )]
     Train(Train),
     /// Draws samples with their exact log-densities.

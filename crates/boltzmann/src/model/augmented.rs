@@ -4,17 +4,16 @@ use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     Affine, AugmentedCoupling, AugmentedPrior, Auxiliary, Bijection, Chain, Context, FlowError,
-    Initializer, Layer, Marginal, MeanFreeGaussian, Points, Prior, Samples, host,
+    Initializer, Layer, Marginal, MeanFreeGaussian, Prior, Samples, host,
 };
 use boltzflow_molecule::Conformers;
 use burn::tensor::{DType, Device, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::Drawn;
 use super::cartesian::natural_scale;
-use super::internal::double;
 use super::reverse::{Paths, Potential, Target};
-use super::{Drawn, batch};
 use crate::config::AugmentedConfig;
 use crate::features::Features;
 use crate::system::System;
@@ -120,12 +119,6 @@ impl AugmentedFlow {
         &self.auxiliary
     }
 
-    /// Points and dimensions of a cloud.
-    pub(super) fn shape(&self) -> [usize; 2] {
-        let space = self.auxiliary.space();
-        [space.points(), space.dims()]
-    }
-
     /// Numbers of a configuration.
     fn size(&self) -> usize {
         self.auxiliary.positions().coordinates()
@@ -218,13 +211,9 @@ impl Paths for AugmentedFlow {
         &self.prior
     }
 
-    /// On the CPU in double precision, so that the two ways along splines agree however steep they are.
-    fn batch(&self, clouds: &[f64]) -> Points {
-        if self.device == Device::flex() {
-            double(clouds, self.shape())
-        } else {
-            batch(clouds, self.shape(), &self.device)
-        }
+    fn shape(&self) -> [usize; 2] {
+        let space = self.auxiliary.space();
+        [space.points(), space.dims()]
     }
 
     fn widths(&self) -> Vec<f64> {

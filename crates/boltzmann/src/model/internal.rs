@@ -12,7 +12,7 @@ use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     Attention, Bijection, Chain, Chart, Context, Elementwise, FlowError, Fold, Frame, Initializer,
-    Layer, Points, Prior, ProductPrior, Rotor, Rounds, Samples, host,
+    Layer, Prior, ProductPrior, Rotor, Rounds, Samples, host,
 };
 use boltzflow_molecule::{BondOrder, Conformers};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -23,7 +23,7 @@ pub use fitted::Fitted;
 pub(super) use geometry::double;
 
 use super::reverse::{Paths, Potential, Target};
-use super::{ArchitectureError, Drawn, batch};
+use super::{ArchitectureError, Drawn};
 use crate::config::{InternalConfig, Network, Scheme};
 use crate::features::Features;
 use crate::system::System;
@@ -373,13 +373,8 @@ impl Paths for InternalFlow {
         &self.prior
     }
 
-    /// On the CPU in double precision, which the maps' networks do not have, so that the two ways along a map agree however steep it is.
-    fn batch(&self, values: &[f64]) -> Points {
-        if self.device == Device::flex() {
-            double(values, [self.coordinates(), 1])
-        } else {
-            batch(values, [self.coordinates(), 1], &self.device)
-        }
+    fn shape(&self) -> [usize; 2] {
+        [self.coordinates(), 1]
     }
 
     fn widths(&self) -> Vec<f64> {

@@ -4,6 +4,9 @@ use boltzflow_flow::{Bijection, Chain, Context, FlowError, Layer, Points, Prior,
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::batch;
+use super::internal::double;
+
 /// Reduced energies of some configurations, and what pushes their points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Potential {
@@ -60,8 +63,8 @@ pub trait Paths {
     /// How latents are distributed.
     fn prior(&self) -> &dyn Prior;
 
-    /// Points of the maps' space, in the digits that they are carried in.
-    fn batch(&self, values: &[f64]) -> Points;
+    /// Points and dimensions of one point of the maps' space.
+    fn shape(&self) -> [usize; 2];
 
     /// By how much a standard coordinate moves where a number of a point moves by one.
     fn widths(&self) -> Vec<f64>;
@@ -75,6 +78,16 @@ pub trait Paths {
         points: &[f64],
         energies: impl FnOnce(&[f64]) -> Potential,
     ) -> Result<Target, FlowError>;
+
+    /// Points of the maps' space: on the CPU in double precision, which the maps' networks do not have, so that the two ways along a map agree
+    /// however steep it is.
+    fn batch(&self, values: &[f64]) -> Points {
+        if *self.device() == Device::flex() {
+            double(values, self.shape())
+        } else {
+            batch(values, self.shape(), self.device())
+        }
+    }
 
     /// A copy of the maps whose parameters carry gradients, with leaves of its own.
     fn trainable(&self) -> Chain<Layer> {

@@ -19,14 +19,13 @@ pub struct Averaged {
 }
 
 impl Averaged {
-    /// Of so many draws for each of some configurations, none of a flow whose densities are those of positions.
+    /// Of so many draws for each of some configurations, which [`check`] has let pass; none of a flow whose densities are those of positions.
     pub fn new(
         model: &Model,
         conformers: &Conformers,
         seed: u64,
         asked: Option<u64>,
     ) -> Result<Option<Self>> {
-        check(model, asked)?;
         let draws = asked.map_or(DRAWS, |draws| draws as usize);
         if model.architecture().density() == Density::Positions {
             return Ok(None);

@@ -22,7 +22,7 @@ use crate::distances::Standard;
 use crate::dual::Dual;
 use crate::matrix::Matrix;
 use crate::simd::Real;
-pub(super) use stage::Order;
+pub(super) use stage::{Order, silu};
 pub(super) use tile::{Tile, add, add_scaled, dot, evaluate};
 
 /// How many of what there are.

@@ -26,6 +26,14 @@ pub(in crate::egnn) struct Stage<T> {
     before: Vec<T>,
 }
 
+/// `φ(x)` and `φ'(x)`.
+#[inline(always)]
+pub(in crate::egnn) fn silu<T: Real, const FMA: bool>(x: T) -> (T, T) {
+    let s = sigmoid::<T, FMA>(x);
+    let value = x * s;
+    (value, s + value * (T::of(1.0) - s))
+}
+
 /// `1/(1 + e^{−x})`.
 #[inline(always)]
 fn sigmoid<T: Real, const FMA: bool>(x: T) -> T {
@@ -67,10 +75,7 @@ impl<T: Real> Stage<T> {
             }
             Order::Slope => {
                 for (y, slope) in values.iter_mut().zip(&mut self.slope) {
-                    let s = sigmoid::<T, FMA>(*y);
-                    let value = *y * s;
-                    *slope = s + value * (T::of(1.0) - s);
-                    *y = value;
+                    (*y, *slope) = silu::<T, FMA>(*y);
                 }
             }
             Order::Curvature => {

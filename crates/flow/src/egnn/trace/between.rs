@@ -167,7 +167,8 @@ pub(super) fn trace<T: Real>(
 ) {
     let block = state.block;
     back.meet(&state.moved, traces);
-    of_features(block, tangents, back, traces);
+    let own = own_factors(tangents, back, block);
+    of_features(block, tangents, &own, back, traces);
     let pulls = unspread(block, maps, back);
     for channel in 0..maps.channels {
         of_heads(
@@ -180,7 +181,7 @@ pub(super) fn trace<T: Real>(
             traces,
         );
     }
-    of_messages(maps, tangents, layer, state, back, traces);
+    of_messages(maps, tangents, &own, layer, state, back, traces);
 }
 
 /// `Σ_a ρ_j^a τ_i^a` for each other point `k`, of two arrays by direction.
@@ -195,9 +196,21 @@ fn over_axes<T: Real>(sums: &mut [T], a: &[T], b: &[T]) {
     }
 }
 
+/// `Σ_a ρ_j^a u_jk^a` for each point `j` and other point `k`, `[nodes, stride]`: how much of a point's own tangents its rows of cotangents meet.
+fn own_factors<T: Real>(tangents: &Tangents<T>, back: &Back<T>, block: Block) -> Vec<T> {
+    let mut factors = vec![T::of(0.0); block.nodes() * block.stride()];
+    let nodes = factors.chunks_exact_mut(block.stride());
+    let pulls = back.pulls.chunks_exact(block.directions());
+    let moves = tangents.differences.chunks_exact(block.directions());
+    for (sums, (pulls, moves)) in nodes.zip(pulls.zip(moves)) {
+        over_axes(sums, pulls, moves);
+    }
+    factors
+}
+
 at_level!(
     /// What passes the layer by: features that its node update keeps.
-    fn of_features(block: Block, tangents: &Tangents<T>, back: &Back<T>, traces: &mut [f64]),
+    fn of_features(block: Block, tangents: &Tangents<T>, own: &[T], back: &Back<T>, traces: &mut [f64]),
     of_features_body
 );
 
@@ -205,25 +218,19 @@ at_level!(
 fn of_features_body<T: Real, const FMA: bool>(
     block: Block,
     tangents: &Tangents<T>,
+    own: &[T],
     back: &Back<T>,
     traces: &mut [f64],
 ) {
-    let (points, width, directions) = (block.points, block.width, block.directions());
-    let mut sums = vec![T::of(0.0); block.stride()];
+    let (points, width) = (block.points, block.width);
     let size = block.rows() * width;
-    for node in 0..block.nodes() {
-        let places = node * directions..(node + 1) * directions;
-        over_axes(
-            &mut sums,
-            &back.pulls[places.clone()],
-            &tangents.differences[places],
-        );
+    for (node, own) in own.chunks_exact(block.stride()).enumerate() {
         let rows = node * size..(node + 1) * size;
         let both = back.features[rows.clone()]
             .chunks_exact(width)
             .zip(tangents.features[rows].chunks_exact(width));
         for (row, (back, tangent)) in both.enumerate() {
-            let factor = if row < points { sums[row] } else { T::of(1.0) };
+            let factor = if row < points { own[row] } else { T::of(1.0) };
             traces[node / points] += (factor * dot(back, tangent)).wide();
         }
     }
@@ -361,7 +368,7 @@ const ROWS: usize = 192;
 
 at_level!(
     /// The messages: their cotangents by edge, `N + D` rows each, back to the first edge layer, where they meet `ḟ = Ṙ_j + Ṡ_i + w z' ṡ`.
-    fn of_messages(maps: &Maps<T>, tangents: &Tangents<T>, layer: &Between<T>, state: &State<T>, back: &Back<T>, traces: &mut [f64]),
+    fn of_messages(maps: &Maps<T>, tangents: &Tangents<T>, own: &[T], layer: &Between<T>, state: &State<T>, back: &Back<T>, traces: &mut [f64]),
     of_messages_body
 );
 
@@ -369,6 +376,7 @@ at_level!(
 fn of_messages_body<T: Real, const FMA: bool>(
     maps: &Maps<T>,
     tangents: &Tangents<T>,
+    own: &[T],
     layer: &Between<T>,
     state: &State<T>,
     back: &Back<T>,
@@ -402,7 +410,9 @@ fn of_messages_body<T: Real, const FMA: bool>(
             width,
         );
         for (rows, edge) in next.chunks_exact(size).zip(edges) {
-            let found = meeting.of(edge, rows, &maps.distance, (tangents, layer, state, back));
+            let own = &own[edge / points * block.stride()..][..points];
+            let given = (tangents, own, layer, state, back);
+            let found = meeting.of(edge, rows, &maps.distance, given);
             traces[edge / points / points] += found.wide();
         }
     }
@@ -412,8 +422,8 @@ fn of_messages_body<T: Real, const FMA: bool>(
 struct Meeting<T> {
     block: Block,
     stretch: Vec<T>,
-    /// How much of `w`, `Ṡ_i` and `Ṙ_j` the row of each other point meets.
-    factors: [Vec<T>; 3],
+    /// How much of `w z'` and `Ṡ_i` the row of each other point meets.
+    factors: [Vec<T>; 2],
     /// The sum over rows, before the first activation.
     sums: Vec<T>,
 }
@@ -424,7 +434,7 @@ impl<T: Real> Meeting<T> {
         Self {
             block,
             stretch: vec![T::of(0.0); block.directions()],
-            factors: [factors(), factors(), factors()],
+            factors: [factors(), factors()],
             sums: vec![T::of(0.0); block.width],
         }
     }
@@ -435,7 +445,7 @@ impl<T: Real> Meeting<T> {
         edge: usize,
         rows: &[T],
         distance: &[T],
-        (tangents, layer, state, back): (&Tangents<T>, &Between<T>, &State<T>, &Back<T>),
+        (tangents, by_receiver, layer, state, back): Given<T>,
     ) -> T {
         let block = self.block;
         let (points, dims, width) = (block.points, block.dims, block.width);
@@ -445,16 +455,11 @@ impl<T: Real> Meeting<T> {
         let sender = node - j + i;
         let u = &layer.difference[edge * dims..(edge + 1) * dims];
         State::stretch(&block, &state.moved, [node, sender], u, &mut self.stretch);
-        let of = |numbers: &'_ [T], node: usize| -> std::ops::Range<usize> {
-            debug_assert!(numbers.len() >= (node + 1) * directions);
-            node * directions..(node + 1) * directions
-        };
-        let pulls = &back.pulls[of(&back.pulls, node)];
-        let moves = |node: usize| &tangents.differences[of(&tangents.differences, node)];
-        let [by_square, by_sender, by_receiver] = &mut self.factors;
+        let of = |node: usize| node * directions..(node + 1) * directions;
+        let (pulls, moves) = (&back.pulls[of(node)], &tangents.differences[of(sender)]);
+        let [by_square, by_sender] = &mut self.factors;
         over_axes(by_square, pulls, &self.stretch);
-        over_axes(by_sender, pulls, moves(sender));
-        over_axes(by_receiver, pulls, moves(node));
+        over_axes(by_sender, pulls, moves);
         let row = |side: usize, node: usize, row: usize| {
             let place = (node * block.rows() + row) * width;
             &tangents.ends[side][place..place + width]
@@ -466,31 +471,42 @@ impl<T: Real> Meeting<T> {
             let vectors = [distance, row(1, sender, k), row(0, node, k)];
             meet(&mut self.sums, cotangent, factors, vectors);
         }
-        let (one, none) = (T::of(1.0), T::of(0.0));
         // The sender's own axes, along which the receiver's features move as well.
         for axis in 0..dims {
             let cotangent = &rows[i * width..(i + 1) * width];
-            let factors = [none, pulls[axis * stride + i], none];
             let own = row(1, sender, points + axis);
-            meet(&mut self.sums, cotangent, factors, [distance, own, own]);
+            meet_one(&mut self.sums, cotangent, pulls[axis * stride + i], own);
         }
         // The receiver's own.
         for (axis, cotangent) in rows[points * width..].chunks_exact(width).enumerate() {
             let place = axis * stride + j;
-            let own = if i == j { one } else { none };
-            let factors = [self.stretch[place] * standard, moves(sender)[place], one];
+            let factors = [self.stretch[place] * standard, moves[place], T::of(1.0)];
             let vectors = [distance, row(1, sender, j), row(0, node, points + axis)];
             meet(&mut self.sums, cotangent, factors, vectors);
-            let sender = row(1, sender, points + axis);
-            meet(
-                &mut self.sums,
-                cotangent,
-                [none, own, none],
-                [distance, sender, sender],
-            );
+            if i == j {
+                let own = row(1, sender, points + axis);
+                meet_one(&mut self.sums, cotangent, T::of(1.0), own);
+            }
         }
         let slopes = &layer.slopes[0][edge * width..(edge + 1) * width];
         dot(&self.sums, slopes)
+    }
+}
+
+/// What an edge is given: tangents, how much of the receiver's own its rows meet, the layer, positions and cotangents.
+type Given<'a, T> = (
+    &'a Tangents<T>,
+    &'a [T],
+    &'a Between<T>,
+    &'a State<T>,
+    &'a Back<T>,
+);
+
+/// `y += α q a`, elementwise.
+#[inline(always)]
+fn meet_one<T: Real>(sums: &mut [T], q: &[T], alpha: T, a: &[T]) {
+    for ((sum, q), a) in sums.iter_mut().zip(q).zip(a) {
+        *sum += *q * (alpha * *a);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Block;
 use super::edges::{Pass, ends, inputs, scale};
 use super::maps::{Maps, UpdateMaps};
-use super::passing::State;
+use super::passing::{State, identity};
 use crate::egnn::edge::{add, add_scaled, dot};
 use crate::simd::{Real, at_level};
 
@@ -41,7 +41,7 @@ fn layer_body<T: Real, const FMA: bool>(
     let mut back = Back {
         block,
         // The tangents of what is moved: of the points before.
-        points: State::new(block, Vec::new(), Vec::new()).moved,
+        points: identity(block),
         pulls: zeros(block.nodes() * directions),
         features: zeros(block.nodes() * block.rows() * width),
         messages: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::Block;
 use super::maps::{Maps, UpdateMaps};
-use crate::egnn::edge::{add, add_scaled};
+use crate::egnn::edge::{add, add_scaled, silu};
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::{Real, at_level};
 
@@ -24,18 +24,11 @@ pub(super) struct State<T> {
 impl<T: Real> State<T> {
     /// Before the first layer.
     pub fn new(block: Block, x: Vec<T>, h: Vec<T>) -> Self {
-        let (dims, directions) = (block.dims, block.directions());
-        let mut moved = vec![T::of(0.0); block.nodes() * dims * directions];
-        for (node, axes) in moved.chunks_exact_mut(dims * directions).enumerate() {
-            for (axis, row) in axes.chunks_exact_mut(directions).enumerate() {
-                row[block.direction(axis, node % block.points)] = T::of(1.0);
-            }
-        }
         let none = vec![T::of(0.0); h.len()];
         Self {
             block,
             x,
-            moved,
+            moved: identity(block),
             h,
             messages: none.clone(),
             slopes: none,
@@ -114,6 +107,18 @@ impl<T: Real> State<T> {
     }
 }
 
+/// `∂x/∂x`, `[nodes, dims, directions]`.
+pub(super) fn identity<T: Real>(block: Block) -> Vec<T> {
+    let (dims, directions) = (block.dims, block.directions());
+    let mut moved = vec![T::of(0.0); block.nodes() * dims * directions];
+    for (node, axes) in moved.chunks_exact_mut(dims * directions).enumerate() {
+        for (axis, row) in axes.chunks_exact_mut(directions).enumerate() {
+            row[block.direction(axis, node % block.points)] = T::of(1.0);
+        }
+    }
+    moved
+}
+
 at_level!(
     /// `φ` (SiLU) in place, and `φ'`.
     fn activate(values: &mut [T], slopes: &mut [T]),
@@ -123,9 +128,6 @@ at_level!(
 #[inline(always)]
 fn activate_body<T: Real, const FMA: bool>(values: &mut [T], slopes: &mut [T]) {
     for (y, slope) in values.iter_mut().zip(slopes) {
-        let s = T::of(1.0) / (T::of(1.0) + (-*y).exp::<FMA>());
-        let value = *y * s;
-        *slope = s + value * (T::of(1.0) - s);
-        *y = value;
+        (*y, *slope) = silu::<T, FMA>(*y);
     }
 }

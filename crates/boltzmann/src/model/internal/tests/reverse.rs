@@ -1,6 +1,7 @@
 //! Gradients of the reverse divergence.
 
 use super::*;
+use crate::model::batch;
 use crate::weights::Weights;
 
 /// That along a direction of parameters a gradient is the difference of the value it is of.
