@@ -95,6 +95,7 @@ impl Peer {
             batch,
             objective: Objective::FlowMatching {
                 pairing: Pairing::Independent,
+                improvement: None,
             },
             validation: 0.0,
             ..config.training

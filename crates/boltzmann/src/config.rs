@@ -3,6 +3,7 @@
 mod augmented;
 mod field;
 mod fit;
+mod improvement;
 mod internal;
 mod network;
 mod objective;
@@ -19,6 +20,7 @@ use crate::temperatures::Temperatures;
 pub use augmented::AugmentedConfig;
 pub use field::FieldConfig;
 pub use fit::{Dependence, FitConfig, FittedConfig};
+pub use improvement::Improvement;
 pub use internal::{Between, InternalConfig, Rotors, Scheme, Stiffness};
 pub use network::Network;
 pub use objective::{Objective, Pairing};
@@ -194,6 +196,16 @@ pub enum ConfigError {
         /// How many steps.
         found: u64,
     },
+    /// Pairs of a flow's own and weighted samples of another.
+    #[error(
+        "training.objective.flow_matching.improvement goes with another pairing than reflow, which learns from pairs of the flow that training starts from; leave out one of them"
+    )]
+    ReflowOfOthers,
+    /// Weights of estimated densities.
+    #[error(
+        "training.objective.flow_matching.improvement weighs samples by their densities, which noise of an estimate biases; set model.cartesian.solver.divergence = \"exact\""
+    )]
+    EstimatedDensities,
     /// Cooling of what is learnt at all temperatures.
     #[error(
         "training.objective.energy.hottest is {found}, but a flow of a range of temperatures (model.internal.hottest = {range}) learns all of them from the start; set training.objective.energy.hottest = 1.0"
@@ -288,8 +300,13 @@ impl Config {
             ModelConfig::Fitted(fitted) => fitted.check()?,
         }
         match (&self.model, training.objective) {
-            (ModelConfig::Cartesian(_), Objective::FlowMatching { .. })
-            | (ModelConfig::Internal(_) | ModelConfig::Augmented(_), Objective::Likelihood) => {}
+            (ModelConfig::Internal(_) | ModelConfig::Augmented(_), Objective::Likelihood) => {}
+            (ModelConfig::Cartesian(cartesian), Objective::FlowMatching { improvement, .. }) => {
+                training.objective.check()?;
+                if improvement.is_some() && cartesian.solver.divergence != Divergence::Exact {
+                    return Err(ConfigError::EstimatedDensities);
+                }
+            }
             (ModelConfig::Cartesian(_), Objective::LikelihoodThroughSolve { .. }) => {
                 training.objective.check()?;
             }

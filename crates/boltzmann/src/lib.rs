@@ -43,8 +43,8 @@ pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use chi_squared::ChiSquared;
 pub use config::{
     Alike, AugmentedConfig, Between, CartesianConfig, Config, ConfigError, Covariance, Dependence,
-    FieldConfig, FitConfig, FittedConfig, InternalConfig, ModelConfig, Network, Objective, Pairing,
-    Rotors, Scheme, Stiffness, TrainingConfig,
+    FieldConfig, FitConfig, FittedConfig, Improvement, InternalConfig, ModelConfig, Network,
+    Objective, Pairing, Rotors, Scheme, Stiffness, TrainingConfig,
 };
 pub use distances::PairStatistics;
 pub use evaluation::{
@@ -79,7 +79,9 @@ pub use store::{
 pub use system::{Ensemble, Reference, System, SystemError};
 pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_even, is_same};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
-pub use training::{Effort, Pool, Progress, Step, Training, TrainingError, dequantize, held_out};
+pub use training::{
+    Effort, Pool, Progress, Round, Step, Training, TrainingError, dequantize, held_out,
+};
 pub use unreached::Unreached;
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};
 

@@ -8,6 +8,8 @@ mod joint;
 mod likelihood;
 mod matching;
 mod pool;
+mod reflow;
+mod rounds;
 mod through_solve;
 
 use std::ops::Range;
@@ -20,7 +22,7 @@ use boltzflow_molecule::Conformers;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Objective, TrainingConfig};
+use crate::config::{Objective, Pairing, TrainingConfig};
 use crate::model::{Flow, FlowArchitecture, InternalFlow, Model};
 use crate::optimizer::AdamW;
 use crate::system::System;
@@ -31,6 +33,9 @@ use joint::Joint;
 use likelihood::{Likelihood, Rows};
 use matching::Matching;
 pub use pool::Pool;
+use reflow::Pairs;
+pub use rounds::Round;
+use rounds::Rounds;
 use through_solve::ThroughSolve;
 
 /// Samples of each validation along the energy.
@@ -57,7 +62,7 @@ pub struct Training<'a> {
 
 /// What is learnt from, by objective.
 enum Source<'a> {
-    Matching(Matching),
+    Matching(Matching<'a>),
     ThroughSolve(ThroughSolve),
     Likelihood(Learnt),
     Fit(Fit),
@@ -122,6 +127,14 @@ pub enum TrainingError {
         /// How many there were.
         count: usize,
     },
+    /// A flow that makes nothing to learn from.
+    #[error(
+        "none of {count} paths of the flow to start from is left to learn from: all run off, or are held out; start from a flow that is trained"
+    )]
+    NoPairs {
+        /// How many there were.
+        count: usize,
+    },
 }
 
 /// What early stopping remembers, and what was evaluated before it.
@@ -171,6 +184,9 @@ pub struct Step {
     /// What it took along the energy.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
+    /// The flow's own samples, if some were drawn before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<Round>,
 }
 
 impl<'a> Training<'a> {
@@ -196,14 +212,40 @@ impl<'a> Training<'a> {
         let parts = (model.flow(), &model.architecture().flow, config.objective);
         let source = match parts {
             (
+                Flow::Cartesian(flow),
+                _,
+                Objective::FlowMatching {
+                    pairing: Pairing::Reflow { pairs },
+                    ..
+                },
+            ) => {
+                let size = model.points() * model.dims();
+                let made = Pairs::new(flow, size, pairs, config.seed)?;
+                let first_held_out = |count| held_out(count, config).start;
+                let matching = Matching::reflow(made, &model, first_held_out);
+                if matching.counts()[0] == 0 {
+                    return Err(TrainingError::NoPairs { count: pairs });
+                }
+                Source::Matching(matching)
+            }
+            (
                 Flow::Cartesian(_),
                 FlowArchitecture::Cartesian(parts),
-                Objective::FlowMatching { pairing },
+                Objective::FlowMatching {
+                    pairing,
+                    improvement,
+                },
             ) => {
+                let rounds = improvement.map(|told| Rounds {
+                    system,
+                    told,
+                    seed: config.seed,
+                });
                 let reflections = system.reflections(model.architecture().mirror());
                 let alike = (system.symmetry(parts.model.alike), reflections);
                 let scale = parts.scale;
-                Source::Matching(Matching::new(data, scale, first_held_out, pairing, alike))
+                let matching = Matching::new(data, scale, first_held_out, pairing, alike);
+                Source::Matching(matching.with_rounds(rounds))
             }
             (
                 Flow::Cartesian(_),
@@ -316,8 +358,18 @@ impl<'a> Training<'a> {
         self.model.clone().with_parameters(&self.optimizer.average)
     }
 
+    /// The samples of its own that the flow is to learn from, if some are due.
+    fn prepare(&mut self) -> Option<Round> {
+        let Source::Matching(matching) = &self.source else {
+            return None;
+        };
+        let averaged = || self.model.clone().with_parameters(&self.optimizer.average);
+        matching.round(self.optimizer.step, averaged, &mut self.pool)
+    }
+
     /// Takes one step.
     pub fn advance(&mut self) -> Step {
+        let round = self.prepare();
         let (loss, gradient_norm, effort) = match &self.source {
             Source::Fit(fit) => {
                 // In its only step.
@@ -338,6 +390,7 @@ impl<'a> Training<'a> {
             gradient_norm,
             validation,
             effort,
+            round,
         }
     }
 
@@ -433,7 +486,7 @@ impl Source<'_> {
     ) -> (Vec<(Losses, f64)>, Option<Effort>) {
         match (self, model.flow()) {
             (Self::Matching(matching), Flow::Cartesian(flow)) => {
-                let losses = matching.losses((model, flow), count, random);
+                let losses = matching.losses((model, flow), count, random, pool);
                 (vec![(losses, 1.0)], None)
             }
             (Self::ThroughSolve(through_solve), _) => {
@@ -598,9 +651,12 @@ impl<T> Split<T> {
     }
 }
 
-/// Energies with their gradients that a training on `frames` configurations takes in its first `steps` steps, those of its validations among
-/// them.
+/// Energies, with their gradients along the energy, that a training on `frames` configurations takes in its first `steps` steps, those of its
+/// validations among them; of a flow's own samples every one counts, also one that ran off.
 pub(crate) fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -> u64 {
+    if let Some(own) = config.objective.improvement() {
+        return own.begun(steps) * own.samples as u64;
+    }
     let Objective::Energy {
         likelihood,
         pool,

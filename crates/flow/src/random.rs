@@ -20,6 +20,8 @@ pub enum Purpose {
     Training,
     /// How samples are moved that a flow learns from.
     Moves,
+    /// Which samples of its own a flow learns from.
+    Own,
     /// What fills up the coordinates of a configuration that were rounded.
     Quantum,
     /// Which of points that are alike is which.
@@ -37,6 +39,7 @@ impl Purpose {
             Self::Parameters => b"flow/parameters ",
             Self::Training => b"flow/training   ",
             Self::Moves => b"flow/moves      ",
+            Self::Own => b"flow/own        ",
             Self::Quantum => b"flow/quantum    ",
             Self::Labels => b"flow/labels     ",
         }
@@ -74,6 +77,8 @@ mod tests {
             first(0, Purpose::Marginal, 0),
             first(0, Purpose::Parameters, 0),
             first(0, Purpose::Training, 0),
+            first(0, Purpose::Moves, 0),
+            first(0, Purpose::Own, 0),
             first(0, Purpose::Quantum, 0),
             first(0, Purpose::Labels, 0),
         ];

@@ -3,7 +3,7 @@
 use boltzflow_flow::Divergence;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, MOST_STEPS, WHOLE, check_divergence, within};
+use super::{ConfigError, Improvement, MOST_STEPS, WHOLE, check_divergence, within};
 
 /// What training makes small.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub enum Objective {
     FlowMatching {
         /// How noise and data are paired.
         pairing: Pairing,
+        /// What it learns from samples of its own, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        improvement: Option<Improvement>,
     },
     /// The negative log-likelihood of the data under a Cartesian flow, differentiated through the solve of its ODE (Grathwohl et al. 2019;
     /// of an equivariant flow Satorras et al. 2021), with the method of the model's solver: what is learnt are the paths themselves, at the price
@@ -79,19 +82,49 @@ impl Objective {
         self
     }
 
+    /// What a flow learns from samples of its own by flow matching, if anything.
+    pub fn improvement(self) -> Option<Improvement> {
+        match self {
+            Self::FlowMatching { improvement, .. } => improvement,
+            _ => None,
+        }
+    }
+
+    /// The same without that: what a step of it takes where no round comes before it.
+    pub fn without_improvement(mut self) -> Self {
+        if let Self::FlowMatching { improvement, .. } = &mut self {
+            *improvement = None;
+        }
+        self
+    }
+
+    /// Whether all that is learnt from is made by the flow that training starts from, which then has to be a trained one.
+    pub fn needs_flow(self) -> bool {
+        matches!(self, Self::FlowMatching { .. }) && !self.needs_data()
+    }
+
     /// Whether configurations are learnt from.
     pub fn needs_data(self) -> bool {
         match self {
-            Self::FlowMatching { .. }
-            | Self::LikelihoodThroughSolve { .. }
-            | Self::Likelihood
-            | Self::Fit { .. } => true,
+            Self::FlowMatching {
+                pairing: Pairing::Reflow { .. },
+                ..
+            } => false,
+            Self::FlowMatching { improvement, .. } => improvement.is_none_or(|own| own.share < 1.0),
+            Self::LikelihoodThroughSolve { .. } | Self::Likelihood | Self::Fit { .. } => true,
             Self::Energy { likelihood, .. } => likelihood > 0.0,
         }
     }
 
     /// Checks every range.
     pub(super) fn check(self) -> Result<(), ConfigError> {
+        if let Self::FlowMatching {
+            pairing,
+            improvement,
+        } = self
+        {
+            return check_matching(pairing, improvement);
+        }
         if let Self::LikelihoodThroughSolve { steps, divergence } = self {
             within(
                 "training.objective.likelihood_through_solve.steps",
@@ -160,6 +193,22 @@ impl Objective {
     }
 }
 
+fn check_matching(pairing: Pairing, improvement: Option<Improvement>) -> Result<(), ConfigError> {
+    if let Pairing::Reflow { pairs } = pairing {
+        if improvement.is_some() {
+            return Err(ConfigError::ReflowOfOthers);
+        }
+        return within(
+            "training.objective.flow_matching.pairing.reflow.pairs",
+            pairs as f64,
+            2.0,
+            1e8,
+            "at least 2 and at most a hundred million; some ten thousand are usual",
+        );
+    }
+    improvement.map_or(Ok(()), Improvement::check)
+}
+
 /// Whether there are no steps.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_none(steps: &u64) -> bool {
@@ -176,4 +225,11 @@ pub enum Pairing {
     Aligned,
     /// The batch is assigned as a whole, after alignment.
     OptimalTransport,
+    /// Each noise with where the flow that training starts from carries it, along its own paths: learnt as straight lines, they become
+    /// straighter, so that fewer steps solve them (rectified flow, Liu, Gong, Liu 2023). What is learnt is that flow's distribution, and no
+    /// data.
+    Reflow {
+        /// How many pairs are made, with the model's solver, before the first step.
+        pairs: usize,
+    },
 }

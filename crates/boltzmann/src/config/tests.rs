@@ -529,3 +529,64 @@ fn a_flow_with_auxiliary_points_reads_as_it_was_written_and_refuses_what_it_cann
     let found = checked(&shift).unwrap_err().to_string();
     assert!(found.starts_with("model.augmented.coupling = \"vector\" goes with"));
 }
+
+#[test]
+fn samples_of_its_own_are_told_of_in_full_and_weighted_by_exact_densities() {
+    let own = "improvement = { start = 0, every = 500, samples = 4096, rounds = 2, share = 0.5 }";
+    let matching = r#"pairing = "aligned" }"#;
+    let with = |own: &str| SOUND.replace(matching, &format!("pairing = \"aligned\", {own} }}"));
+    checked(&with(own)).unwrap();
+    let config: Config = toml::from_str(&with(own)).unwrap();
+    let text = toml::to_string(&config).unwrap();
+    assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
+    let plain: Config = toml::from_str(SOUND).unwrap();
+    assert!(!toml::to_string(&plain).unwrap().contains("improvement"));
+    assert!(config.training.objective.needs_data());
+    let alone: Config = toml::from_str(&with(&own.replace("0.5", "1.0"))).unwrap();
+    assert!(alone.training.objective.needs_flow() && !alone.training.objective.needs_data());
+    for (from, to) in [
+        ("every = 500", "every = 0"),
+        ("samples = 4096", "samples = 99"),
+        ("rounds = 2", "rounds = 0"),
+        ("share = 0.5", "share = 0.0"),
+        ("share = 0.5", "share = nan"),
+        ("share = 0.5", "share = 1.5"),
+    ] {
+        let found = checked(&with(&own.replace(from, to)))
+            .unwrap_err()
+            .to_string();
+        let (name, _) = to.split_once(' ').unwrap();
+        let expected = format!("training.objective.flow_matching.improvement.{name} is ");
+        assert!(found.starts_with(&expected), "{found}");
+    }
+    let estimated = r#"{ hutchinson = { probes = 1, noise = "rademacher" } }"#;
+    let found = checked(&with(own).replace(r#""exact""#, estimated)).unwrap_err();
+    assert!(
+        found
+            .to_string()
+            .contains("set model.cartesian.solver.divergence")
+    );
+    assert!(toml::from_str::<Config>(&with("improvement = { every = 500 }")).is_err());
+}
+
+#[test]
+fn reflow_makes_its_pairs_itself() {
+    let with = |pairing: &str| SOUND.replace(r#""aligned""#, pairing);
+    let text = with("{ reflow = { pairs = 1000 } }");
+    checked(&text).unwrap();
+    let config: Config = toml::from_str(&text).unwrap();
+    assert_eq!(
+        toml::from_str::<Config>(&toml::to_string(&config).unwrap()).unwrap(),
+        config
+    );
+    assert!(config.training.objective.needs_flow());
+    let found = checked(&with("{ reflow = { pairs = 1 } }")).unwrap_err();
+    let expected = "training.objective.flow_matching.pairing.reflow.pairs is 1, but must be";
+    assert!(found.to_string().starts_with(expected), "{found}");
+    let both = "{ reflow = { pairs = 9 } }, improvement = { start = 0, every = 5, samples = 100, rounds = 1, share = 0.5 }";
+    let found = checked(&with(both)).unwrap_err();
+    assert!(
+        found.to_string().contains("leave out one of them"),
+        "{found}"
+    );
+}

@@ -188,6 +188,12 @@ impl CartesianFlow {
             .map(host)
     }
 
+    /// Where the continuous map carries such noise, in latent units.
+    pub fn carried(&self, noise: &[f64]) -> Result<Vec<f64>, FlowError> {
+        let x = self.batch(noise);
+        Ok(host(self.continuous().transport(x, &self.context)?))
+    }
+
     /// Displacements of the continuous map's points in units of its noise: the maps before it, which are linear, undone. Every degree of
     /// freedom of the noise then has the same variance, however stiff it is.
     pub fn in_noise_units(&self, displacement: Points) -> Result<Points, FlowError> {

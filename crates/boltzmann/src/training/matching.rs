@@ -14,6 +14,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::draws::Draws;
+use super::pool::Pool;
+use super::reflow::Pairs;
+use super::rounds::{Round, Rounds};
 use super::{Losses, Split};
 use crate::config::Pairing;
 use crate::model::{CartesianFlow, Model};
@@ -24,34 +27,50 @@ use crate::temperatures::TrainingData;
 const PIECE: usize = 16;
 
 /// What pairs are drawn from.
-pub struct Matching {
+pub struct Matching<'a> {
     data: Split<Ends>,
     pairing: Pairing,
     symmetry: Symmetry,
     reflections: Reflections,
+    /// Data units in one latent unit.
+    scale: f64,
+    /// What is learnt from samples of its own, if anything.
+    rounds: Option<Rounds<'a>>,
 }
 
 /// Where lines end.
 struct Ends {
     /// In latent units.
     conformers: Conformers,
+    /// Where each begins, where that is known.
+    noise: Option<Conformers>,
     /// How they are drawn, where not one as often as another.
     draws: Option<Draws>,
 }
 
+/// Lines, without what is not known of their beginnings.
+struct Lines {
+    ends: Vec<f64>,
+    noise: Option<Vec<f64>>,
+}
+
 impl Ends {
-    fn draw(&self, count: usize, random: &mut ChaCha8Rng) -> Conformers {
+    fn draw(&self, count: usize, random: &mut ChaCha8Rng) -> Lines {
         let all = self.conformers.len();
         let one = |_| match &self.draws {
             Some(draws) => draws.one(random),
             None => random.random_range(0..all),
         };
         let chosen: Vec<usize> = (0..count).map(one).collect();
-        self.conformers.select(&chosen)
+        let of = |conformers: &Conformers| conformers.select(&chosen).into_positions();
+        Lines {
+            ends: of(&self.conformers),
+            noise: self.noise.as_ref().map(of),
+        }
     }
 }
 
-impl Matching {
+impl<'a> Matching<'a> {
     /// `data` in the model's data units, any centroid; one unit of a latent is `scale` of them.
     pub fn new(
         data: &TrainingData,
@@ -69,6 +88,7 @@ impl Matching {
             Ends {
                 draws: Draws::unless_even(&part.weights),
                 conformers: part.conformers,
+                noise: None,
             }
         };
         Self {
@@ -76,7 +96,64 @@ impl Matching {
             pairing,
             symmetry,
             reflections,
+            scale,
+            rounds: None,
         }
+    }
+
+    /// Of ends of a flow's own paths, of configurations of the model's shape.
+    pub fn reflow(pairs: Pairs, model: &Model, held_out: impl Fn(usize) -> usize) -> Self {
+        let (points, dims) = (model.points(), model.dims());
+        let [noise, ends] = [pairs.noise, pairs.ends].map(|all| Conformers::new(points, dims, all));
+        let part = |rows: &[usize]| Ends {
+            conformers: ends.select(rows),
+            noise: Some(noise.select(rows)),
+            draws: None,
+        };
+        Self {
+            data: Split::new(ends.len(), held_out(ends.len()), part),
+            pairing: Pairing::Independent,
+            symmetry: Symmetry::Any,
+            reflections: Reflections::Excluded,
+            scale: 1.0,
+            rounds: None,
+        }
+    }
+
+    /// The same with samples of the flow's own.
+    pub fn with_rounds(self, rounds: Option<Rounds<'a>>) -> Self {
+        Self { rounds, ..self }
+    }
+
+    /// Whether there are no configurations but the flow's own.
+    fn is_alone(&self) -> bool {
+        self.data.train.conformers.is_empty()
+    }
+
+    /// The round before a step, if there is one.
+    pub fn round(
+        &self,
+        step: u64,
+        averaged: impl FnOnce() -> Model,
+        pool: &mut Pool,
+    ) -> Option<Round> {
+        let rounds = self.rounds.as_ref()?;
+        rounds.before(step, averaged, self.is_alone(), pool)
+    }
+
+    /// Ends of lines to learn from.
+    fn drawn(&self, count: usize, pool: &Pool, random: &mut ChaCha8Rng) -> Option<Lines> {
+        let Some(rounds) = &self.rounds else {
+            return Some(self.data.train.draw(count, random));
+        };
+        let own = rounds.count(count, self.is_alone(), pool);
+        if self.is_alone() && own == 0 {
+            return None;
+        }
+        let chosen = rounds.chosen(own, pool, random);
+        let mut ends: Vec<f64> = chosen.into_iter().map(|x| x / self.scale).collect();
+        ends.extend(self.data.train.draw(count - own, random).ends);
+        Some(Lines { ends, noise: None })
     }
 
     /// Configurations for training and held out.
@@ -91,9 +168,17 @@ impl Matching {
         (model, flow): (&Model, &CartesianFlow),
         count: usize,
         random: &mut ChaCha8Rng,
+        pool: &Pool,
     ) -> Losses {
         let size = model.points() * model.dims();
-        let batch = self.pairs(flow, &self.data.train, count, random);
+        let Some(lines) = self.drawn(count, pool, random) else {
+            // There is nothing to learn from.
+            return Losses {
+                pieces: vec![(f64::NAN, Vec::new())],
+                count: 1.0,
+            };
+        };
+        let batch = self.pairs((model, flow), lines, count, random);
         let pieces = batch.pieces(size).into_par_iter().map(|piece| {
             let field = flow.trainable_field();
             let loss = piece.error(&field, (model, flow));
@@ -114,7 +199,8 @@ impl Matching {
         random: &mut ChaCha8Rng,
     ) -> (f64, f64) {
         let size = model.points() * model.dims();
-        let batch = self.pairs(flow, &self.data.held_out, count, random);
+        let lines = self.data.held_out.draw(count, random);
+        let batch = self.pairs((model, flow), lines, count, random);
         let errors: Vec<f64> = batch
             .pieces(size)
             .into_par_iter()
@@ -123,32 +209,38 @@ impl Matching {
         (errors.iter().sum::<f64>(), (count * size) as f64)
     }
 
-    /// Draws pairs of noise and data, and times stratified over (0, 1).
+    /// Pairs of noise and where lines end, and times stratified over (0, 1).
     fn pairs(
         &self,
-        flow: &CartesianFlow,
-        ends: &Ends,
+        (model, flow): (&Model, &CartesianFlow),
+        Lines { ends, noise }: Lines,
         count: usize,
         random: &mut ChaCha8Rng,
     ) -> Batch {
-        let data = ends.draw(count, random);
         let noise_seed: u64 = random.random();
         let offset: f64 = random.random();
+        let times = times(count, offset);
+        if let Some(noise) = noise {
+            return Batch {
+                noise,
+                data: ends,
+                times,
+            };
+        }
         let noise = flow
             .noise(&Samples::consecutive(noise_seed, 0..count as u64))
             .expect("noise has the model's shape");
         let copies = Copies {
-            points: data.points(),
-            dims: data.dims(),
+            points: model.points(),
+            dims: model.dims(),
             symmetry: &self.symmetry,
             reflections: self.reflections,
         };
         let data = match self.pairing {
-            Pairing::Independent => data.into_positions(),
-            Pairing::Aligned => copies.aligned(&noise, data.positions()),
-            Pairing::OptimalTransport => copies.transported(&noise, data.positions()),
+            Pairing::Independent | Pairing::Reflow { .. } => ends,
+            Pairing::Aligned => copies.aligned(&noise, &ends),
+            Pairing::OptimalTransport => copies.transported(&noise, &ends),
         };
-        let times = times(count, offset);
         Batch { noise, data, times }
     }
 }

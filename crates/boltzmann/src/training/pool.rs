@@ -32,14 +32,15 @@ pub fn energy_calls(samples: usize) -> usize {
     joining(samples) * (1 + LEAPFROG)
 }
 
-/// Points where the maps of a flow end, with their temperatures: the samples of the last steps that counted most.
+/// Samples of a flow that it learns from. Along the energy: points where its maps end, with their temperatures, those of the last steps that
+/// counted most; of flow matching: positions, with what each counts, see [`crate::Improvement`].
 ///
-/// A sample joins in proportion to its weight `e^{−u}/q` among those that were drawn with it, as often as that says, and each copy is moved for
+/// Along the energy a sample joins in proportion to its weight `e^{−u}/q` among those that were drawn with it, as often as that says, and each copy is moved for
 /// itself by Hamiltonian Monte Carlo, which leaves the Boltzmann distribution as it is. So what a flow proposes too rarely it learns from what is
 /// around the few samples that it has there. Numbers are kept in single precision, as a checkpoint keeps them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pool {
-    /// Coordinates and the temperature of each, the oldest first.
+    /// Coordinates of each, and the number that goes with it, the oldest first.
     rows: Vec<f32>,
 }
 
@@ -129,19 +130,23 @@ impl Pool {
         (is_whole && are_sound).then_some(Self { rows })
     }
 
-    /// All numbers: coordinates and the temperature of each, the oldest first.
+    /// All numbers: coordinates of each, and the number that goes with it, the oldest first.
     pub fn rows(&self) -> &[f32] {
         &self.rows
     }
 
     /// Samples join; the oldest leave.
     pub fn add(&mut self, coordinates: usize, joining: &[Joining]) {
-        let row = coordinates + 1;
-        joining
-            .iter()
-            .for_each(|joining| self.rows.extend_from_slice(&joining.rows));
-        let over = (self.rows.len() / row).saturating_sub(MOST);
-        self.rows.drain(..over * row);
+        for Joining { rows, .. } in joining {
+            self.append(rows, coordinates + 1, MOST);
+        }
+    }
+
+    /// Rows of so many numbers join; the oldest leave if there are more than `most`.
+    pub fn append(&mut self, rows: &[f32], width: usize, most: usize) {
+        self.rows.extend_from_slice(rows);
+        let over = (self.rows.len() / width).saturating_sub(most);
+        self.rows.drain(..over * width);
     }
 
     /// The negative log-likelihood of some, with its gradient; none as long as there are none.

@@ -126,6 +126,7 @@ fn egnn(seed: u64) -> Config {
         training: TrainingConfig {
             objective: Objective::FlowMatching {
                 pairing: Pairing::Aligned,
+                improvement: None,
             },
             seed,
             steps: 4500,

@@ -90,12 +90,16 @@ impl Rates {
             &device::current(),
         )?;
         let [first, step] = training(system, &config.training, &model, &frames)?;
+        let (sample, energy) = (sample(&model)?, energy(system, &frames.conformers)?);
+        // Each step bears its part of a round of the flow's own samples.
+        let own = config.training.objective.improvement();
+        let own = own.map_or(0.0, |own| own.samples as f64 / own.every as f64);
         let rates = Self {
             round,
             first,
-            step,
-            sample: sample(&model)?,
-            energy: energy(system, &frames.conformers)?,
+            step: step + own * (sample + energy),
+            sample,
+            energy,
         };
         Ok((rates, model))
     }
@@ -209,6 +213,7 @@ fn step(
     frames: &TrainingData,
 ) -> Result<f64> {
     let config = TrainingConfig {
+        objective: config.objective.without_improvement(),
         steps: u64::MAX,
         validation: 0.0,
         ..config.clone()

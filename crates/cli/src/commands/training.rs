@@ -56,6 +56,9 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
             TrainingData::at(nothing, system.temperature)
         }
         (None, true) => bail!("the experiment learns from configurations; give --data FILE.npz"),
+        (Some(_), false) if config.training.objective.needs_flow() => bail!(
+            "the experiment learns from what the flow of --from makes, and nothing from --data; leave it out"
+        ),
         (Some(_), false) => bail!(
             "training.objective.energy.likelihood is 0, so nothing is learnt from --data; leave it out"
         ),
@@ -141,6 +144,11 @@ impl Job<'_> {
         if data.len() < 2 && config.training.objective.needs_data() {
             bail!("{} configurations are too few to learn from", data.len());
         }
+        if self.from.is_none() && config.training.objective.needs_flow() {
+            bail!(
+                "the experiment learns from what a trained flow makes; give --from FLOW.safetensors"
+            );
+        }
         let features = self.system.features(config.model.alike());
         Need::training(config, &features, data.len() as u64).check()?;
         let description = self.description()?;
@@ -188,6 +196,13 @@ impl Job<'_> {
             stop?;
             let step = interrupt::timed(|| training.advance());
             progress.inc(1);
+            let weightless = step.round.is_some_and(|round| round.effective == 0.0);
+            if step.loss.is_nan() && weightless {
+                bail!(
+                    "none of the flow's own samples before step {} has any weight, and there is nothing else to learn from; start --from a better flow, or give --data and a share below 1",
+                    step.step
+                );
+            }
             if !step.loss.is_finite() {
                 bail!(
                     "the loss at step {} is {}; use a smaller learning rate",
@@ -195,7 +210,8 @@ impl Job<'_> {
                     step.loss
                 );
             }
-            if step.step.is_multiple_of(LOG_EVERY) || step.validation.is_some() {
+            let is_due = step.step.is_multiple_of(LOG_EVERY) || step.validation.is_some();
+            if is_due || step.round.is_some() {
                 writeln!(log, "{}", serde_json::to_string(&step)?)?;
                 if let Some(validation) = step.validation {
                     progress.note(format_args!(

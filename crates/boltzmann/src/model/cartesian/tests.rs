@@ -166,6 +166,7 @@ fn every_field_learns_by_both_objectives() {
     };
     let matching = Objective::FlowMatching {
         pairing: Pairing::Aligned,
+        improvement: None,
     };
     let system = System::toy("lj:4,1,1".parse().unwrap(), 1.0).unwrap();
     let data = TrainingData::at(data(), 1.0);
