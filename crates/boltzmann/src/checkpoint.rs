@@ -104,6 +104,8 @@ const ENTRY: &str = "boltzflow";
 const AVERAGE: &str = "average";
 /// The samples that a training learns from, where there are some.
 const POOL: &str = "pool";
+/// Steps by which they are moved, where they are annealed.
+const STEP_SIZES: &str = "step_sizes";
 /// What else a training needs that is to go on.
 const OTHERS: [&str; 3] = ["parameters", "adam_first", "adam_second"];
 
@@ -205,7 +207,12 @@ impl Checkpoint {
         let pool = if tensors.tensor(POOL).is_ok() {
             let [points, dims] = model.latent_shape();
             let rows = vector(&tensors, POOL).map_err(&damaged)?;
-            Pool::of_rows(rows, points * dims)
+            let step_sizes = match tensors.tensor(STEP_SIZES) {
+                Ok(_) => vector(&tensors, STEP_SIZES).map_err(&damaged)?,
+                Err(_) => Vec::new(),
+            };
+            let objective = description.config.training.objective;
+            Pool::of_parts([rows, step_sizes], objective, points * dims)
                 .ok_or_else(|| damaged("its pool holds no samples of its flow".to_owned()))?
         } else {
             Pool::default()
@@ -260,6 +267,9 @@ impl Checkpoint {
             vectors.extend(OTHERS.into_iter().zip(others));
             if !self.pool.rows().is_empty() {
                 vectors.push((POOL, self.pool.rows()));
+            }
+            if !self.pool.step_sizes().is_empty() {
+                vectors.push((STEP_SIZES, self.pool.step_sizes()));
             }
         }
         let bytes = |values: &[f32]| -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! A complete experiment in one TOML file.
 
 mod augmented;
+mod fab;
 mod field;
 mod fit;
 mod improvement;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::temperatures::Temperatures;
 pub use augmented::AugmentedConfig;
+pub use fab::FabConfig;
 pub use field::FieldConfig;
 pub use fit::{Dependence, FitConfig, FittedConfig};
 pub use improvement::Improvement;
@@ -216,6 +218,14 @@ pub enum ConfigError {
         /// That of the flow.
         range: f64,
     },
+    /// Annealing at one temperature of what is for many.
+    #[error(
+        "training.objective.fab anneals samples at one temperature, but model.internal.hottest is {found}; set model.internal.hottest = 1.0"
+    )]
+    AnnealingOfMany {
+        /// That of the flow.
+        found: f64,
+    },
     /// A network of labelled coordinates where these are mixed or put in order.
     #[error("model.internal.network.attention goes with model.internal.{name} = {value}: {reason}")]
     Attention {
@@ -319,6 +329,15 @@ impl Config {
                     });
                 }
             }
+            (ModelConfig::Internal(internal), Objective::Fab(_)) => {
+                training.objective.check()?;
+                if internal.hottest > 1.0 {
+                    return Err(ConfigError::AnnealingOfMany {
+                        found: internal.hottest,
+                    });
+                }
+            }
+            (ModelConfig::Augmented(_), Objective::Fab(_)) => training.objective.check()?,
             (ModelConfig::Augmented(_), Objective::Energy { pool, .. }) => {
                 training.objective.check()?;
                 if pool > 0.0 {
@@ -331,7 +350,10 @@ impl Config {
             (ModelConfig::Fitted(_), _) | (_, Objective::Fit { .. }) => {
                 return Err(ConfigError::Sections);
             }
-            (ModelConfig::Cartesian(_), Objective::Likelihood | Objective::Energy { .. }) => {
+            (
+                ModelConfig::Cartesian(_),
+                Objective::Likelihood | Objective::Energy { .. } | Objective::Fab(_),
+            ) => {
                 return Err(ConfigError::Objective {
                     model: "cartesian",
                     objective: "{ flow_matching = { pairing = \"aligned\" } } or { likelihood_through_solve = { steps = 8, divergence = { hutchinson = { probes = 1, noise = \"rademacher\" } } } }",
@@ -346,7 +368,7 @@ impl Config {
                         ModelConfig::Augmented(_) => "augmented",
                         _ => "internal",
                     },
-                    objective: "\"likelihood\" or { energy = { likelihood = 0.1, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } }",
+                    objective: "\"likelihood\" or { energy = { likelihood = 0.1, own = 0.0, pool = 0.0, threshold = 100.0, steepest = 100.0, hottest = 1.0, cooling = 0 } } or { fab = { between = 8, leapfrog = 4, least = 4096, most = 32768, updates = 8, correction = 10.0, threshold = 100.0 } }",
                 });
             }
         }

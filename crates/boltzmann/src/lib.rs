@@ -43,8 +43,8 @@ pub use checkpoint::{Checkpoint, CheckpointError, Description, FORMAT, digest};
 pub use chi_squared::ChiSquared;
 pub use config::{
     Alike, AugmentedConfig, Between, CartesianConfig, Config, ConfigError, Covariance, Dependence,
-    FieldConfig, FitConfig, FittedConfig, Improvement, InternalConfig, ModelConfig, Network,
-    Objective, Pairing, Rotors, Scheme, Stiffness, TrainingConfig,
+    FabConfig, FieldConfig, FitConfig, FittedConfig, Improvement, InternalConfig, ModelConfig,
+    Network, Objective, Pairing, Rotors, Scheme, Stiffness, TrainingConfig,
 };
 pub use distances::PairStatistics;
 pub use evaluation::{
@@ -80,7 +80,8 @@ pub use system::{Ensemble, Reference, System, SystemError};
 pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_even, is_same};
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
 pub use training::{
-    Effort, Pool, Progress, Round, Step, Training, TrainingError, dequantize, held_out,
+    AnnealedBatch, Effort, Pool, Progress, Round, Step, Training, TrainingError, dequantize,
+    held_out,
 };
 pub use unreached::Unreached;
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use augmented::{Augmented, AugmentedFlow};
 pub use cartesian::{Cartesian, CartesianFlow, natural_scale};
 pub use internal::{Fitted, Internal, InternalFlow, Located};
+pub(crate) use reverse::log_density_and_slope;
 pub use reverse::{Paths, Potential, Reverse, Terms};
 
 use crate::config::{Config, ModelConfig};

@@ -3,6 +3,7 @@
 
 mod draws;
 mod energy;
+mod fab;
 mod fit;
 mod joint;
 mod likelihood;
@@ -28,6 +29,8 @@ use crate::optimizer::AdamW;
 use crate::system::System;
 use crate::temperatures::TrainingData;
 use energy::{Boltzmann, Cooling, Limits, Own};
+pub use fab::AnnealedBatch;
+use fab::Fab;
 use fit::Fit;
 use joint::Joint;
 use likelihood::{Likelihood, Rows};
@@ -73,6 +76,7 @@ enum Source<'a> {
         /// Configurations, and what their negative log-likelihood is multiplied with.
         data: Option<(Learnt, f64)>,
     },
+    Fab(Fab<'a>),
 }
 
 /// Configurations whose likelihood counts, by what it is of.
@@ -174,7 +178,7 @@ pub struct Step {
     /// Steps done.
     pub step: u64,
     /// Mean squared error a coordinate; or the mean negative log-likelihood of a configuration, also in the steps before the energy counts; or
-    /// `E[ln q + u]`, and the former times its factor.
+    /// `E[ln q + u]`, and the former times its factor; or that likelihood of annealed samples, in the numbers that the flow ends in.
     pub loss: f64,
     /// The gradient's norm before clipping, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,6 +191,9 @@ pub struct Step {
     /// The flow's own samples, if some were drawn before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round: Option<Round>,
+    /// The annealed samples, if some were made before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annealed: Option<AnnealedBatch>,
 }
 
 impl<'a> Training<'a> {
@@ -308,6 +315,28 @@ impl<'a> Training<'a> {
                     data,
                 }
             }
+            (Flow::Internal(_) | Flow::Augmented(_), _, Objective::Fab(told)) => {
+                let none = Own {
+                    fresh: 0.0,
+                    pool: 0.0,
+                };
+                let limits = Limits {
+                    threshold: told.threshold,
+                    steepest: f64::MAX,
+                };
+                let cooling = Cooling {
+                    hottest: 1.0,
+                    steps: 0,
+                };
+                let boltzmann = Boltzmann::new(system, none, limits, cooling)?;
+                progress.prepared = boltzmann.evaluations as u64;
+                let seed = config.seed;
+                Source::Fab(Fab {
+                    told,
+                    boltzmann,
+                    seed,
+                })
+            }
             _ => panic!("a checked config has the objective of its model"),
         };
         let [train, left] = source.counts();
@@ -339,8 +368,10 @@ impl<'a> Training<'a> {
 
     /// Counts what [`crate::Architecture::new`] has evaluated, if that was without data.
     pub fn count_architecture(&mut self) {
-        if let (Source::Energy { boltzmann, .. }, FlowArchitecture::Internal(parts)) =
-            (&self.source, &self.model.architecture().flow)
+        if let (
+            Source::Energy { boltzmann, .. } | Source::Fab(Fab { boltzmann, .. }),
+            FlowArchitecture::Internal(parts),
+        ) = (&self.source, &self.model.architecture().flow)
         {
             // The same minimisation, and differences of gradients.
             let differences = 2 * parts.chart.stiff.len();
@@ -359,17 +390,26 @@ impl<'a> Training<'a> {
     }
 
     /// The samples of its own that the flow is to learn from, if some are due.
-    fn prepare(&mut self) -> Option<Round> {
-        let Source::Matching(matching) = &self.source else {
-            return None;
-        };
-        let averaged = || self.model.clone().with_parameters(&self.optimizer.average);
-        matching.round(self.optimizer.step, averaged, &mut self.pool)
+    fn prepare(&mut self) -> (Option<Round>, Option<AnnealedBatch>) {
+        let (step, optimizer) = (self.optimizer.step, &self.optimizer);
+        let with = |parameters: &[f32]| self.model.clone().with_parameters(parameters);
+        match &self.source {
+            Source::Matching(matching) => {
+                let averaged = || with(&optimizer.average);
+                (matching.round(step, averaged, &mut self.pool), None)
+            }
+            Source::Fab(fab) if fab.told.is_due(step) => {
+                let model = with(&optimizer.parameters);
+                let annealed = fab.annealed_before(step, &model, self.config.batch, &mut self.pool);
+                (None, annealed)
+            }
+            _ => (None, None),
+        }
     }
 
     /// Takes one step.
     pub fn advance(&mut self) -> Step {
-        let round = self.prepare();
+        let (round, annealed) = self.prepare();
         let (loss, gradient_norm, effort) = match &self.source {
             Source::Fit(fit) => {
                 // In its only step.
@@ -391,6 +431,7 @@ impl<'a> Training<'a> {
             validation,
             effort,
             round,
+            annealed,
         }
     }
 
@@ -451,7 +492,7 @@ impl Source<'_> {
                 data: Some((data, _)),
                 ..
             } => data.counts(),
-            Self::Energy { data: None, .. } => [0; 2],
+            Self::Energy { data: None, .. } | Self::Fab(_) => [0; 2],
         }
     }
 
@@ -467,13 +508,14 @@ impl Source<'_> {
             Self::Matching(_)
             | Self::ThroughSolve(_)
             | Self::Likelihood(Learnt::Joint(_))
-            | Self::Energy { .. } => None,
+            | Self::Energy { .. }
+            | Self::Fab(_) => None,
         }
     }
 
     /// Whether there is something to validate with that is not learnt from: an energy has no end of new samples.
     fn can_be_validated(&self) -> bool {
-        self.counts()[1] > 0 || matches!(self, Self::Energy { data: None, .. })
+        self.counts()[1] > 0 || matches!(self, Self::Energy { data: None, .. } | Self::Fab(_))
     }
 
     /// Losses with what each is multiplied with, and what they took along the energy.
@@ -529,6 +571,10 @@ impl Source<'_> {
                 }
                 (all, Some(effort))
             }
+            (Self::Fab(fab), _) => {
+                let losses = fab.losses_of(model, count, random, pool);
+                (vec![(losses, 1.0)], None)
+            }
             _ => unreachable!("made for this model"),
         }
     }
@@ -570,6 +616,12 @@ impl Source<'_> {
                 data.as_ref().map_or(reverse, |(data, factor)| {
                     reverse + factor * mean(data.held_out(model, random))
                 })
+            }
+            (Self::Fab(fab), Flow::Internal(flow)) => {
+                fab.boltzmann.mean(flow, VALIDATION_SAMPLES, random)
+            }
+            (Self::Fab(fab), Flow::Augmented(flow)) => {
+                fab.boltzmann.mean(flow, VALIDATION_SAMPLES, random)
             }
             _ => unreachable!("made for this model"),
         }
@@ -657,6 +709,13 @@ pub(crate) fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -
     if let Some(own) = config.objective.improvement() {
         return own.begun(steps) * own.samples as u64;
     }
+    let last = u64::from(steps == config.steps && !steps.is_multiple_of(config.validate_every));
+    let validations = steps / config.validate_every + last;
+    let validated = validations * VALIDATION_SAMPLES as u64;
+    if let Objective::Fab(told) = config.objective {
+        return told.batches(steps, config.batch) * fab::energy_calls(told, config.batch)
+            + validated;
+    }
     let Objective::Energy {
         likelihood,
         pool,
@@ -667,13 +726,7 @@ pub(crate) fn energy_calls(config: &TrainingConfig, steps: u64, frames: usize) -
         return 0;
     };
     let is_validated = likelihood == 0.0 || !held_out(frames, config).is_empty();
-    let last = u64::from(steps == config.steps && !steps.is_multiple_of(config.validate_every));
-    let validations = steps / config.validate_every + last;
-    let validated = if is_validated {
-        validations * VALIDATION_SAMPLES as u64
-    } else {
-        0
-    };
+    let validated = if is_validated { validated } else { 0 };
     let moves = if pool > 0.0 {
         energy::of_moves(config.batch)
     } else {

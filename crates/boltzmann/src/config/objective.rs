@@ -3,7 +3,7 @@
 use boltzflow_flow::Divergence;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Improvement, MOST_STEPS, WHOLE, check_divergence, within};
+use super::{ConfigError, FabConfig, Improvement, MOST_STEPS, WHOLE, check_divergence, within};
 
 /// What training makes small.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub enum Objective {
         #[serde(default, skip_serializing_if = "is_none")]
         start: u64,
     },
+    /// The divergence of α = 2 of a flow of internal coordinates, or with auxiliary points, from the Boltzmann distribution, by samples of its own that are annealed to where
+    /// it lacks most: from the energy alone, and no well that a sample has found is lost again.
+    Fab(FabConfig),
     /// The same as the likelihood, of a flow for which it has a closed form; in a file the section `[fit]`, see [`FitConfig`].
     #[serde(skip)]
     Fit {
@@ -109,7 +112,8 @@ impl Objective {
             Self::FlowMatching {
                 pairing: Pairing::Reflow { .. },
                 ..
-            } => false,
+            }
+            | Self::Fab(_) => false,
             Self::FlowMatching { improvement, .. } => improvement.is_none_or(|own| own.share < 1.0),
             Self::LikelihoodThroughSolve { .. } | Self::Likelihood | Self::Fit { .. } => true,
             Self::Energy { likelihood, .. } => likelihood > 0.0,
@@ -124,6 +128,9 @@ impl Objective {
         } = self
         {
             return check_matching(pairing, improvement);
+        }
+        if let Self::Fab(fab) = self {
+            return fab.check();
         }
         if let Self::LikelihoodThroughSolve { steps, divergence } = self {
             within(
@@ -226,8 +233,9 @@ pub enum Pairing {
     /// The batch is assigned as a whole, after alignment.
     OptimalTransport,
     /// Each noise with where the flow that training starts from carries it, along its own paths: learnt as straight lines, they become
-    /// straighter, so that fewer steps solve them (rectified flow, Liu, Gong, Liu 2023). What is learnt is that flow's distribution, and no
-    /// data.
+    /// straighter, so that fewer steps lead along them (rectified flow, Liu, Gong, Liu 2023). What is learnt is that flow's distribution, and no
+    /// data. It is positions that need fewer steps, not densities: where a straight flow narrows by a factor `λ`, its divergence is
+    /// `(λ − 1)/(1 + t (λ − 1))`, the steeper at one end the straighter the path.
     Reflow {
         /// How many pairs are made, with the model's solver, before the first step.
         pairs: usize,

@@ -590,3 +590,51 @@ fn reflow_makes_its_pairs_itself() {
         "{found}"
     );
 }
+
+#[test]
+fn annealing_has_distributions_steps_and_a_buffer_and_one_temperature() {
+    let told = "{ fab = { between = 8, leapfrog = 4, least = 4096, most = 32768, updates = 8, correction = 10.0, threshold = 100.0 } }";
+    let text = internal("layers = 4", "layers = 4").replace("\"likelihood\"", told);
+    checked(&text).unwrap();
+    let config: Config = toml::from_str(&text).unwrap();
+    assert_eq!(
+        toml::from_str::<Config>(&toml::to_string(&config).unwrap()).unwrap(),
+        config
+    );
+    assert!(!config.training.objective.needs_data() && !config.training.objective.needs_flow());
+    for (from, to) in [
+        ("between = 8", "between = 0"),
+        ("leapfrog = 4", "leapfrog = 0"),
+        ("least = 4096", "least = 0"),
+        ("most = 32768", "most = 4095"),
+        ("updates = 8", "updates = 0"),
+        ("correction = 10.0", "correction = 0.5"),
+        ("correction = 10.0", "correction = nan"),
+        ("threshold = 100.0", "threshold = 0.0"),
+    ] {
+        let found = checked(&text.replace(from, to)).unwrap_err().to_string();
+        let (name, _) = to.split_once(' ').unwrap();
+        let expected = format!("training.objective.fab.{name} is ");
+        assert!(found.starts_with(&expected), "{found}");
+    }
+    let found = checked(&text.replace("hottest = 1.0", "hottest = 2.0")).unwrap_err();
+    assert!(
+        found
+            .to_string()
+            .starts_with("training.objective.fab anneals"),
+        "{found}"
+    );
+    let matching = r#"{ flow_matching = { pairing = "aligned" } }"#;
+    let found = checked(&SOUND.replace(matching, told)).unwrap_err();
+    assert!(
+        found
+            .to_string()
+            .starts_with("a flow of model.cartesian is trained by")
+    );
+    // What is named instead is accepted.
+    let found = checked(&text.replace(told, matching))
+        .unwrap_err()
+        .to_string();
+    let (_, instead) = found.rsplit_once(" or ").unwrap();
+    assert_eq!(instead, told);
+}

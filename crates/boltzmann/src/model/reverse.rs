@@ -174,7 +174,7 @@ pub trait Paths {
 }
 
 /// `ln q` of points where the maps end, and its slope.
-fn log_density_and_slope(
+pub fn log_density_and_slope(
     flow: &(impl Paths + ?Sized),
     points: &[f64],
 ) -> Result<(Vec<f64>, Vec<f64>), FlowError> {

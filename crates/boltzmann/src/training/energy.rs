@@ -226,8 +226,13 @@ impl<'a> Boltzmann<'a> {
         (found.expect("latents are of the flow's space"), softened)
     }
 
+    /// What energies are divided by at the system's temperature.
+    pub fn kt(&self) -> f64 {
+        self.system.kt()
+    }
+
     /// Reduced energies and forces, logarithmic above the ceiling; how many are.
-    fn potential(&self, positions: &[f64], kt: f64) -> (Potential, usize) {
+    pub fn potential(&self, positions: &[f64], kt: f64) -> (Potential, usize) {
         let energy = &self.system.energy;
         let size = energy.points() * energy.dims();
         let ceiling = self.minimum / kt + self.limits.threshold;

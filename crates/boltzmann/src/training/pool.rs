@@ -5,7 +5,9 @@ use boltzflow_molecule::Conformers;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::fab::BESIDE;
 use super::{Losses, likelihood};
+use crate::config::Objective;
 use crate::model::{InternalFlow, Reverse};
 use crate::system::System;
 use crate::weights::Weights;
@@ -33,15 +35,17 @@ pub fn energy_calls(samples: usize) -> usize {
 }
 
 /// Samples of a flow that it learns from. Along the energy: points where its maps end, with their temperatures, those of the last steps that
-/// counted most; of flow matching: positions, with what each counts, see [`crate::Improvement`].
+/// counted most; of flow matching: positions, with what each counts, see [`crate::Improvement`]; annealed samples, see [`crate::FabConfig`].
 ///
 /// Along the energy a sample joins in proportion to its weight `e^{−u}/q` among those that were drawn with it, as often as that says, and each copy is moved for
 /// itself by Hamiltonian Monte Carlo, which leaves the Boltzmann distribution as it is. So what a flow proposes too rarely it learns from what is
 /// around the few samples that it has there. Numbers are kept in single precision, as a checkpoint keeps them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pool {
-    /// Coordinates of each, and the number that goes with it, the oldest first.
+    /// Coordinates of each, and the numbers that go with them, the oldest first.
     rows: Vec<f32>,
+    /// Steps of the trajectories by which annealed samples are moved; none of others.
+    pub(super) step_sizes: Vec<f32>,
 }
 
 /// Some of the samples that were drawn at one temperature.
@@ -123,16 +127,42 @@ fn moved(
 }
 
 impl Pool {
-    /// From the numbers of an earlier part of a training; none if these are no samples of so many coordinates.
-    pub fn of_rows(rows: Vec<f32>, coordinates: usize) -> Option<Self> {
-        let is_whole = rows.len().is_multiple_of(coordinates + 1);
+    /// From the numbers of an earlier part of a training; none if these are no samples of an objective and a flow of so many coordinates.
+    pub fn of_parts(
+        [rows, step_sizes]: [Vec<f32>; 2],
+        objective: Objective,
+        coordinates: usize,
+    ) -> Option<Self> {
+        let (beside, steps) = match objective {
+            Objective::Fab(told) => (BESIDE, told.between),
+            _ => (1, 0),
+        };
+        let is_whole = rows.len().is_multiple_of(coordinates + beside);
         let are_sound = rows.iter().all(|x| x.is_finite());
-        (is_whole && are_sound).then_some(Self { rows })
+        let are_steps = step_sizes
+            .iter()
+            .all(|step| step.is_finite() && *step > 0.0);
+        let has_steps = step_sizes.len() == steps && are_steps;
+        (is_whole && are_sound && has_steps).then_some(Self { rows, step_sizes })
     }
 
-    /// All numbers: coordinates of each, and the number that goes with it, the oldest first.
+    /// All numbers: coordinates of each, and the numbers that go with them, the oldest first. Along the energy that is the temperature; of flow
+    /// matching what it counts; of annealed samples the logarithms of weight and density.
     pub fn rows(&self) -> &[f32] {
         &self.rows
+    }
+
+    /// Steps of the trajectories by which annealed samples are moved; none of others.
+    pub fn step_sizes(&self) -> &[f32] {
+        &self.step_sizes
+    }
+
+    /// The numbers that go with one annealed sample, of rows of so many numbers.
+    pub(super) fn beside(&mut self, k: usize, width: usize) -> [&mut f32; BESIDE] {
+        let [.., a, b] = &mut self.rows[k * width..(k + 1) * width] else {
+            unreachable!("a row is of a point and what goes with it");
+        };
+        [a, b]
     }
 
     /// Samples join; the oldest leave.
@@ -212,9 +242,13 @@ mod tests {
             (pool.rows()[0], pool.rows()[4 * MOST - 1]),
             (3.0, (MOST + 2) as f32)
         );
-        assert_eq!(Pool::of_rows(pool.rows().to_vec(), 3), Some(pool));
-        assert_eq!(Pool::of_rows(vec![0.0; 9], 3), None);
-        assert_eq!(Pool::of_rows(vec![f32::NAN; 8], 3), None);
+        let of = |rows: &[f32], steps: &[f32]| {
+            Pool::of_parts([rows.to_vec(), steps.to_vec()], Objective::Likelihood, 3)
+        };
+        assert_eq!(of(pool.rows(), &[]), Some(pool));
+        assert_eq!(of(&[0.0; 9], &[]), None);
+        assert_eq!(of(&[f32::NAN; 8], &[]), None);
+        assert_eq!(of(&[0.0; 8], &[0.1]), None);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
-    Architecture, Checkpoint, Config, Description, FORMAT, Model, Objective, System, Training,
-    TrainingData,
+    Architecture, Checkpoint, Config, Description, FORMAT, Model, Objective, Step, System,
+    Training, TrainingData,
 };
 use boltzflow_chemio::AtomicFile;
 use boltzflow_flow::simd::Level;
@@ -59,6 +59,9 @@ pub fn train(arguments: &Train, json: bool) -> Result<()> {
         (Some(_), false) if config.training.objective.needs_flow() => bail!(
             "the experiment learns from what the flow of --from makes, and nothing from --data; leave it out"
         ),
+        (Some(_), false) if matches!(config.training.objective, Objective::Fab(_)) => bail!(
+            "the experiment learns from annealed samples of the flow's own, and nothing from --data; leave it out"
+        ),
         (Some(_), false) => bail!(
             "training.objective.energy.likelihood is 0, so nothing is learnt from --data; leave it out"
         ),
@@ -101,6 +104,18 @@ fn start_of(path: &Path, system: &System, config: &Config) -> Result<Checkpoint>
         );
     }
     Ok(from)
+}
+
+/// Whether a step has a line in the log: one in a hundred, what is validated, every round of samples, and the first that were annealed in a
+/// hundred steps.
+fn is_logged(step: &Step, objective: Objective) -> bool {
+    let place = (step.step - 1) % LOG_EVERY;
+    let is_first = match objective {
+        Objective::Fab(told) => step.annealed.is_some() && place < told.updates,
+        _ => false,
+    };
+    let is_due = step.step.is_multiple_of(LOG_EVERY) || step.validation.is_some();
+    is_due || is_first || step.round.is_some()
 }
 
 /// Whether it is done in one step.
@@ -203,6 +218,13 @@ impl Job<'_> {
                     step.step
                 );
             }
+            let unannealed = step.annealed.is_some_and(|found| found.effective == 0.0);
+            if step.loss.is_nan() && unannealed {
+                bail!(
+                    "none of the samples that were annealed before step {} has any weight, so that there is nothing to learn from; start --from another flow",
+                    step.step
+                );
+            }
             if !step.loss.is_finite() {
                 bail!(
                     "the loss at step {} is {}; use a smaller learning rate",
@@ -210,8 +232,7 @@ impl Job<'_> {
                     step.loss
                 );
             }
-            let is_due = step.step.is_multiple_of(LOG_EVERY) || step.validation.is_some();
-            if is_due || step.round.is_some() {
+            if is_logged(&step, config.training.objective) {
                 writeln!(log, "{}", serde_json::to_string(&step)?)?;
                 if let Some(validation) = step.validation {
                     progress.note(format_args!(

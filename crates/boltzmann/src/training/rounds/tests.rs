@@ -147,7 +147,9 @@ fn samples_are_drawn_as_often_as_they_weigh_and_a_round_counts_by_its_effective_
     rounds.keep(lost, &uneven, &mut pool);
     let counts: Vec<f32> = pool.rows().chunks(13).map(|row| row[12]).collect();
     assert_eq!(counts, [1.0, 1.0, 1.0, 0.0]);
-    assert!(Pool::of_rows(pool.rows().to_vec(), 12).is_some());
+    let objective = experiment(told(0.5)).training.objective;
+    let parts = [pool.rows().to_vec(), Vec::new()];
+    assert_eq!(Pool::of_parts(parts, objective, 12), Some(pool.clone()));
     let mut random = stream(1, Purpose::Training, 0);
     let chosen = rounds.chosen(300, &pool, &mut random);
     assert_eq!(chosen.len(), 300 * 12);
