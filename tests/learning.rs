@@ -1,12 +1,14 @@
-//! What `train` takes configurations for: how often each counts, and how exact it is.
+//! What `train` takes configurations for: how often each counts, and how exact it is; and what it makes itself.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use boltzflow_chemio::{Array, Npz};
 use boltzflow_molecule::geometry::dihedral;
 use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
 
-use crate::cli::{bytes, output, succeed};
+use crate::cli::{self, CONFIG, bytes, output, succeed};
 use crate::internal::{FITTED, MOLECULE, SPLINE, config, folder};
 use crate::support::trial;
 
@@ -23,7 +25,103 @@ pub fn trials() -> Vec<Trial> {
             false,
             rounded_coordinates_are_filled_up_or_warned_of,
         ),
+        trial(
+            "a_flow_of_positions_learns_from_what_it_makes_itself",
+            false,
+            a_flow_of_positions_learns_from_what_it_makes_itself,
+        ),
+        trial(
+            "annealed_samples_are_learnt_from_without_data",
+            false,
+            annealed_samples_are_learnt_from_without_data,
+        ),
     ]
+}
+
+/// The lines of a log that have an entry.
+fn lines_with(at: &Path, log: &str, entry: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(at.join(log)).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &Value| !line[entry].is_null())
+        .collect()
+}
+
+fn assert_refused(at: &Path, words: &str, expected: &str) {
+    let found = output(at, words);
+    let message = String::from_utf8_lossy(&found.stderr);
+    assert!(
+        !found.status.success() && message.contains(expected),
+        "{words}: {message}"
+    );
+}
+
+fn a_flow_of_positions_learns_from_what_it_makes_itself() -> Result<(), Failed> {
+    let folder = cli::folder(true);
+    let at = folder.path();
+    let write = |name: &str, pairing: &str| {
+        std::fs::write(at.join(name), CONFIG.replace("\"aligned\"", pairing))
+    };
+    let own = |share: &str| {
+        format!(
+            "\"aligned\", improvement = {{ start = 0, every = 20, samples = 200, rounds = 2, share = {share} }}"
+        )
+    };
+    write("reflow.toml", "{ reflow = { pairs = 200 } }")?;
+    write("some.toml", &own("0.5"))?;
+    write("all.toml", &own("1.0"))?;
+    let train = |config: &str, more: &str| {
+        format!("train --target dw4 --config {config}.toml -o {config}.safetensors {more}")
+    };
+    for config in ["reflow", "all"] {
+        assert_refused(at, &train(config, ""), "give --from FLOW.safetensors");
+        let both = "--data data.npz --from flow.safetensors";
+        assert_refused(at, &train(config, both), "nothing from --data");
+        let found = succeed(at, &train(config, "--from flow.safetensors"));
+        assert!(found.starts_with("60 steps done"), "{found}");
+    }
+    assert_refused(at, &train("some", ""), "give --data FILE.npz");
+    let found = succeed(at, &train("some", "--data data.npz"));
+    assert!(found.contains("600 energy calls"), "{found}");
+    for (config, learns) in [("some", false), ("all", true)] {
+        let log = format!("{config}.log.jsonl");
+        let rounds = lines_with(at, &log, "round");
+        assert_eq!(rounds.len(), 3, "{rounds:?}");
+        for line in &rounds {
+            let round = &line["round"];
+            assert_eq!(
+                (&round["samples"], &round["energies"]),
+                (&200.into(), &200.into())
+            );
+            assert!(round["effective"].as_f64().unwrap() > 1.0, "{round}");
+        }
+        // The first of an untrained flow is left out, beside data; alone it is learnt from.
+        assert_eq!(rounds[0]["round"]["learnt"], learns, "{rounds:?}");
+    }
+    Ok(())
+}
+
+fn annealed_samples_are_learnt_from_without_data() -> Result<(), Failed> {
+    let told = "{ fab = { between = 2, leapfrog = 3, least = 128, most = 512, updates = 4, correction = 10.0, threshold = 100.0 } }";
+    let folder = folder(&config(SPLINE, told, 30));
+    let at = folder.path();
+    let train = format!("train {MOLECULE} --config config.toml -o flow.safetensors");
+    assert_refused(
+        at,
+        &format!("{train} --data data.npz"),
+        "nothing from --data",
+    );
+    let found = succeed(at, &train);
+    assert!(
+        found.starts_with("30 steps done") && found.contains("energy calls"),
+        "{found}"
+    );
+    let lines = lines_with(at, "flow.log.jsonl", "annealed");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let annealed = &lines[0]["annealed"];
+    assert_eq!(annealed["samples"], 128);
+    assert_eq!(annealed["energy_calls"], 128 * 7);
+    Ok(())
 }
 
 /// A fit to frames of which the gauche ones weigh nine times as much; and to what `reweight` has written.

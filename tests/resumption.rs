@@ -60,7 +60,7 @@ struct Killed {
     outputs: &'static [&'static str],
 }
 
-const KILLED: [Killed; 7] = [
+const KILLED: [Killed; 8] = [
     Killed {
         name: "simulate",
         words: "simulate --target dw4 -n 20000 --burn-in 200 --replicas 2 --ladders 2 --stride 4 --seed 3 -o frames.npz",
@@ -92,6 +92,12 @@ const KILLED: [Killed; 7] = [
         outputs: &["flow.safetensors"],
     },
     Killed {
+        name: "train_on_its_own_samples",
+        words: "train --target dw4 --from flow.safetensors --config own.toml -o better.safetensors",
+        inputs: &["flow.safetensors"],
+        outputs: &["better.safetensors"],
+    },
+    Killed {
         name: "sample",
         words: "sample flow.safetensors -n 1200 --seed 7 -o samples.npz",
         inputs: &["flow.safetensors"],
@@ -107,6 +113,12 @@ const KILLED: [Killed; 7] = [
 
 fn long_config() -> String {
     CONFIG.replace("steps = 60", "steps = 250")
+}
+
+/// The same on four rounds of the flow's own samples, and nothing else.
+fn own_config() -> String {
+    let own = "improvement = { start = 0, every = 15, samples = 200, rounds = 2, share = 1.0 }";
+    CONFIG.replace("\"aligned\"", &format!("\"aligned\", {own}"))
 }
 
 /// The same by maximum likelihood through the solve.
@@ -129,6 +141,7 @@ fn copy(from: &Path, inputs: &[&str]) -> TempDir {
     std::fs::write(folder.path().join("solve.toml"), solve_config()).unwrap();
     let augmented = augmented::config("\"likelihood\"");
     std::fs::write(folder.path().join("augmented.toml"), augmented).unwrap();
+    std::fs::write(folder.path().join("own.toml"), own_config()).unwrap();
     folder
 }
 

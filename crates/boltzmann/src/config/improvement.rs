@@ -69,6 +69,15 @@ impl Improvement {
         ] {
             within(name, found, least, most, range)?;
         }
-        Ok(())
+        if self.share < 1.0 {
+            return Ok(());
+        }
+        within(
+            "training.objective.flow_matching.improvement.start",
+            self.start as f64,
+            0.0,
+            0.0,
+            "0 where the share is 1: before the first round there is nothing to learn from",
+        )
     }
 }

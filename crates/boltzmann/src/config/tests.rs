@@ -551,6 +551,10 @@ fn samples_of_its_own_are_told_of_in_full_and_weighted_by_exact_densities() {
         ("share = 0.5", "share = 0.0"),
         ("share = 0.5", "share = nan"),
         ("share = 0.5", "share = 1.5"),
+        (
+            "start = 0, every = 500, samples = 4096, rounds = 2, share = 0.5",
+            "start = 3, every = 500, samples = 4096, rounds = 2, share = 1.0",
+        ),
     ] {
         let found = checked(&with(&own.replace(from, to)))
             .unwrap_err()

@@ -1,5 +1,5 @@
 use boltzflow_energy::Variant;
-use boltzflow_flow::{Elementwise, Size};
+use boltzflow_flow::{Elementwise, Reference, Size};
 use boltzflow_molecule::{Conformers, Molecule, embed};
 use burn::tensor::Device;
 use rand_distr::{Distribution, StandardNormal};
@@ -7,8 +7,8 @@ use rand_distr::{Distribution, StandardNormal};
 use super::*;
 use crate::checkpoint::{Checkpoint, Description, FORMAT};
 use crate::config::{
-    Between, Config, InternalConfig, ModelConfig, Network, Objective, Rotors, Scheme, Stiffness,
-    TrainingConfig,
+    Alike, AugmentedConfig, Between, Config, InternalConfig, ModelConfig, Network, Objective,
+    Rotors, Scheme, Stiffness, TrainingConfig,
 };
 use crate::model::Architecture;
 use crate::system::System;
@@ -394,5 +394,62 @@ fn the_same_bits_come_from_one_thread_and_two_and_from_a_checkpoint() {
         (resumed.optimizer, resumed.pool) = (read.optimizer, read.pool);
         advance(&mut resumed, 7 - steps);
         assert!(whole == (resumed.optimizer, resumed.pool), "{steps}");
+    }
+}
+
+/// Of flows with auxiliary points.
+fn augmented() -> Config {
+    let told = FabConfig {
+        between: 4,
+        leapfrog: 2,
+        least: 256,
+        most: 512,
+        updates: 2,
+        correction: 10.0,
+        threshold: 100.0,
+    };
+    Config {
+        model: ModelConfig::Augmented(AugmentedConfig {
+            coupling: Reference::Vector,
+            map: Elementwise::Affine,
+            layers: 4,
+            width: 16,
+            rounds: 2,
+            channels: 4,
+            spread: 0.5,
+            alike: Alike::Symmetric,
+        }),
+        training: TrainingConfig {
+            objective: Objective::Fab(told),
+            ..experiment().training
+        },
+    }
+}
+
+#[test]
+fn flows_with_auxiliary_points_are_annealed_too_and_their_clouds_stay_where_they_are() {
+    // Four points that a spring holds at their centroid, but for a repulsion that is hardly there.
+    let system = System::toy("lj:4,0.000001,1".parse().unwrap(), 1.0).unwrap();
+    let config = augmented();
+    config.check().unwrap();
+    let nothing = TrainingData::at(Conformers::empty(4, 3), 1.0);
+    let architecture = Architecture::new(&config, &system, &nothing.conformers).unwrap();
+    let model = Model::new(architecture, 1, &Device::flex()).unwrap();
+    let mut training = Training::new(model, &config.training, &nothing, &system).unwrap();
+    let steps: Vec<_> = (0..100).map(|_| training.advance()).collect();
+    let found: Vec<AnnealedBatch> = steps.iter().filter_map(|step| step.annealed).collect();
+    let part = |found: &[AnnealedBatch]| {
+        let parts = found.iter();
+        let parts = parts.map(|found| found.effective / found.samples as f64);
+        parts.sum::<f64>() / found.len() as f64
+    };
+    let (first, last) = (part(&found[..1]), part(&found[40..]));
+    assert!(last > 4.0 * first, "{first} at first, {last} at last");
+    assert!(found.iter().all(|found| found.lost == 0));
+    let width = 24 + BESIDE;
+    assert_eq!(training.pool.rows().len(), 512 * width);
+    for cloud in training.pool.rows().chunks(width) {
+        let sum = |axis: usize| cloud[..24].iter().skip(axis).step_by(3).sum::<f32>();
+        assert!((0..3).all(|axis| sum(axis).abs() < 1e-4), "{cloud:?}");
     }
 }
