@@ -6,47 +6,36 @@ mod energy;
 mod fab;
 mod fit;
 mod joint;
+mod learnt;
 mod likelihood;
 mod matching;
 mod pool;
 mod reflow;
 mod rounds;
+mod source;
 mod through_solve;
 
 use std::ops::Range;
 
 use boltzflow_energy::EnergyError;
-use boltzflow_flow::ode::Steps;
 use boltzflow_flow::random::{Purpose, stream};
-use boltzflow_flow::{Chain, FlowError, Layer, Solver};
+use boltzflow_flow::{Chain, FlowError, Layer};
 use boltzflow_molecule::Conformers;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Objective, Pairing, TrainingConfig};
-use crate::model::{Flow, FlowArchitecture, InternalFlow, Model};
+use crate::config::{Objective, TrainingConfig};
+use crate::model::{FlowArchitecture, Model};
 use crate::optimizer::AdamW;
 use crate::system::System;
 use crate::temperatures::TrainingData;
-use energy::{Boltzmann, Cooling, Limits, Own};
 pub use fab::AnnealedBatch;
-use fab::Fab;
-use fit::Fit;
-use joint::Joint;
-use likelihood::{Likelihood, Rows};
-use matching::Matching;
+use likelihood::Likelihood;
 pub use pool::Pool;
-use reflow::Pairs;
 pub use rounds::Round;
-use rounds::Rounds;
-use through_solve::ThroughSolve;
+use source::Source;
 
 /// Samples of each validation along the energy.
 const VALIDATION_SAMPLES: usize = 1024;
-/// Pairs of each validation of flow matching.
-const VALIDATION_PAIRS: usize = 512;
-/// One sample of the pool is drawn for so many of a step: four times as many as join, or a flow would learn a few by heart.
-const POOL_PART: usize = 4;
 /// Steps' streams are numbered from 0; validation has one of its own.
 const VALIDATION_STREAM: u64 = u64::MAX;
 
@@ -61,30 +50,6 @@ pub struct Training<'a> {
     pub progress: Progress,
     /// Samples of the flow that it learns from.
     pub pool: Pool,
-}
-
-/// What is learnt from, by objective.
-enum Source<'a> {
-    Matching(Matching<'a>),
-    ThroughSolve(ThroughSolve),
-    Likelihood(Learnt),
-    Fit(Fit),
-    Energy {
-        boltzmann: Boltzmann<'a>,
-        /// Steps before it counts.
-        start: u64,
-        /// Configurations, and what their negative log-likelihood is multiplied with.
-        data: Option<(Learnt, f64)>,
-    },
-    Fab(Fab<'a>),
-}
-
-/// Configurations whose likelihood counts, by what it is of.
-enum Learnt {
-    /// Internal coordinates.
-    Located(Likelihood),
-    /// Positions and auxiliary points.
-    Joint(Joint),
 }
 
 /// The maps of a flow of internal coordinates.
@@ -208,137 +173,7 @@ impl<'a> Training<'a> {
         data: &TrainingData,
         system: &'a System,
     ) -> Result<Self, TrainingError> {
-        let optimizer = AdamW::new(model.parameters());
-        let mut progress = Progress {
-            best: f64::INFINITY,
-            waited: 0,
-            prepared: 0,
-        };
-        let first_held_out = held_out(data.len(), config).start;
-        let often = || likelihood::how_often(data, &system.torsions(), config.rarest);
-        let parts = (model.flow(), &model.architecture().flow, config.objective);
-        let source = match parts {
-            (
-                Flow::Cartesian(flow),
-                _,
-                Objective::FlowMatching {
-                    pairing: Pairing::Reflow { pairs },
-                    ..
-                },
-            ) => {
-                let size = model.points() * model.dims();
-                let made = Pairs::new(flow, size, pairs, config.seed)?;
-                let first_held_out = |count| held_out(count, config).start;
-                let matching = Matching::reflow(made, &model, first_held_out);
-                if matching.counts()[0] == 0 {
-                    return Err(TrainingError::NoPairs { count: pairs });
-                }
-                Source::Matching(matching)
-            }
-            (
-                Flow::Cartesian(_),
-                FlowArchitecture::Cartesian(parts),
-                Objective::FlowMatching {
-                    pairing,
-                    improvement,
-                },
-            ) => {
-                let rounds = improvement.map(|told| Rounds {
-                    system,
-                    told,
-                    seed: config.seed,
-                });
-                let reflections = system.reflections(model.architecture().mirror());
-                let alike = (system.symmetry(parts.model.alike), reflections);
-                let scale = parts.scale;
-                let matching = Matching::new(data, scale, first_held_out, pairing, alike);
-                Source::Matching(matching.with_rounds(rounds))
-            }
-            (
-                Flow::Cartesian(_),
-                FlowArchitecture::Cartesian(parts),
-                Objective::LikelihoodThroughSolve { steps, divergence },
-            ) => {
-                let solver = Solver {
-                    method: parts.model.solver.method,
-                    steps: Steps::Fixed { count: steps },
-                    divergence,
-                };
-                let often = often();
-                Source::ThroughSolve(ThroughSolve::new(data, &often, first_held_out, solver))
-            }
-            (Flow::Internal(_) | Flow::Augmented(_), _, Objective::Likelihood) => {
-                Source::Likelihood(Learnt::new(&model, data, &often(), first_held_out)?)
-            }
-            (
-                Flow::Internal(flow),
-                FlowArchitecture::Fitted(parts),
-                Objective::Fit { pseudo_count },
-            ) => {
-                let (parts, rows) = ((parts, pseudo_count), Rows::new(flow, data)?);
-                Source::Fit(Fit::new(parts, &rows, &often(), first_held_out)?)
-            }
-            (
-                Flow::Internal(_) | Flow::Augmented(_),
-                _,
-                Objective::Energy {
-                    likelihood,
-                    own,
-                    pool,
-                    threshold,
-                    steepest,
-                    hottest,
-                    cooling,
-                    start,
-                },
-            ) => {
-                let limits = Limits {
-                    threshold,
-                    steepest,
-                };
-                let cooling = Cooling {
-                    hottest,
-                    steps: cooling,
-                };
-                let data = if likelihood > 0.0 {
-                    let data = Learnt::new(&model, data, &often(), first_held_out)?;
-                    Some((data, likelihood))
-                } else {
-                    None
-                };
-                let own = Own { fresh: own, pool };
-                let boltzmann = Boltzmann::new(system, own, limits, cooling)?;
-                progress.prepared = boltzmann.evaluations as u64;
-                Source::Energy {
-                    boltzmann,
-                    start,
-                    data,
-                }
-            }
-            (Flow::Internal(_) | Flow::Augmented(_), _, Objective::Fab(told)) => {
-                let none = Own {
-                    fresh: 0.0,
-                    pool: 0.0,
-                };
-                let limits = Limits {
-                    threshold: told.threshold,
-                    steepest: f64::MAX,
-                };
-                let cooling = Cooling {
-                    hottest: 1.0,
-                    steps: 0,
-                };
-                let boltzmann = Boltzmann::new(system, none, limits, cooling)?;
-                progress.prepared = boltzmann.evaluations as u64;
-                let seed = config.seed;
-                Source::Fab(Fab {
-                    told,
-                    boltzmann,
-                    seed,
-                })
-            }
-            _ => panic!("a checked config has the objective of its model"),
-        };
+        let source = Source::new(&model, config, data, system)?;
         let [train, left] = source.counts();
         let needs_data = config.objective.needs_data();
         if config.patience > 0 && left == 0 && needs_data {
@@ -356,11 +191,16 @@ impl<'a> Training<'a> {
         if train == 0 && needs_data {
             return Err(TrainingError::NoData { count: data.len() });
         }
+        let progress = Progress {
+            best: f64::INFINITY,
+            waited: 0,
+            prepared: source.prepared(),
+        };
         Ok(Self {
+            optimizer: AdamW::new(model.parameters()),
             model,
             config,
             source,
-            optimizer,
             progress,
             pool: Pool::default(),
         })
@@ -368,10 +208,8 @@ impl<'a> Training<'a> {
 
     /// Counts what [`crate::Architecture::new`] has evaluated, if that was without data.
     pub fn count_architecture(&mut self) {
-        if let (
-            Source::Energy { boltzmann, .. } | Source::Fab(Fab { boltzmann, .. }),
-            FlowArchitecture::Internal(parts),
-        ) = (&self.source, &self.model.architecture().flow)
+        if let (Some(boltzmann), FlowArchitecture::Internal(parts)) =
+            (self.source.boltzmann(), &self.model.architecture().flow)
         {
             // The same minimisation, and differences of gradients.
             let differences = 2 * parts.chart.stiff.len();
@@ -477,218 +315,6 @@ impl<'a> Training<'a> {
             self.progress.waited += 1;
         }
         loss
-    }
-}
-
-impl Source<'_> {
-    /// Configurations for training and held out.
-    fn counts(&self) -> [usize; 2] {
-        match self {
-            Self::Matching(matching) => matching.counts(),
-            Self::ThroughSolve(through_solve) => through_solve.counts(),
-            Self::Fit(Fit { data, .. }) => data.counts(),
-            Self::Likelihood(data)
-            | Self::Energy {
-                data: Some((data, _)),
-                ..
-            } => data.counts(),
-            Self::Energy { data: None, .. } | Self::Fab(_) => [0; 2],
-        }
-    }
-
-    /// The data whose likelihood counts, where a flow has bounds.
-    fn located(&self) -> Option<&Likelihood> {
-        match self {
-            Self::Fit(Fit { data, .. })
-            | Self::Likelihood(Learnt::Located(data))
-            | Self::Energy {
-                data: Some((Learnt::Located(data), _)),
-                ..
-            } => Some(data),
-            Self::Matching(_)
-            | Self::ThroughSolve(_)
-            | Self::Likelihood(Learnt::Joint(_))
-            | Self::Energy { .. }
-            | Self::Fab(_) => None,
-        }
-    }
-
-    /// Whether there is something to validate with that is not learnt from: an energy has no end of new samples.
-    fn can_be_validated(&self) -> bool {
-        self.counts()[1] > 0 || matches!(self, Self::Energy { data: None, .. } | Self::Fab(_))
-    }
-
-    /// Losses with what each is multiplied with, and what they took along the energy.
-    fn losses(
-        &self,
-        (model, step): (&Model, u64),
-        count: usize,
-        random: &mut ChaCha8Rng,
-        pool: &mut Pool,
-    ) -> (Vec<(Losses, f64)>, Option<Effort>) {
-        match (self, model.flow()) {
-            (Self::Matching(matching), Flow::Cartesian(flow)) => {
-                let losses = matching.losses((model, flow), count, random, pool);
-                (vec![(losses, 1.0)], None)
-            }
-            (Self::ThroughSolve(through_solve), _) => {
-                let losses = through_solve.losses(model, count, random);
-                (vec![(losses, 1.0)], None)
-            }
-            (Self::Likelihood(data), _) => (vec![(data.losses(model, count, random), 1.0)], None),
-            (
-                Self::Energy {
-                    start,
-                    data: Some((data, _)),
-                    ..
-                },
-                _,
-            ) if step < *start => {
-                let losses = data.losses(model, count, random);
-                (vec![(losses, 1.0)], Some(Effort::default()))
-            }
-            (
-                Self::Energy {
-                    boltzmann,
-                    start,
-                    data,
-                },
-                flow,
-            ) => {
-                let step = step - start;
-                let (mut all, effort) = match flow {
-                    Flow::Internal(flow) => {
-                        along_energy_with_pool(boltzmann, (flow, step), count, random, pool)
-                    }
-                    Flow::Augmented(flow) => {
-                        let (losses, effort, _) = boltzmann.losses((flow, step), count, random);
-                        (vec![(losses, 1.0)], effort)
-                    }
-                    Flow::Cartesian(_) => unreachable!("made for this model"),
-                };
-                if let Some((data, factor)) = data {
-                    all.push((data.losses(model, count, random), *factor));
-                }
-                (all, Some(effort))
-            }
-            (Self::Fab(fab), _) => {
-                let losses = fab.losses_of(model, count, random, pool);
-                (vec![(losses, 1.0)], None)
-            }
-            _ => unreachable!("made for this model"),
-        }
-    }
-
-    /// The mean loss on the data of a fit.
-    fn fitted(&self, model: &Model) -> f64 {
-        match (self, model.flow()) {
-            (Self::Fit(fit), Flow::Internal(flow)) => {
-                let (total, count) = fit.data.learnt(flow);
-                total / count
-            }
-            _ => unreachable!("made for this model"),
-        }
-    }
-
-    /// The mean loss on held-out data.
-    fn held_out(&self, model: &Model, batch: usize, random: &mut ChaCha8Rng) -> f64 {
-        let mean = |(total, count): (f64, f64)| total / count;
-        match (self, model.flow()) {
-            (Self::Matching(matching), Flow::Cartesian(flow)) => {
-                let batches = VALIDATION_PAIRS.div_ceil(batch);
-                let each = (0..batches).map(|_| matching.held_out((model, flow), batch, random));
-                mean(each.fold((0.0, 0.0), |total, one| (total.0 + one.0, total.1 + one.1)))
-            }
-            (Self::ThroughSolve(through_solve), _) => mean(through_solve.held_out(model, random)),
-            (Self::Fit(Fit { data, .. }), Flow::Internal(flow)) => mean(data.held_out(flow)),
-            (Self::Likelihood(data), _) => mean(data.held_out(model, random)),
-            (
-                Self::Energy {
-                    boltzmann, data, ..
-                },
-                flow,
-            ) => {
-                let reverse = match flow {
-                    Flow::Internal(flow) => boltzmann.mean(flow, VALIDATION_SAMPLES, random),
-                    Flow::Augmented(flow) => boltzmann.mean(flow, VALIDATION_SAMPLES, random),
-                    Flow::Cartesian(_) => unreachable!("made for this model"),
-                };
-                data.as_ref().map_or(reverse, |(data, factor)| {
-                    reverse + factor * mean(data.held_out(model, random))
-                })
-            }
-            (Self::Fab(fab), Flow::Internal(flow)) => {
-                fab.boltzmann.mean(flow, VALIDATION_SAMPLES, random)
-            }
-            (Self::Fab(fab), Flow::Augmented(flow)) => {
-                fab.boltzmann.mean(flow, VALIDATION_SAMPLES, random)
-            }
-            _ => unreachable!("made for this model"),
-        }
-    }
-}
-
-/// Losses along the energy with what each is multiplied with, of new samples and of those in the pool, which the former join.
-fn along_energy_with_pool(
-    boltzmann: &Boltzmann,
-    (flow, step): (&InternalFlow, u64),
-    count: usize,
-    random: &mut ChaCha8Rng,
-    pool: &mut Pool,
-) -> (Vec<(Losses, f64)>, Effort) {
-    let (losses, effort, joining) = boltzmann.losses((flow, step), count, random);
-    let mut all = vec![(losses, 1.0)];
-    pool.add(flow.coordinates(), &joining);
-    if let Some(mut losses) = pool.losses(flow, count.div_ceil(POOL_PART), random) {
-        // They have the gradient that counts, but what is reported is how far the flow is from its target.
-        losses.pieces.iter_mut().for_each(|(loss, _)| *loss = 0.0);
-        all.push((losses, boltzmann.own.pool));
-    }
-    (all, effort)
-}
-
-impl Learnt {
-    /// The data, those before `held_out` to be drawn as often as they are told to.
-    fn new(
-        model: &Model,
-        data: &TrainingData,
-        often: &[f64],
-        held_out: usize,
-    ) -> Result<Self, FlowError> {
-        Ok(match model.flow() {
-            Flow::Internal(flow) => {
-                let rows = Rows::new(flow, data)?;
-                Self::Located(Likelihood::new(&rows, often, held_out))
-            }
-            Flow::Augmented(_) => Self::Joint(Joint::new(data, often, held_out)),
-            Flow::Cartesian(_) => unreachable!("made for this model"),
-        })
-    }
-
-    /// Configurations for training and held out.
-    fn counts(&self) -> [usize; 2] {
-        match self {
-            Self::Located(data) => data.counts(),
-            Self::Joint(data) => data.counts(),
-        }
-    }
-
-    /// The loss of new configurations, with its gradient.
-    fn losses(&self, model: &Model, count: usize, random: &mut ChaCha8Rng) -> Losses {
-        match (self, model.flow()) {
-            (Self::Located(data), Flow::Internal(flow)) => data.losses(flow, count, random),
-            (Self::Joint(data), Flow::Augmented(flow)) => data.losses(flow, count, random),
-            _ => unreachable!("made for this model"),
-        }
-    }
-
-    /// The loss of all that is held out: the sum, each as often as it weighs, and of the weights.
-    fn held_out(&self, model: &Model, random: &mut ChaCha8Rng) -> (f64, f64) {
-        match (self, model.flow()) {
-            (Self::Located(data), Flow::Internal(flow)) => data.held_out(flow),
-            (Self::Joint(data), Flow::Augmented(flow)) => data.held_out(flow, random),
-            _ => unreachable!("made for this model"),
-        }
     }
 }
 
