@@ -141,6 +141,23 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     )
 }
 
+/// `1 + e⁻ˣ`, the exponential within `6e-7` of itself, `x` clamped to [−87, 87]: `2ⁿ 2ʳ` with `n` the nearest integer to `−x log₂ e` and in `r` a
+/// polynomial of least relative error, `1.1e-7`, with the value and slope of `2ʳ` at 0. Two thirds of the operations of [`exp`], most of whose last digits the 1 takes away.
+#[inline(always)]
+fn one_plus_exp_neg<const FMA: bool>(x: f32) -> f32 {
+    /// `1.5 · 2²³`, which rounds to the nearest integer, and the bias of exponents, which then stands in the low bits with it.
+    const ROUND: f32 = 12_582_912.0 + 127.0;
+    let x = x.clamp(-87.0, 87.0);
+    let shifted = multiply_add::<FMA>(x, -core::f32::consts::LOG2_E, ROUND);
+    let r = multiply_add::<FMA>(x, -core::f32::consts::LOG2_E, ROUND - shifted);
+    let p = multiply_add::<FMA>(1.330_057_5e-3, r, 9.669_684e-3);
+    let p = multiply_add::<FMA>(p, r, 5.550_558_5e-2);
+    let p = multiply_add::<FMA>(p, r, 2.402_228_3e-1);
+    let p = multiply_add::<FMA>(p, r, core::f32::consts::LN_2);
+    let p = multiply_add::<FMA>(p, r, 1.0);
+    multiply_add::<FMA>(p, f32::from_bits(shifted.to_bits() << 23), 1.0)
+}
+
 #[inline(always)]
 fn multiply_add_doubles<const FMA: bool>(a: f64, b: f64, c: f64) -> f64 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
@@ -221,6 +238,8 @@ pub(crate) trait Real:
     fn wide(self) -> f64;
     /// `eˣ`.
     fn exp<const FMA: bool>(self) -> Self;
+    /// `1 + e⁻ˣ`, which sigmoids divide by.
+    fn one_plus_exp_neg<const FMA: bool>(self) -> Self;
     /// `ln x` of a positive number.
     fn ln<const FMA: bool>(self) -> Self;
     /// The hyperbolic tangent.
@@ -260,6 +279,10 @@ impl Real for f32 {
         exp::<FMA>(self)
     }
     #[inline(always)]
+    fn one_plus_exp_neg<const FMA: bool>(self) -> Self {
+        one_plus_exp_neg::<FMA>(self)
+    }
+    #[inline(always)]
     fn ln<const FMA: bool>(self) -> Self {
         ln::<FMA>(self)
     }
@@ -276,6 +299,10 @@ impl Real for f64 {
         exp_of_double::<FMA>(self)
     }
     #[inline(always)]
+    fn one_plus_exp_neg<const FMA: bool>(self) -> Self {
+        1.0 + exp_of_double::<FMA>(-self)
+    }
+    #[inline(always)]
     fn ln<const FMA: bool>(self) -> Self {
         f64::ln(self)
     }
@@ -287,7 +314,7 @@ impl Real for f64 {
 
 #[inline(always)]
 fn sigmoid<const FMA: bool>(x: f32) -> f32 {
-    1.0 / (1.0 + exp::<FMA>(-x))
+    1.0 / one_plus_exp_neg::<FMA>(x)
 }
 
 /// `tanh x = 1 − 2/(e²ˣ + 1)`, for small `x` its odd series, which keeps the relative error.
@@ -305,7 +332,7 @@ fn tanh<const FMA: bool>(x: f32) -> f32 {
 macro_rules! for_function {
     ($function:expr, $fma:ident, $apply:ident) => {
         match $function {
-            Function::Silu => $apply!(|x| x * sigmoid::<$fma>(x)),
+            Function::Silu => $apply!(|x| x / one_plus_exp_neg::<$fma>(x)),
             Function::SiluSlope => $apply!(|x| {
                 let s = sigmoid::<$fma>(x);
                 s * (1.0 + x * (1.0 - s))

@@ -82,7 +82,7 @@ impl<T: Real> Ramps<T> {
         let (near, far) = (one / u, one / (one - u));
         // σ(u) is the logistic function of 1/(1−u) − 1/u, whose derivative this is.
         let inner = near * near + far * far;
-        let ramp = one / (one + (near - far).exp::<FMA>());
+        let ramp = one / (far - near).one_plus_exp_neg::<FMA>();
         let spread = ramp * (one - ramp);
         let bend = two * (far * far * far - near * near * near);
         Ramp {
@@ -172,7 +172,7 @@ impl<T: Real, N: Real> Coordinate<T, N> {
                 raw[1][lane] = numbers[count + first + lane];
                 raw[2][lane] = numbers[2 * count + first + lane];
             }
-            let place = lanes(|lane| one / (one + (-raw[0][lane]).exp::<FMA>()));
+            let place = lanes(|lane| one / raw[0][lane].one_plus_exp_neg::<FMA>());
             let [log_width, of_width] = bounded::<N, FMA>(&raw[1], LARGEST_LOG_WIDTH);
             let [log_height, of_height] = bounded::<N, FMA>(&raw[2], LARGEST_LOG_HEIGHT);
             let narrow: Lanes<N> = lanes(|lane| log_width[lane].exp::<FMA>() * half);

@@ -14,6 +14,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod walk;
 
 use burn::tensor::Tensor;
 
@@ -24,6 +25,7 @@ use crate::matrix::Matrix;
 use crate::simd::Real;
 pub(super) use stage::{Order, silu};
 pub(super) use tile::{Tile, add, add_scaled, dot, evaluate};
+pub(super) use walk::{Halves, Walk};
 
 /// How many of what there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,49 +48,23 @@ pub(super) enum Messages {
 }
 
 impl Sizes {
-    /// Ordered pairs of the batch, each point with itself among them.
-    pub fn edges(&self) -> usize {
-        self.batch * self.points * self.points
-    }
-
     /// Points of the batch.
     pub fn nodes(&self) -> usize {
         self.batch * self.points
     }
 
-    /// Numbers that each point receives: its messages, if they are wanted, and its displacements.
-    pub fn columns(&self) -> usize {
-        self.message_columns() + self.channels * self.dims
-    }
-
-    pub fn message_columns(&self) -> usize {
+    /// Numbers of messages that all points receive, if they are wanted, and along every direction.
+    pub fn received(&self) -> usize {
         match self.messages {
-            Messages::Wanted => self.width,
+            Messages::Wanted => (1 + self.directions) * self.nodes() * self.width,
             Messages::Unwanted => 0,
         }
     }
 
-    /// The edge that stands in this row.
-    pub fn edge(&self, row: usize) -> Edge {
-        let pairs = self.points * self.points;
-        let (sample, pair) = (row / pairs, row % pairs);
-        let first = sample * self.points;
-        Edge {
-            receiver: first + pair / self.points,
-            sender: first + pair % self.points,
-            pair,
-        }
+    /// Numbers of their displacements.
+    pub fn pulled(&self) -> usize {
+        (1 + self.directions) * self.nodes() * self.channels * self.dims
     }
-}
-
-/// An ordered pair of points of one sample.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Edge {
-    /// `i` and `j` among all points of the batch.
-    pub receiver: usize,
-    pub sender: usize,
-    /// The pair among those of one sample.
-    pub pair: usize,
 }
 
 /// The maps of a layer's edges, see [`super::layer::Layer`].
@@ -153,18 +129,18 @@ pub(super) fn step(
         messages,
     };
     let found = operation::apply(sizes, layer, x, [receiver, sender], standard, pairs);
-    let (columns, first) = (sizes.columns(), sizes.message_columns());
-    let dual = |rows: &dyn Fn(Tensor<3>) -> Tensor<3>| Dual {
-        value: rows(found.clone().narrow(0, 0, batch)),
-        tangents: (directions > 0)
-            .then(|| rows(found.clone().narrow(0, batch, directions * batch))),
+    let first = sizes.received();
+    let dual = |rows: Tensor<3>| Dual {
+        value: rows.clone().narrow(0, 0, batch),
+        tangents: (directions > 0).then(|| rows.narrow(0, batch, directions * batch)),
     };
-    let pulled = dual(&|rows| {
-        let count = rows.dims()[0];
-        rows.narrow(2, first, columns - first)
-            .reshape([count, points * sizes.channels, dims])
+    let groups = (1 + directions) * batch;
+    let pulled = found.clone().narrow(0, first, sizes.pulled());
+    let pulled = dual(pulled.reshape([groups, points * sizes.channels, dims]));
+    let received = (first > 0).then(|| {
+        let received = found.narrow(0, 0, first);
+        dual(received.reshape([groups, points, sizes.width]))
     });
-    let received = (first > 0).then(|| dual(&|rows| rows.narrow(2, 0, first)));
     (pulled, received)
 }
 

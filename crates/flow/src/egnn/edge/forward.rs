@@ -2,14 +2,15 @@
 
 use super::stage::Order;
 use super::tile::{Tile, add, add_scaled, evaluate};
-use super::{Inputs, Sizes, tile_rows, zero};
+use super::walk::{Halves, Walk};
+use super::{Inputs, Sizes, zero};
 use crate::simd::{Kernel, Real, run};
 
-/// `M` and `Y` of every point, then `Ṁ` and `Ẏ` along each direction, `[1 + directions, batch, N, columns]`.
+/// `M` and `Ṁ` of every point along each direction, `[1 + directions, batch, N, width]`, where messages are wanted, then `Y` and `Ẏ`,
+/// `[1 + directions, batch, N, channels, dims]`.
 pub(super) fn forward<T: Real>(inputs: &Inputs<T>) -> Vec<T> {
     let sizes = inputs.sizes;
-    let count = (1 + sizes.directions) * sizes.nodes() * sizes.columns();
-    let mut found = vec![zero(); count];
+    let mut found = vec![zero(); sizes.received() + sizes.pulled()];
     run(Forward {
         inputs,
         found: &mut found,
@@ -31,46 +32,99 @@ impl<T: Real> Kernel for Forward<'_, T> {
             0 => Order::Value,
             _ => Order::Slope,
         };
-        let most = tile_rows(sizes, 1 + sizes.directions);
-        let mut tile = Tile::new(inputs, most, order);
-        let edges = sizes.edges();
-        for first in (0..edges).step_by(most) {
-            let rows = most.min(edges - first);
-            evaluate(&mut tile, inputs, first, rows);
-            gather(&tile, sizes, (first, rows), found);
+        let mut tile = Tile::new(inputs, order);
+        let mut walk = Walk::new(inputs, Halves::Taken);
+        while tile.fill(&mut walk) {
+            evaluate(&mut tile, inputs);
+            gather(&tile, sizes, found);
         }
     }
 }
 
-/// Adds what the edges of a tile send to their receivers.
+/// Adds what the edges of a tile send to their receivers, mutual ones to both ends.
 #[inline(always)]
-fn gather<T: Real>(tile: &Tile<T>, sizes: &Sizes, (first, rows): (usize, usize), found: &mut [T]) {
-    let (dims, width, channels) = (sizes.dims, sizes.width, sizes.channels);
-    let (columns, messages) = (sizes.columns(), sizes.message_columns());
-    let [inverse, slope, _] = &tile.geometry.inverse;
-    for group in 0..=sizes.directions {
-        for row in 0..rows {
-            let (edge, place) = (sizes.edge(first + row), group * rows + row);
-            let node = group * sizes.nodes() + edge.receiver;
-            let target = &mut found[node * columns..(node + 1) * columns];
-            let (received, pulled) = target.split_at_mut(messages);
-            if messages > 0 {
-                let message = &tile.stages[1].values[place * width..(place + 1) * width];
-                add(received, message);
-            }
-            let u = &tile.geometry.difference[row * dims..(row + 1) * dims];
-            for (channel, pulled) in pulled.chunks_exact_mut(dims).enumerate() {
-                let head = tile.heads[row * channels + channel];
-                if group == 0 {
-                    add_scaled(pulled, head * inverse[row], u);
-                    continue;
+fn gather<T: Real>(tile: &Tile<T>, sizes: &Sizes, found: &mut [T]) {
+    let (received, pulled) = found.split_at_mut(sizes.received());
+    if !received.is_empty() {
+        messages(tile, sizes, received);
+    }
+    displacements(tile, sizes, pulled);
+}
+
+/// `m` of each edge, and `ṁ`.
+#[inline(always)]
+fn messages<T: Real>(tile: &Tile<T>, sizes: &Sizes, received: &mut [T]) {
+    let width = sizes.width;
+    let groups = received.chunks_exact_mut(sizes.nodes() * width);
+    let rows = tile.stages[1].values.chunks_exact(tile.edges.len() * width);
+    for (received, rows) in groups.zip(rows) {
+        let mut first = 0;
+        for edges in tile.edges.chunk_by(|a, b| a.receiver == b.receiver) {
+            let rows = &rows[first * width..(first + edges.len()) * width];
+            let receiver = edges[0].receiver;
+            add_rows(
+                &mut received[receiver * width..(receiver + 1) * width],
+                rows,
+            );
+            for (edge, row) in edges.iter().zip(rows.chunks_exact(width)) {
+                if edge.is_mutual {
+                    let sender = edge.sender;
+                    add(&mut received[sender * width..(sender + 1) * width], row);
                 }
-                let moved = place - rows;
-                let along = tile.heads[place * channels + channel] * inverse[row]
-                    + head * slope[row] * tile.stretch[moved];
+            }
+            first += edges.len();
+        }
+    }
+}
+
+/// Numbers that are summed side by side.
+const LANES: usize = 32;
+
+/// Adds each of some rows, in registers.
+#[inline(always)]
+fn add_rows<T: Real>(target: &mut [T], rows: &[T]) {
+    let width = target.len();
+    let (blocks, rest) = target.as_chunks_mut::<LANES>();
+    let first = blocks.len() * LANES;
+    for (k, block) in blocks.iter_mut().enumerate() {
+        let mut sums = *block;
+        for row in rows.chunks_exact(width) {
+            add(&mut sums, &row[k * LANES..(k + 1) * LANES]);
+        }
+        *block = sums;
+    }
+    for row in rows.chunks_exact(width) {
+        add(rest, &row[first..]);
+    }
+}
+
+/// `ω u` of each edge, and `ω̇ u + ω u̇`.
+#[inline(always)]
+fn displacements<T: Real>(tile: &Tile<T>, sizes: &Sizes, pulled: &mut [T]) {
+    let (dims, channels, rows) = (sizes.dims, sizes.channels, tile.edges.len());
+    let [inverse, slope, _] = &tile.geometry.inverse;
+    let size = channels * dims;
+    for (row, edge) in tile.edges.iter().enumerate() {
+        let u = &tile.geometry.difference[row * dims..(row + 1) * dims];
+        let heads = &tile.heads[row * channels..(row + 1) * channels];
+        let one = T::of(1.0);
+        let ends = [(edge.receiver, one), (edge.sender, -one)];
+        for (node, sign) in ends.into_iter().take(1 + usize::from(edge.is_mutual)) {
+            let pulled = pulled[node * size..(node + 1) * size].chunks_exact_mut(dims);
+            for (head, pulled) in heads.iter().zip(pulled) {
+                add_scaled(pulled, sign * *head * inverse[row], u);
+            }
+        }
+        for group in 1..=sizes.directions {
+            let (node, place) = (group * sizes.nodes() + edge.receiver, group * rows + row);
+            let moved = place - rows;
+            let moves = &tile.moved[moved * dims..(moved + 1) * dims];
+            let tangents = &tile.heads[place * channels..(place + 1) * channels];
+            let pulled = pulled[node * size..(node + 1) * size].chunks_exact_mut(dims);
+            for ((head, tangent), pulled) in heads.iter().zip(tangents).zip(pulled) {
+                let along = *tangent * inverse[row] + *head * slope[row] * tile.stretch[moved];
                 add_scaled(pulled, along, u);
-                let moved = &tile.moved[moved * dims..(moved + 1) * dims];
-                add_scaled(pulled, head * inverse[row], moved);
+                add_scaled(pulled, *head * inverse[row], moves);
             }
         }
     }

@@ -64,7 +64,8 @@ tensors!(
     weight
 );
 
-/// `[(1 + directions) · batch, N, columns]`: what every point receives, then its derivatives along each direction.
+/// `M` and its derivatives along each direction, `[1 + directions, batch, N, width]`, where messages are wanted, then `Y` and its own,
+/// `[1 + directions, batch, N, channels, dims]`, all in one axis.
 pub(super) fn apply(
     sizes: Sizes,
     layer: &Layer,
@@ -72,7 +73,7 @@ pub(super) fn apply(
     [receiver, sender]: [Dual<3>; 2],
     standard: Option<&Standard>,
     pairs: &PairTerms,
-) -> Tensor<3> {
+) -> Tensor<1> {
     let like = (&x.value.device(), x.value.dtype());
     let none = || Tensor::<1>::empty([0], like).into_dispatch();
     let some = |tensor: Option<Tensor<3>>| tensor.map_or_else(none, Tensor::into_dispatch);
@@ -151,9 +152,9 @@ impl EdgeOps for Flex {
 }
 
 fn value<T: Real>(inputs: EdgeTensors<Flex>, sizes: Sizes) -> FlexTensor {
-    let rows = (1 + sizes.directions) * sizes.batch;
-    let shape = Shape::new([rows, sizes.points, sizes.columns()]);
-    tensor(forward(&on_host::<T>(&contiguous(inputs), sizes)), shape)
+    let found = forward(&on_host::<T>(&contiguous(inputs), sizes));
+    let shape = Shape::new([found.len()]);
+    tensor(found, shape)
 }
 
 fn gradients<T: Real>(

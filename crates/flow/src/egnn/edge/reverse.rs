@@ -2,7 +2,8 @@
 
 use super::stage::{Order, Stage};
 use super::tile::{Tile, add, add_scaled, dot, evaluate};
-use super::{Inputs, Sizes, square_map, tile_rows, zero};
+use super::walk::{Halves, Walk};
+use super::{Inputs, Messages, Sizes, square_map, zero};
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::{Kernel, Real, run};
 
@@ -82,10 +83,8 @@ impl<T: Real> Kernel for Reverse<'_, T> {
             0 => Order::Slope,
             _ => Order::Curvature,
         };
-        let groups = 1 + sizes.directions;
-        let most = tile_rows(sizes, groups);
-        let mut tile = Tile::new(inputs, most, order);
-        let size = groups * most;
+        let mut tile = Tile::new(inputs, order);
+        let size = (1 + sizes.directions) * tile.most;
         let mut bars = Bars {
             difference: vec![zero(); size * sizes.dims],
             square: vec![zero(); size],
@@ -93,14 +92,13 @@ impl<T: Real> Kernel for Reverse<'_, T> {
             here: vec![zero(); size * sizes.width],
             next: vec![zero(); size * sizes.width],
         };
-        let edges = sizes.edges();
-        for first in (0..edges).step_by(most) {
-            let part = (first, most.min(edges - first));
-            evaluate(&mut tile, inputs, part.0, part.1);
-            of_displacements(&tile, sizes, part, gradient, &mut bars);
-            through_layers(&tile, inputs, part, gradient, (&mut bars, found));
-            of_first_layer(&tile, inputs, part, &mut bars, found);
-            of_positions(&tile, sizes, part, &bars, found);
+        let mut walk = Walk::new(inputs, Halves::Left);
+        while tile.fill(&mut walk) {
+            evaluate(&mut tile, inputs);
+            of_displacements(&tile, sizes, gradient, &mut bars);
+            through_layers(&tile, inputs, gradient, (&mut bars, found));
+            of_first_layer(&tile, inputs, &mut bars, found);
+            of_positions(&tile, sizes, &bars, found);
         }
     }
 }
@@ -113,26 +111,20 @@ fn of_pull<'a, T>(
     (group, receiver, channel): (usize, usize, usize),
 ) -> &'a [T] {
     let node = group * sizes.nodes() + receiver;
-    let start = node * sizes.columns() + sizes.message_columns() + channel * sizes.dims;
+    let start = sizes.received() + (node * sizes.channels + channel) * sizes.dims;
     &gradient[start..start + sizes.dims]
 }
 
 /// From `Y = ω u` and `Ẏ = ω̇ u + ω u̇`, with `ω = c v(s)` and `ω̇ = ċ v + c v' ṡ`.
 #[inline(always)]
-fn of_displacements<T: Real>(
-    tile: &Tile<T>,
-    sizes: &Sizes,
-    (first, rows): (usize, usize),
-    gradient: &[T],
-    bars: &mut Bars<T>,
-) {
+fn of_displacements<T: Real>(tile: &Tile<T>, sizes: &Sizes, gradient: &[T], bars: &mut Bars<T>) {
     let (dims, channels) = (sizes.dims, sizes.channels);
     let [value, slope, curvature] = &tile.geometry.inverse;
+    let rows = tile.edges.len();
     let used = (1 + sizes.directions) * rows;
     bars.difference[..used * dims].fill(zero());
     bars.square[..used].fill(zero());
-    for row in 0..rows {
-        let edge = sizes.edge(first + row);
+    for (row, edge) in tile.edges.iter().enumerate() {
         let u = &tile.geometry.difference[row * dims..(row + 1) * dims];
         let mut of_square = zero::<T>();
         for channel in 0..channels {
@@ -179,12 +171,11 @@ fn of_displacements<T: Real>(
 fn through_layers<T: Real>(
     tile: &Tile<T>,
     inputs: &Inputs<T>,
-    (first, rows): (usize, usize),
     gradient: &[T],
     (bars, found): (&mut Bars<T>, &mut Gradients<T>),
 ) {
     let sizes = &inputs.sizes;
-    let width = sizes.width;
+    let (width, rows) = (sizes.width, tile.edges.len());
     let used = (1 + sizes.directions) * rows;
     let [one, two, three] = &tile.stages;
     let rows_of = |place: usize| place * width..(place + 1) * width;
@@ -223,12 +214,11 @@ fn through_layers<T: Real>(
         bias: &mut found.coordinate_bias,
     };
     back(three, two, bars, maps);
-    if sizes.message_columns() > 0 {
+    if sizes.messages == Messages::Wanted {
         for (place, here) in bars.here.chunks_exact_mut(width).enumerate().take(used) {
-            let edge = sizes.edge(first + place % rows);
+            let edge = &tile.edges[place % rows];
             let node = place / rows * sizes.nodes() + edge.receiver;
-            let start = node * sizes.columns();
-            add(here, &gradient[start..start + width]);
+            add(here, &gradient[node * width..(node + 1) * width]);
         }
     }
     let maps = Maps {
@@ -252,19 +242,18 @@ struct Maps<'a, T> {
 fn of_first_layer<T: Real>(
     tile: &Tile<T>,
     inputs: &Inputs<T>,
-    (first, rows): (usize, usize),
     bars: &mut Bars<T>,
     found: &mut Gradients<T>,
 ) {
     let sizes = &inputs.sizes;
-    let width = sizes.width;
+    let (width, rows) = (sizes.width, tile.edges.len());
     let [z, slope, curvature] = &tile.geometry.standard;
     let distance = inputs.weights.distance;
     let used = (1 + sizes.directions) * rows;
     let row_of = |index: usize| index * width..(index + 1) * width;
     for (place, here) in bars.here.chunks_exact(width).enumerate().take(used) {
         let (group, row) = (place / rows, place % rows);
-        let edge = sizes.edge(first + row);
+        let edge = &tile.edges[row];
         let along = dot(here, distance);
         if group == 0 {
             add_scaled(&mut found.distance, z[row], here);
@@ -292,17 +281,10 @@ fn of_first_layer<T: Real>(
 
 /// From `s = |u|²`, `ṡ = 2 u·u̇`, `u = x_i − x_j` and `u̇ = ẋ_i − ẋ_j`.
 #[inline(always)]
-fn of_positions<T: Real>(
-    tile: &Tile<T>,
-    sizes: &Sizes,
-    (first, rows): (usize, usize),
-    bars: &Bars<T>,
-    found: &mut Gradients<T>,
-) {
-    let dims = sizes.dims;
+fn of_positions<T: Real>(tile: &Tile<T>, sizes: &Sizes, bars: &Bars<T>, found: &mut Gradients<T>) {
+    let (dims, rows) = (sizes.dims, tile.edges.len());
     let twice = |x: T| x + x;
-    for row in 0..rows {
-        let edge = sizes.edge(first + row);
+    for (row, edge) in tile.edges.iter().enumerate() {
         for axis in 0..dims {
             let u = tile.geometry.difference[row * dims + axis];
             let mut of_u = bars.difference[row * dims + axis] + twice(bars.square[row] * u);

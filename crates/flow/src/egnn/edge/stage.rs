@@ -34,10 +34,16 @@ pub(in crate::egnn) fn silu<T: Real, const FMA: bool>(x: T) -> (T, T) {
     (value, s + value * (T::of(1.0) - s))
 }
 
+/// `φ(x)`.
+#[inline(always)]
+fn value<T: Real, const FMA: bool>(x: T) -> T {
+    x / x.one_plus_exp_neg::<FMA>()
+}
+
 /// `1/(1 + e^{−x})`.
 #[inline(always)]
 fn sigmoid<T: Real, const FMA: bool>(x: T) -> T {
-    T::of(1.0) / (T::of(1.0) + (-x).exp::<FMA>())
+    T::of(1.0) / x.one_plus_exp_neg::<FMA>()
 }
 
 impl<T: Real> Stage<T> {
@@ -59,6 +65,23 @@ impl<T: Real> Stage<T> {
     pub fn activate<const FMA: bool>(&mut self, rows: usize, bias: Option<&[T]>, order: Order) {
         let (width, size) = (self.width, rows * self.width);
         let (values, tangents) = self.values.split_at_mut(size);
+        if order == Order::Value {
+            for row in values.chunks_exact_mut(width) {
+                match bias {
+                    Some(bias) => {
+                        for (y, bias) in row.iter_mut().zip(bias) {
+                            *y = value::<T, FMA>(*y + *bias);
+                        }
+                    }
+                    None => {
+                        for y in row {
+                            *y = value::<T, FMA>(*y);
+                        }
+                    }
+                }
+            }
+            return;
+        }
         if let Some(bias) = bias {
             for row in values.chunks_exact_mut(width) {
                 for (value, bias) in row.iter_mut().zip(bias) {
@@ -67,12 +90,7 @@ impl<T: Real> Stage<T> {
             }
         }
         match order {
-            Order::Value => {
-                for y in values {
-                    *y = *y * sigmoid::<T, FMA>(*y);
-                }
-                return;
-            }
+            Order::Value => {}
             Order::Slope => {
                 for (y, slope) in values.iter_mut().zip(&mut self.slope) {
                     (*y, *slope) = silu::<T, FMA>(*y);

@@ -1,7 +1,8 @@
 //! Some edges at a time, up to the weights of their displacements.
 
 use super::stage::{Order, Stage};
-use super::{Inputs, Sizes, square_map, zero};
+use super::walk::Edge;
+use super::{Inputs, Sizes, square_map, tile_rows, zero};
 use crate::egnn::layer::SOFTENING;
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::{Real, at_level};
@@ -55,6 +56,8 @@ pub(in crate::egnn) struct Geometry<T> {
     pub difference: Vec<T>,
     pub standard: [Vec<T>; 3],
     pub inverse: [Vec<T>; 3],
+    /// Shift and scale of each square.
+    expected: [Vec<T>; 2],
 }
 
 impl<T: Real> Geometry<T> {
@@ -65,16 +68,16 @@ impl<T: Real> Geometry<T> {
             difference: vec![zero(); rows * dims],
             standard: three(),
             inverse: three(),
+            expected: [numbers(), numbers()],
         }
     }
 
-    /// Of the edges in these rows.
+    /// Of these edges.
     #[inline(always)]
-    pub fn fill<const FMA: bool>(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
-        let dims = inputs.sizes.dims;
+    fn fill<const FMA: bool>(&mut self, inputs: &Inputs<T>, edges: &[Edge]) {
+        let (dims, rows) = (inputs.sizes.dims, edges.len());
         let squares = &mut self.inverse[0];
-        for row in 0..rows {
-            let edge = inputs.sizes.edge(first + row);
+        for (row, edge) in edges.iter().enumerate() {
             let mut square = zero::<T>();
             for axis in 0..dims {
                 let u = inputs.x[edge.receiver * dims + axis] - inputs.x[edge.sender * dims + axis];
@@ -90,9 +93,13 @@ impl<T: Real> Geometry<T> {
             z1.fill(T::of(1.0));
             z2.fill(zero());
         } else {
-            let (shift, scale) = (&shift[first..first + rows], &scale[first..first + rows]);
+            let [shifts, scales] = &mut self.expected;
+            for (edge, (own, slope)) in edges.iter().zip(shifts.iter_mut().zip(&mut *scales)) {
+                (*own, *slope) = (shift[edge.place], scale[edge.place]);
+            }
             for row in 0..rows {
-                let (v, r) = ((squares[row] - shift[row]) * scale[row], scale[row]);
+                let r = scales[row];
+                let v = (squares[row] - shifts[row]) * r;
                 let inner = v * v + T::of(1.0);
                 let root = inner.sqrt();
                 let (size, sign) = if v < zero() {
@@ -120,23 +127,22 @@ impl<T: Real> Geometry<T> {
 }
 
 at_level!(
-    /// Computes the edges from row `first` on.
-    pub(in crate::egnn) fn evaluate(tile: &mut Tile<T>, inputs: &Inputs<T>, first: usize, rows: usize),
+    /// Computes the edges of a tile.
+    pub(in crate::egnn) fn evaluate(tile: &mut Tile<T>, inputs: &Inputs<T>),
     evaluate_body
 );
 
 #[inline(always)]
-fn evaluate_body<T: Real, const FMA: bool>(
-    tile: &mut Tile<T>,
-    inputs: &Inputs<T>,
-    first: usize,
-    rows: usize,
-) {
-    tile.evaluate::<FMA>(inputs, first, rows);
+fn evaluate_body<T: Real, const FMA: bool>(tile: &mut Tile<T>, inputs: &Inputs<T>) {
+    tile.evaluate::<FMA>(inputs);
 }
 
 /// A tile and its buffers.
 pub(in crate::egnn) struct Tile<T> {
+    /// What is in it, a row each.
+    pub edges: Vec<Edge>,
+    /// Rows that there is space for.
+    pub most: usize,
     pub geometry: Geometry<T>,
     /// `u̇`, `[directions, rows, dims]`.
     pub moved: Vec<T>,
@@ -152,7 +158,9 @@ pub(in crate::egnn) struct Tile<T> {
 }
 
 impl<T: Real> Tile<T> {
-    pub fn new(inputs: &Inputs<T>, rows: usize, order: Order) -> Self {
+    /// An empty one.
+    pub fn new(inputs: &Inputs<T>, order: Order) -> Self {
+        let rows = tile_rows(&inputs.sizes, 1 + inputs.sizes.directions);
         let Sizes {
             width,
             channels,
@@ -166,6 +174,8 @@ impl<T: Real> Tile<T> {
             inputs.weights.weight[column * channels + channel]
         });
         Self {
+            edges: Vec::with_capacity(rows),
+            most: rows,
             geometry: Geometry::new(rows, dims),
             moved: vec![zero(); directions * rows * dims],
             stretch: vec![zero(); directions * rows],
@@ -176,15 +186,22 @@ impl<T: Real> Tile<T> {
         }
     }
 
+    /// Takes as many of the next edges as there is space for; answers whether there are any.
+    pub fn fill(&mut self, edges: &mut impl Iterator<Item = Edge>) -> bool {
+        self.edges.clear();
+        self.edges.extend(edges.take(self.most));
+        !self.edges.is_empty()
+    }
+
     #[inline(always)]
-    fn evaluate<const FMA: bool>(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
+    fn evaluate<const FMA: bool>(&mut self, inputs: &Inputs<T>) {
         let Sizes {
             width, directions, ..
         } = inputs.sizes;
-        let weights = &inputs.weights;
-        self.geometry.fill::<FMA>(inputs, first, rows);
-        self.stretches(inputs, first, rows);
-        self.first_layer(inputs, first, rows);
+        let (weights, rows) = (&inputs.weights, self.edges.len());
+        self.geometry.fill::<FMA>(inputs, &self.edges);
+        self.stretches(inputs);
+        self.first_layer(inputs);
         let order = self.order;
         let [one, two, three] = &mut self.stages;
         one.activate::<FMA>(rows, None, order);
@@ -214,13 +231,12 @@ impl<T: Real> Tile<T> {
 
     /// `u̇` and `ṡ = 2 u·u̇` along every direction.
     #[inline(always)]
-    fn stretches(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
+    fn stretches(&mut self, inputs: &Inputs<T>) {
         let sizes = &inputs.sizes;
-        let dims = sizes.dims;
+        let (dims, rows) = (sizes.dims, self.edges.len());
         for direction in 0..sizes.directions {
             let moved = &inputs.moved[direction * sizes.nodes() * dims..];
-            for row in 0..rows {
-                let edge = sizes.edge(first + row);
+            for (row, edge) in self.edges.iter().enumerate() {
                 let place = direction * rows + row;
                 let mut along = zero::<T>();
                 for axis in 0..dims {
@@ -235,21 +251,21 @@ impl<T: Real> Tile<T> {
 
     /// `f`, and `ḟ = Ṙ_i + Ṡ_j + w z' ṡ`, into the first stage.
     #[inline(always)]
-    fn first_layer(&mut self, inputs: &Inputs<T>, first: usize, rows: usize) {
+    fn first_layer(&mut self, inputs: &Inputs<T>) {
         let sizes = &inputs.sizes;
-        let width = sizes.width;
+        let (width, rows) = (sizes.width, self.edges.len());
         let [z, slope, _] = &self.geometry.standard;
         let distance = inputs.weights.distance;
         let (values, tangents) = self.stages[0].values.split_at_mut(rows * width);
         let row_of = |index: usize| index * width..(index + 1) * width;
         let [receivers, senders] = inputs.ends;
-        for (row, f) in values.chunks_exact_mut(width).enumerate() {
-            let (edge, z) = (sizes.edge(first + row), z[row]);
+        let rows_of_values = values.chunks_exact_mut(width);
+        for ((edge, z), f) in self.edges.iter().zip(z).zip(rows_of_values) {
             let receiver = &receivers[row_of(edge.receiver)];
             let sender = &senders[row_of(edge.sender)];
             let ends = receiver.iter().zip(sender).zip(distance);
             for (f, ((receiver, sender), w)) in f.iter_mut().zip(ends) {
-                *f = *receiver + *sender + z * *w;
+                *f = *receiver + *sender + *z * *w;
             }
             if !inputs.pairs.is_empty() {
                 add(f, &inputs.pairs[row_of(edge.pair)]);
@@ -267,7 +283,7 @@ impl<T: Real> Tile<T> {
                 *f = along * *w;
             }
             if !receivers.is_empty() {
-                let edge = sizes.edge(first + row);
+                let edge = &self.edges[row];
                 let nodes = direction * sizes.nodes();
                 add(f, &receivers[row_of(nodes + edge.receiver)]);
                 add(f, &senders[row_of(nodes + edge.sender)]);

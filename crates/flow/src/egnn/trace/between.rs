@@ -133,7 +133,7 @@ fn layer_body<T: Real, const FMA: bool>(
             copy(to, &stage.slope, width);
         }
         for (row, edge) in edges.enumerate() {
-            let node = pass.inputs.sizes.edge(edge).receiver;
+            let node = tile.edges[row].receiver;
             let message = &tile.stages[1].values[row * width..(row + 1) * width];
             add(&mut messages[node * width..(node + 1) * width], message);
             let u = &geometry.difference[row * dims..(row + 1) * dims];

@@ -2,7 +2,7 @@
 
 use super::maps::{Maps, transposed};
 use super::passing::State;
-use crate::egnn::edge::{Inputs, Messages, Order, Sizes, Tile, dot, evaluate, tile_rows};
+use crate::egnn::edge::{Halves, Inputs, Messages, Order, Sizes, Tile, Walk, dot, evaluate};
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::Real;
 
@@ -43,8 +43,8 @@ pub(super) fn inputs<'a, T: Real>(
 pub(super) struct Pass<'a, T> {
     pub inputs: Inputs<'a, T>,
     pub tile: Tile<T>,
-    /// Edges at a time.
-    most: usize,
+    walk: Walk<'a, T>,
+    /// Edges before those of the tile.
     next: usize,
     /// Rows of features.
     rows: [Vec<T>; 2],
@@ -52,25 +52,25 @@ pub(super) struct Pass<'a, T> {
 
 impl<'a, T: Real> Pass<'a, T> {
     pub fn new(inputs: &Inputs<'a, T>) -> Self {
-        let most = tile_rows(&inputs.sizes, 1);
-        let rows = || vec![T::of(0.0); most * inputs.sizes.width];
+        let tile = Tile::new(inputs, Order::Slope);
+        let rows = || vec![T::of(0.0); tile.most * inputs.sizes.width];
+        let rows = [rows(), rows()];
         Self {
             inputs: *inputs,
-            tile: Tile::new(inputs, most, Order::Slope),
-            most,
+            tile,
+            walk: Walk::new(inputs, Halves::Left),
             next: 0,
-            rows: [rows(), rows()],
+            rows,
         }
     }
 
     /// Computes the next edges, and says which they are.
     pub fn advance(&mut self) -> Option<std::ops::Range<usize>> {
-        let first = self.next;
-        let rows = self.most.min(self.inputs.sizes.edges() - first);
-        self.next += rows;
-        (rows > 0).then(|| {
-            evaluate(&mut self.tile, &self.inputs, first, rows);
-            first..first + rows
+        self.tile.fill(&mut self.walk).then(|| {
+            evaluate(&mut self.tile, &self.inputs);
+            let first = self.next;
+            self.next += self.tile.edges.len();
+            first..self.next
         })
     }
 

@@ -57,7 +57,7 @@ fn layer_body<T: Real, const FMA: bool>(
         let us = geometry.difference.chunks_exact(dims);
         let [inverse, fall, _] = &geometry.inverse;
         for (row, (gradient, u)) in gradients.chunks_exact(width).zip(us).enumerate() {
-            let edge = pass.inputs.sizes.edge(edges.start + row);
+            let edge = &pass.tile.edges[row];
             let (k, j) = (edge.receiver, edge.sender);
             if k == j {
                 continue;

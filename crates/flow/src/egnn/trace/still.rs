@@ -53,7 +53,7 @@ fn layer_body<T: Real, const FMA: bool>(
         difference[edges.start * dims..edges.end * dims].copy_from_slice(us);
         let [inverse, fall, _] = &tile.geometry.inverse;
         for (row, u) in us.chunks_exact(dims).enumerate() {
-            let edge = pass.inputs.sizes.edge(edges.start + row);
+            let edge = &tile.edges[row];
             let (i, j) = (edge.receiver, edge.sender);
             let message = &tile.stages[1].values[row * width..(row + 1) * width];
             add(&mut messages[i * width..(i + 1) * width], message);
