@@ -15,7 +15,7 @@ use boltzflow_boltzmann::pairing::Symmetry;
 use boltzflow_boltzmann::{
     Architecture, Cartesian, CartesianConfig, CartesianFlow, Config, Features, FieldConfig,
     FlowArchitecture, Model, ModelConfig, Objective, PairStatistics, Pairing, System, Training,
-    TrainingConfig, TrainingData, keep_pages,
+    TrainingConfig, TrainingData, keep_pages, piece,
 };
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
@@ -31,8 +31,6 @@ use serde_json::{Value, json};
 const DIMS: usize = 3;
 const WIDTH: usize = 64;
 const LAYERS: usize = 3;
-/// Samples that one thread carries at a time, as in a piece of a training step.
-const CHUNK: usize = 16;
 
 #[derive(serde::Deserialize)]
 struct Request {
@@ -86,9 +84,9 @@ impl Peer {
         };
         let model = Model::new(architecture, 1, &Device::flex())?;
         let chunks = positions
-            .chunks(CHUNK * points * DIMS)
+            .chunks(piece(points) * points * DIMS)
             .enumerate()
-            .map(|(index, positions)| Chunk::new(&model, positions, (index * CHUNK) as u64))
+            .map(|(index, positions)| Chunk::new(&model, positions, (index * piece(points)) as u64))
             .collect();
         // One a size, for as long as the process lives.
         let settings: &'static TrainingConfig = Box::leak(Box::new(TrainingConfig {

@@ -81,7 +81,7 @@ pub use temperatures::{TemperatureError, Temperatures, TrainingData, is_even, is
 pub use torsion::{Kind, Torsion, Well, ramachandran, torsions};
 pub use training::{
     AnnealedBatch, Effort, Pool, Progress, Round, Step, Training, TrainingError, dequantize,
-    held_out,
+    held_out, piece,
 };
 pub use unreached::Unreached;
 pub use weights::{Clipped, Reason, StatisticsError, Verdict, Weights};

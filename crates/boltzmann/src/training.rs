@@ -36,6 +36,8 @@ use source::Source;
 
 /// Samples of each validation along the energy.
 const VALIDATION_SAMPLES: usize = 1024;
+/// Pairs of points in a piece of a minibatch of clouds.
+const PAIRS: usize = 4096;
 /// Steps' streams are numbered from 0; validation has one of its own.
 const VALIDATION_STREAM: u64 = u64::MAX;
 
@@ -50,6 +52,14 @@ pub struct Training<'a> {
     pub progress: Progress,
     /// Samples of the flow that it learns from.
     pub pool: Pool,
+}
+
+/// Clouds of so many points that one thread differentiates at a time: few where there are many pairs to share the work of, and no more than leave
+/// work for many threads where there are few.
+pub fn piece(points: usize) -> usize {
+    let most = (PAIRS / (points * points).max(1)).clamp(1, 32);
+    // A power of two, as batches are, so that none is left over.
+    1 << most.ilog2()
 }
 
 /// The maps of a flow of internal coordinates.

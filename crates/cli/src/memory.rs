@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
     AugmentedConfig, CartesianConfig, Config, Features, FieldConfig, FittedConfig, Flow,
-    InternalConfig, Model, ModelConfig, Network, Objective, sampling,
+    InternalConfig, Model, ModelConfig, Network, Objective, piece, sampling,
 };
 use boltzflow_flow::{Divergence, Elementwise, Profile, VectorField};
 
@@ -23,8 +23,6 @@ const KEPT_OF_EDGE: f64 = 6.0;
 const LIVE: f64 = 12.0;
 /// Values that a pass for the divergence holds at least, because samples are taken together up to there.
 const PASS: f64 = (1 << 20) as f64;
-/// Pairs that one thread differentiates at a time.
-const PIECE: f64 = 16.0;
 /// Configurations of internal coordinates that one thread differentiates at a time.
 const ROWS: f64 = 64.0;
 /// Configurations with auxiliary points that one thread differentiates at a time, at most.
@@ -217,7 +215,7 @@ fn cartesian(model: &CartesianConfig, points: f64) -> (f64, f64, f64) {
             (4.0 * parameters, 4.0 * graph)
         }
     };
-    (parameters, graph, PIECE)
+    (parameters, graph, piece(points as usize) as f64)
 }
 
 /// Features of a pair of points in the widest layer of a field.

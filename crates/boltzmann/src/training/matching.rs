@@ -17,14 +17,11 @@ use super::draws::Draws;
 use super::pool::Pool;
 use super::reflow::Pairs;
 use super::rounds::{Round, Rounds};
-use super::{Losses, Split};
+use super::{Losses, Split, piece};
 use crate::config::Pairing;
 use crate::model::{CartesianFlow, Model};
 use crate::pairing::{Copies, Symmetry};
 use crate::temperatures::TrainingData;
-
-/// Pairs that one thread differentiates at a time.
-const PIECE: usize = 16;
 
 /// What pairs are drawn from.
 pub struct Matching<'a> {
@@ -179,7 +176,7 @@ impl<'a> Matching<'a> {
             };
         };
         let batch = self.pairs((model, flow), lines, count, random);
-        let pieces = batch.pieces(size).into_par_iter().map(|piece| {
+        let pieces = batch.pieces(model).into_par_iter().map(|piece| {
             let field = flow.trainable_field();
             let loss = piece.error(&field, (model, flow));
             let gradients = gradients(&field, &loss.backward());
@@ -202,7 +199,7 @@ impl<'a> Matching<'a> {
         let lines = self.data.held_out.draw(count, random);
         let batch = self.pairs((model, flow), lines, count, random);
         let errors: Vec<f64> = batch
-            .pieces(size)
+            .pieces(model)
             .into_par_iter()
             .map(|piece| host(piece.error(&flow.continuous().field, (model, flow)))[0])
             .collect();
@@ -219,7 +216,7 @@ impl<'a> Matching<'a> {
     ) -> Batch {
         let noise_seed: u64 = random.random();
         let offset: f64 = random.random();
-        let times = times(count, offset);
+        let times = times(count, piece(model.points()), offset);
         if let Some(noise) = noise {
             return Batch {
                 noise,
@@ -245,13 +242,13 @@ impl<'a> Matching<'a> {
     }
 }
 
-/// The times `(k + offset)/count`, dealt so that every piece of a batch sees all of (0, 1) as evenly as the batch does.
-fn times(count: usize, offset: f64) -> Vec<f64> {
-    let pieces = count.div_ceil(PIECE);
+/// The times `(k + offset)/count`, dealt so that every piece of `size` pairs sees all of (0, 1) as evenly as the batch does.
+fn times(count: usize, size: usize, offset: f64) -> Vec<f64> {
+    let pieces = count.div_ceil(size);
     // Where a pair would stand in its piece alone, pieces shifted against one another. The last piece may be short.
     let place = |index: &usize| {
-        let (piece, row) = (index / PIECE, index % PIECE);
-        let length = PIECE.min(count - piece * PIECE);
+        let (piece, row) = (index / size, index % size);
+        let length = size.min(count - piece * size);
         (row as f64 + (piece as f64 + 0.5) / pieces as f64) / length as f64
     };
     let mut order: Vec<usize> = (0..count).collect();
@@ -278,10 +275,11 @@ struct Piece<'a> {
 }
 
 impl Batch {
-    fn pieces(&self, size: usize) -> Vec<Piece<'_>> {
-        let noise = self.noise.chunks(PIECE * size);
-        let data = self.data.chunks(PIECE * size);
-        let pairs = noise.zip(data).zip(self.times.chunks(PIECE));
+    fn pieces(&self, model: &Model) -> Vec<Piece<'_>> {
+        let count = piece(model.points());
+        let size = count * model.points() * model.dims();
+        let pairs = self.noise.chunks(size).zip(self.data.chunks(size));
+        let pairs = pairs.zip(self.times.chunks(count));
         pairs
             .map(|((noise, data), times)| Piece { noise, data, times })
             .collect()
@@ -328,7 +326,7 @@ mod tests {
     #[test]
     fn times_cover_their_interval_evenly_at_any_batch_size() {
         for count in (1..200).chain([511, 1000]) {
-            let mut found = times(count, 0.25);
+            let mut found = times(count, 16, 0.25);
             found.sort_by(f64::total_cmp);
             for (rank, t) in found.into_iter().enumerate() {
                 assert_eq!(t, (rank as f64 + 0.25) / count as f64);
@@ -338,11 +336,14 @@ mod tests {
 
     #[test]
     fn every_piece_sees_all_of_time() {
-        for count in (1..200).chain([511, 1000]) {
-            let found = times(count, 0.5);
+        for (count, size) in (1..200)
+            .chain([511, 1000])
+            .flat_map(|count| [1, 8, 16, 32].map(|size| (count, size)))
+        {
+            let found = times(count, size, 0.5);
             // As even as pieces can be that take turns.
-            let slack = count.div_ceil(PIECE) as f64 / count as f64;
-            for piece in found.chunks(PIECE) {
+            let slack = count.div_ceil(size) as f64 / count as f64;
+            for piece in found.chunks(size) {
                 let length = piece.len() as f64;
                 for (row, t) in piece.iter().enumerate() {
                     let even = (row as f64 + 0.5) / length;
@@ -356,13 +357,8 @@ mod tests {
     }
 
     #[test]
-    fn whole_pieces_have_the_times_that_they_had_in_earlier_versions() {
-        for count in [16, 32, 128, 256, 1024] {
-            let pieces = count / PIECE;
-            for (index, t) in times(count, 0.3).into_iter().enumerate() {
-                let rank = (index % PIECE) * pieces + index / PIECE;
-                assert_eq!(t, (rank as f64 + 0.3) / count as f64);
-            }
-        }
+    fn pieces_are_smaller_the_more_points_there_are() {
+        let sizes = [1, 4, 13, 22, 55, 1000].map(piece);
+        assert_eq!(sizes, [32, 32, 16, 8, 1, 1]);
     }
 }

@@ -10,13 +10,11 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::draws::Draws;
-use super::{Losses, Split};
+use super::{Losses, Split, piece};
 use crate::evaluation::spread;
 use crate::model::Model;
 use crate::temperatures::TrainingData;
 
-/// Configurations that one thread differentiates at a time.
-const PIECE: usize = 16;
 /// Held-out configurations that a validation looks at, at most: evenly spread over all of them.
 const VALIDATED: usize = 2048;
 
@@ -54,10 +52,11 @@ impl ThroughSolve {
         let chosen: Vec<usize> = (0..count).map(|_| self.draws.one(random)).collect();
         let conformers = self.data.train.conformers.select(&chosen);
         let samples = Samples::consecutive(random.random(), 0..count as u64);
-        let pieces = conformers.positions().par_chunks(PIECE * conformers.size());
-        let pieces = pieces.enumerate().map(|(piece, positions)| {
-            let first = piece * PIECE;
-            let samples = samples.rows(first..(first + PIECE).min(count));
+        let size = piece(model.points());
+        let pieces = conformers.positions().par_chunks(size * conformers.size());
+        let pieces = pieces.enumerate().map(|(index, positions)| {
+            let first = index * size;
+            let samples = samples.rows(first..(first + size).min(count));
             let (log_q, mut gradient) = flow
                 .log_density_gradient(positions, &samples)
                 .expect("a checked objective has fixed steps, and data are of the model's shape");
@@ -77,10 +76,11 @@ impl ThroughSolve {
         let data = held_out.select(&spread(held_out.len(), held_out.len().min(VALIDATED)));
         let samples = Samples::consecutive(random.random(), 0..data.len() as u64);
         let positions = data.conformers.positions();
-        let pieces = positions.par_chunks(PIECE * data.conformers.size());
-        let log_q = pieces.enumerate().map(|(piece, positions)| {
-            let first = piece * PIECE;
-            let samples = samples.rows(first..(first + PIECE).min(data.len()));
+        let size = piece(model.points());
+        let pieces = positions.par_chunks(size * data.conformers.size());
+        let log_q = pieces.enumerate().map(|(index, positions)| {
+            let first = index * size;
+            let samples = samples.rows(first..(first + size).min(data.len()));
             let found = model.density(positions, &samples);
             found.expect("data are of the model's shape").log_q()
         });

@@ -13,17 +13,29 @@ const LANES: usize = 16;
 /// `Σ a b`, in as many sums as fit a register, which are added in a fixed order.
 #[inline(always)]
 pub(in crate::egnn) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    sum(&products(a, b))
+}
+
+/// What [`sum`] makes `Σ a b` of.
+#[inline(always)]
+fn products<T: Real>(a: &[T], b: &[T]) -> [T; LANES] {
     let mut sums = [zero::<T>(); LANES];
-    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let mut total = zero::<T>();
-    for (a, b) in a.remainder().iter().zip(b.remainder()) {
-        total += *a * *b;
-    }
-    for (a, b) in a.zip(b) {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
         for lane in 0..LANES {
             sums[lane] += a[lane] * b[lane];
         }
     }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum += *a * *b;
+    }
+    sums
+}
+
+/// `Σ s`, halves first.
+#[inline(always)]
+fn sum<T: Real>(sums: &[T; LANES]) -> T {
+    let mut sums = *sums;
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -31,7 +43,7 @@ pub(in crate::egnn) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
         }
         width /= 2;
     }
-    total + sums[0]
+    sums[0]
 }
 
 /// `y += a x`.
@@ -152,6 +164,8 @@ pub(in crate::egnn) struct Tile<T> {
     pub stages: [Stage<T>; 3],
     /// `c` and `ċ`, `[1 + directions, rows, channels]`.
     pub heads: Vec<T>,
+    /// What each of these is the sum of.
+    products: Vec<[T; LANES]>,
     /// `W_xᵀ`, `[channels, width]`.
     pub weight: Vec<T>,
     order: Order,
@@ -181,6 +195,7 @@ impl<T: Real> Tile<T> {
             stretch: vec![zero(); directions * rows],
             stages: [stage(), stage(), stage()],
             heads: vec![zero(); (1 + directions) * rows * channels],
+            products: vec![[zero(); LANES]; (1 + directions) * rows * channels],
             weight: transposed.collect(),
             order,
         }
@@ -220,12 +235,20 @@ impl<T: Real> Tile<T> {
         two.activate::<FMA>(rows, Some(weights.message_bias), order);
         through(two, three, weights.coordinate);
         three.activate::<FMA>(rows, Some(weights.coordinate_bias), order);
-        let hidden = three.values.chunks_exact(width);
-        let heads = self.heads.chunks_exact_mut(inputs.sizes.channels);
-        for (hidden, heads) in hidden.zip(heads).take((1 + directions) * rows) {
-            for (head, weight) in heads.iter_mut().zip(self.weight.chunks_exact(width)) {
-                *head = dot(hidden, weight);
+        // All products first: where sums follow at once, they are not vectorised.
+        let hidden = three
+            .values
+            .chunks_exact(width)
+            .take((1 + directions) * rows);
+        let channels = inputs.sizes.channels;
+        for (hidden, products_of_row) in hidden.zip(self.products.chunks_exact_mut(channels)) {
+            let weights = self.weight.chunks_exact(width);
+            for (found, weight) in products_of_row.iter_mut().zip(weights) {
+                *found = products(hidden, weight);
             }
+        }
+        for (head, products) in self.heads.iter_mut().zip(&self.products) {
+            *head = sum(products);
         }
     }
 
