@@ -145,7 +145,7 @@ pub(super) fn step(
 }
 
 /// Numbers of one tile's widest buffer: with all of a tile's buffers they stay in a core's second cache.
-const TILE: usize = 96 * 64;
+const TILE: usize = 192 * 64;
 
 /// Edges that are computed at a time, each with `groups` rows: a value and its derivatives.
 pub(super) fn tile_rows(sizes: &Sizes, groups: usize) -> usize {

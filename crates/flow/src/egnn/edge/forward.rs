@@ -103,28 +103,29 @@ fn add_rows<T: Real>(target: &mut [T], rows: &[T]) {
 fn displacements<T: Real>(tile: &Tile<T>, sizes: &Sizes, pulled: &mut [T]) {
     let (dims, channels, rows) = (sizes.dims, sizes.channels, tile.edges.len());
     let [inverse, slope, _] = &tile.geometry.inverse;
-    let size = channels * dims;
     for (row, edge) in tile.edges.iter().enumerate() {
         let u = &tile.geometry.difference[row * dims..(row + 1) * dims];
-        let heads = &tile.heads[row * channels..(row + 1) * channels];
-        let one = T::of(1.0);
-        let ends = [(edge.receiver, one), (edge.sender, -one)];
-        for (node, sign) in ends.into_iter().take(1 + usize::from(edge.is_mutual)) {
-            let pulled = pulled[node * size..(node + 1) * size].chunks_exact_mut(dims);
-            for (head, pulled) in heads.iter().zip(pulled) {
-                add_scaled(pulled, sign * *head * inverse[row], u);
+        for channel in 0..channels {
+            let place = |node: usize| (node * channels + channel) * dims;
+            let head = tile.heads[row * channels + channel];
+            let (weight, start) = (head * inverse[row], place(edge.receiver));
+            add_scaled(&mut pulled[start..start + dims], weight, u);
+            if edge.is_mutual {
+                let start = place(edge.sender);
+                add_scaled(&mut pulled[start..start + dims], -weight, u);
             }
-        }
-        for group in 1..=sizes.directions {
-            let (node, place) = (group * sizes.nodes() + edge.receiver, group * rows + row);
-            let moved = place - rows;
-            let moves = &tile.moved[moved * dims..(moved + 1) * dims];
-            let tangents = &tile.heads[place * channels..(place + 1) * channels];
-            let pulled = pulled[node * size..(node + 1) * size].chunks_exact_mut(dims);
-            for ((head, tangent), pulled) in heads.iter().zip(tangents).zip(pulled) {
-                let along = *tangent * inverse[row] + *head * slope[row] * tile.stretch[moved];
-                add_scaled(pulled, along, u);
-                add_scaled(pulled, *head * inverse[row], moves);
+            for direction in 0..sizes.directions {
+                let moved = direction * rows + row;
+                let tangent = tile.heads[(moved + rows) * channels + channel];
+                let along = tangent * inverse[row] + head * slope[row] * tile.stretch[moved];
+                let start = place((direction + 1) * sizes.nodes() + edge.receiver);
+                let target = &mut pulled[start..start + dims];
+                add_scaled(target, along, u);
+                add_scaled(
+                    target,
+                    weight,
+                    &tile.moved[moved * dims..(moved + 1) * dims],
+                );
             }
         }
     }

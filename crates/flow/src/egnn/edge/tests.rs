@@ -316,10 +316,57 @@ fn tiles_end_within_samples_and_beyond_them() {
         directions: 0,
         messages: Messages::Wanted,
     };
+    // As in the shapes above: the first ends within the second of two samples, that of two hundred points within one.
     let rows = tile_rows(&sizes, 1);
-    assert!(rows < 13 * 13 && !(13 * 13_usize).is_multiple_of(rows));
+    assert!(13 * 13 < rows && rows < 2 * 13 * 13);
+    let many = Sizes {
+        points: 200,
+        width: 16,
+        directions: 1,
+        ..sizes
+    };
+    assert!(tile_rows(&many, 2) < 200 * 200);
 }
 
+/// Points whose features are the same.
+fn alike(shape: Shape, dtype: DType) -> Case {
+    let case = Case::new(shape, dtype);
+    let [batch, points, width] = case.h.dims();
+    let h = case
+        .h
+        .clone()
+        .narrow(1, 0, 1)
+        .expand([batch, points, width]);
+    Case { h, ..case }
+}
+
+#[test]
+fn edges_that_stand_for_both_orders_of_a_pair_are_those_of_the_composition() {
+    for (points, width, channels) in [(1, 8, 1), (2, 8, 3), (5, 20, 1), (13, 64, 3)] {
+        for has_distances in [false, true] {
+            let shape = Shape {
+                points,
+                width,
+                channels,
+                ..PLAIN
+            };
+            let case = |dtype| {
+                let rich = Case::new(
+                    Shape {
+                        is_rich: true,
+                        ..shape
+                    },
+                    dtype,
+                );
+                let mut case = alike(shape, dtype);
+                case.context.distances = rich.context.distances.filter(|_| has_distances);
+                case
+            };
+            assert_same(&case(DType::F64), 1e-12, &format!("{shape:?}, double"));
+            assert_same(&case(DType::F32), 1e-5, &format!("{shape:?}, single"));
+        }
+    }
+}
 #[test]
 fn a_sample_has_the_same_bits_in_any_batch() {
     let shape = Shape {

@@ -236,15 +236,15 @@ impl<T: Real> Tile<T> {
         through(two, three, weights.coordinate);
         three.activate::<FMA>(rows, Some(weights.coordinate_bias), order);
         // All products first: where sums follow at once, they are not vectorised.
+        let channels = inputs.sizes.channels;
         let hidden = three
             .values
             .chunks_exact(width)
             .take((1 + directions) * rows);
-        let channels = inputs.sizes.channels;
-        for (hidden, products_of_row) in hidden.zip(self.products.chunks_exact_mut(channels)) {
-            let weights = self.weight.chunks_exact(width);
-            for (found, weight) in products_of_row.iter_mut().zip(weights) {
-                *found = products(hidden, weight);
+        for (place, hidden) in hidden.enumerate() {
+            for channel in 0..channels {
+                let weight = &self.weight[channel * width..(channel + 1) * width];
+                self.products[place * channels + channel] = products(hidden, weight);
             }
         }
         for (head, products) in self.heads.iter_mut().zip(&self.products) {

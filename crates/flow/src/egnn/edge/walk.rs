@@ -113,3 +113,103 @@ fn are_alike<T: Real>(inputs: &Inputs<T>, sample: usize) -> bool {
         && inputs.ends.into_iter().all(are_same)
         && inputs.standard.into_iter().all(is_symmetric)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Sizes, Weights};
+    use super::*;
+
+    const SIZES: Sizes = Sizes {
+        batch: 2,
+        points: 3,
+        dims: 2,
+        width: 2,
+        channels: 1,
+        directions: 0,
+        messages: Messages::Wanted,
+    };
+
+    /// `(receiver, sender, is_mutual)` of every edge.
+    fn edges(
+        sizes: Sizes,
+        [receivers, standard]: [&[f64]; 2],
+        halves: Halves,
+    ) -> Vec<(usize, usize, bool)> {
+        let nothing: &[f64] = &[];
+        let inputs = Inputs {
+            sizes,
+            x: nothing,
+            ends: [receivers, &[0.5; 12]],
+            pairs: nothing,
+            standard: [standard; 2],
+            moved: nothing,
+            moved_ends: [nothing; 2],
+            weights: Weights {
+                distance: nothing,
+                message: nothing,
+                message_bias: nothing,
+                coordinate: nothing,
+                coordinate_bias: nothing,
+                weight: nothing,
+            },
+        };
+        let walk = Walk::new(&inputs, halves);
+        walk.map(|edge| {
+            let [i, j] = [edge.receiver, edge.sender].map(|node| node % 3);
+            assert_eq!(
+                (edge.pair, edge.place),
+                (i * 3 + j, edge.receiver / 3 * 9 + i * 3 + j)
+            );
+            (edge.receiver, edge.sender, edge.is_mutual)
+        })
+        .collect()
+    }
+
+    /// All of a sample, or one of two orders.
+    fn all(first: usize, is_half: bool, has_own: bool) -> Vec<(usize, usize, bool)> {
+        let pairs = (0..9).map(|pair| (pair / 3, pair % 3));
+        let some = pairs.filter(|(i, j)| (!is_half || i <= j) && (has_own || i != j));
+        some.map(|(i, j)| (first + i, first + j, is_half && i != j))
+            .collect()
+    }
+
+    #[test]
+    fn each_sample_whose_points_are_alike_has_half_of_its_edges() {
+        // The second point of the second sample brings something else.
+        let mut receivers = [1.0; 12];
+        receivers[9] = 2.0;
+        let expected = [all(0, true, true), all(3, false, true)].concat();
+        assert_eq!(edges(SIZES, [&receivers, &[]], Halves::Taken), expected);
+        let expected = [all(0, false, true), all(3, false, true)].concat();
+        assert_eq!(edges(SIZES, [&receivers, &[]], Halves::Left), expected);
+    }
+
+    #[test]
+    fn a_distance_that_is_expected_of_one_order_only_tells_both_apart() {
+        let mut standard = [1.0; 18];
+        standard[3] = 2.0;
+        let expected = [all(0, false, true), all(3, true, true)].concat();
+        assert_eq!(
+            edges(SIZES, [&[1.0; 12], &standard], Halves::Taken),
+            expected
+        );
+    }
+
+    #[test]
+    fn points_have_no_edge_with_themselves_where_no_message_is_asked_for() {
+        let sizes = Sizes {
+            messages: Messages::Unwanted,
+            ..SIZES
+        };
+        let expected = [all(0, true, false), all(3, true, false)].concat();
+        assert_eq!(edges(sizes, [&[1.0; 12], &[]], Halves::Taken), expected);
+        let expected = [all(0, false, false), all(3, false, false)].concat();
+        assert_eq!(edges(sizes, [&[1.0; 12], &[]], Halves::Left), expected);
+        let along = Sizes {
+            directions: 1,
+            ..SIZES
+        };
+        let expected = [all(0, false, true), all(3, false, true)].concat();
+        assert_eq!(edges(along, [&[1.0; 12], &[]], Halves::Taken), expected);
+    }
+}

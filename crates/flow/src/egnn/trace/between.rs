@@ -3,7 +3,7 @@
 use super::Block;
 use super::edges::{Pass, ends, inputs, scale, total};
 use super::last::Back;
-use super::maps::{Maps, UpdateMaps, transposed};
+use super::maps::{Maps, UpdateMaps};
 use super::passing::State;
 use super::still::Still;
 use crate::egnn::edge::{add, add_scaled, dot};
@@ -119,7 +119,7 @@ fn layer_body<T: Real, const FMA: bool>(
         for channel in 0..channels {
             let first = channel * all;
             let rows = (first + edges.start) * width..(first + edges.end) * width;
-            pass.head_gradient(channel, &mut kept.gradients[rows]);
+            pass.head_gradient(maps, channel, &mut kept.gradients[rows]);
         }
         let tile = &pass.tile;
         let copy = |to: &mut [T], from: &[T], each: usize| {
@@ -402,13 +402,8 @@ fn of_messages_body<T: Real, const FMA: bool>(
             }
         }
         let used = edges.len() * size;
-        transposed(
-            &maps.message.weight,
-            T::of(1.0),
-            &here[..used],
-            &mut next[..used],
-            width,
-        );
+        let (here, next) = (&here[..used], &mut next[..used]);
+        maps.message.back(T::of(1.0), here, next, width);
         for (rows, edge) in next.chunks_exact(size).zip(edges) {
             let own = &own[edge / points * block.stride()..][..points];
             let given = (tangents, own, layer, state, back);

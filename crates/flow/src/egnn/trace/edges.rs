@@ -1,6 +1,6 @@
 //! The edges of one layer of a block, some at a time, and derivatives of what they make.
 
-use super::maps::{Maps, transposed};
+use super::maps::Maps;
 use super::passing::State;
 use crate::egnn::edge::{Halves, Inputs, Messages, Order, Sizes, Tile, Walk, dot, evaluate};
 use crate::matrix::{Matrix, Old, Target, multiply};
@@ -116,8 +116,8 @@ impl<'a, T: Real> Pass<'a, T> {
 
     /// `∂c/∂f` of one channel for these edges, `[rows, width]`.
     #[inline(always)]
-    pub fn head_gradient(&mut self, channel: usize, gradient: &mut [T]) {
-        let (width, weights) = (self.inputs.sizes.width, self.inputs.weights);
+    pub fn head_gradient(&mut self, maps: &Maps<T>, channel: usize, gradient: &mut [T]) {
+        let width = self.inputs.sizes.width;
         let [one, two, three] = &self.tile.stages;
         let [here, next] = &mut self.rows;
         let used = gradient.len();
@@ -128,16 +128,10 @@ impl<'a, T: Real> Pass<'a, T> {
                 *row = *slope * *weight;
             }
         }
-        let one_times = T::of(1.0);
-        transposed(
-            weights.coordinate,
-            one_times,
-            &here[..used],
-            &mut next[..used],
-            width,
-        );
-        scale(&mut next[..used], &two.slope);
-        transposed(weights.message, one_times, &next[..used], gradient, width);
+        let (here, next) = (&here[..used], &mut next[..used]);
+        maps.coordinate.back(T::of(1.0), here, next, width);
+        scale(next, &two.slope);
+        maps.message.back(T::of(1.0), next, gradient, width);
         scale(gradient, &one.slope);
     }
 }

@@ -52,7 +52,7 @@ fn layer_body<T: Real, const FMA: bool>(
     let mut pass = Pass::new(&inputs(maps, standard, state, &ends));
     while let Some(edges) = pass.advance() {
         let gradients = &mut gradients[edges.start * width..edges.end * width];
-        pass.head_gradient(0, gradients);
+        pass.head_gradient(maps, 0, gradients);
         let geometry = &pass.tile.geometry;
         let us = geometry.difference.chunks_exact(dims);
         let [inverse, fall, _] = &geometry.inverse;

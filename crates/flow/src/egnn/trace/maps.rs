@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::context::Context;
-use crate::egnn::edge::Weights;
+use crate::egnn::edge::{Weights, square_map};
 use crate::egnn::layer::{Layer, NodeUpdate, PairTerms};
 use crate::linear::Linear;
 use crate::matrix::{Matrix, Old, Target, multiply};
@@ -20,6 +20,8 @@ pub(super) fn numbers<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
 pub(super) struct Map<T> {
     /// `[width, width]`.
     pub weight: Vec<T>,
+    /// `Wᵀ`: of a view by columns, products of few rows are summed in another order than of many, and a sample's bits would depend on its batch.
+    pub transposed: Vec<T>,
     pub bias: Vec<T>,
 }
 
@@ -27,6 +29,7 @@ impl<T: Real> Map<T> {
     fn of(linear: &Linear) -> Self {
         Self {
             weight: numbers(linear.weight.val()),
+            transposed: numbers(linear.weight.val().transpose()),
             bias: linear
                 .bias
                 .as_ref()
@@ -36,13 +39,7 @@ impl<T: Real> Map<T> {
 
     /// `factor · x W`, for rows as wide as the map.
     pub fn product(&self, factor: T, x: &[T], y: &mut [T], width: usize, old: Old) {
-        multiply(
-            Target::new(y, width),
-            old,
-            factor,
-            Matrix::new(x, [x.len() / width, width], width),
-            Matrix::new(&self.weight, [width, width], width),
-        );
+        through(&self.weight, factor, x, y, width, old);
     }
 
     /// `x W + b`.
@@ -55,18 +52,17 @@ impl<T: Real> Map<T> {
 
     /// `factor · y Wᵀ`, what cotangents of results make of those of arguments.
     pub fn back(&self, factor: T, y: &[T], x: &mut [T], width: usize) {
-        transposed(&self.weight, factor, y, x, width);
+        through(&self.transposed, factor, y, x, width, Old::Replaced);
     }
 }
 
-/// `factor · y Wᵀ` for rows as wide as the map.
-pub(super) fn transposed<T: Real>(weight: &[T], factor: T, y: &[T], x: &mut [T], width: usize) {
+fn through<T: Real>(map: &[T], factor: T, x: &[T], y: &mut [T], width: usize, old: Old) {
     multiply(
-        Target::new(x, width),
-        Old::Replaced,
+        Target::new(y, width),
+        old,
         factor,
-        Matrix::new(y, [y.len() / width, width], width),
-        Matrix::new(weight, [width, width], width).transposed(),
+        Matrix::new(x, [x.len() / width, width], width),
+        square_map(map, width),
     );
 }
 

@@ -182,11 +182,11 @@ fn points_in_the_same_place_are_no_exception() {
 
 #[test]
 fn a_sample_has_the_same_bits_in_any_batch() {
-    for points in [4, 13] {
+    for (points, width) in [(1, 8), (2, 8), (4, 64), (13, 64)] {
         let case = Case {
             points,
             batch: 16,
-            width: 64,
+            width,
             ..PLAIN
         };
         let field = case.field(DType::F32);
