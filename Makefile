@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 # Every script there but the two that these start or import.
-PEERS := $(filter-out %/peer.py %/egnn_jax.py, $(wildcard benches/peers/*.py))
+PEERS := $(filter-out %/peer.py %/egnn_jax.py %/egnn_torch.py, $(wildcard benches/peers/*.py))
 
 .PHONY: help setup build demo test gpu bench bench-peers families ensembles data
 
@@ -14,7 +14,7 @@ help:
 	@echo 'make build        the program, target/release/boltzflow'
 	@echo 'make gpu          the program with the wgpu device'
 	@echo 'make bench        our own timings'
-	@echo 'make bench-peers  ratios to JAX, OpenMM and RDKit, which pip installs into .venv'
+	@echo 'make bench-peers  ratios to JAX, PyTorch, OpenMM and RDKit, which pip installs into .venv'
 	@echo 'make families     the table of all families of flows, row by row (hours; into data/families/)'
 	@echo 'make ensembles    small and drug-like molecules by generate, against replica exchange (hours; into ensembles/)'
 	@echo 'make data         writes the files of data/ again (from .venv)'

@@ -3,6 +3,10 @@
 import json
 import statistics
 import subprocess
+import time
+
+# Seconds of pause before a peer is asked, and that it then works before a call that counts.
+PAUSE, WARM = 0.1, 0.2
 
 
 class Peer:
@@ -23,19 +27,36 @@ class Peer:
             raise SystemExit(f"{' '.join(self.command)} refused {request}: {answer['error']}")
         return answer
 
+    def forget_peak(self):
+        """Lets the peak of resident memory begin anew (Linux, proc(5))."""
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as file:
+            file.write("5")
+
+    def peak(self):
+        """The peak of resident memory, in MiB."""
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) / 1024
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
 
 
 def interleaved(peers, request, rounds, unit="ms"):
-    """Median and quartiles of each peer's time, asked in turn (in the opposite order every second round), after one warm-up."""
+    """Median and quartiles of each peer's time, asked in turn (in the opposite order every second round), after one warm-up.
+
+    Threads of JAX and PyTorch go on waiting actively for a while after a call, and after a pause a call finds cold caches and a slow clock: so everyone
+    is given time to fall asleep, and of some calls one after another the last counts, as in a loop."""
     for peer in peers:
         peer.ask(**request)
     times = [[] for _ in peers]
     order = list(zip(peers, times))
     for _ in range(rounds):
         for peer, found in order:
+            time.sleep(PAUSE)
+            start = time.perf_counter()
+            while time.perf_counter() - start < WARM:
+                peer.ask(**request)
             found.append(peer.ask(**request)[unit])
         order.reverse()
     return [{"median": statistics.median(t), "quartiles": statistics.quantiles(t, n=4)[::2]} for t in times]

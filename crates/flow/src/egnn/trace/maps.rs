@@ -27,9 +27,15 @@ pub(super) struct Map<T> {
 
 impl<T: Real> Map<T> {
     fn of(linear: &Linear) -> Self {
+        let [inputs, outputs] = linear.weight.dims();
+        let weight: Vec<T> = numbers(linear.weight.val());
+        let column = |column: usize| (0..inputs).map(move |row| row * outputs + column);
         Self {
-            weight: numbers(linear.weight.val()),
-            transposed: numbers(linear.weight.val().transpose()),
+            transposed: (0..outputs)
+                .flat_map(column)
+                .map(|place| weight[place])
+                .collect(),
+            weight,
             bias: linear
                 .bias
                 .as_ref()
