@@ -203,13 +203,13 @@ mod tests {
             let off = (found - expected).abs();
             assert!(off < 1e-5 * expected.abs(), "{found}, not {expected}");
         };
-        // Pieces of 16, 16 and 8.
+        // Pieces of 32 and 8.
         for (number, expected) in expected.iter().enumerate() {
             let one = data.select(&[number, number]);
             let learnt = ThroughSolve::new(&one, &one.weights, 1, exact);
             let mut random = stream(1, Purpose::Training, 0);
             let Losses { pieces, count } = learnt.losses(&model, 40, &mut random);
-            assert_eq!(pieces.len(), 3);
+            assert_eq!(pieces.len(), 2);
             near(
                 pieces.iter().map(|(loss, _)| loss).sum::<f64>() / count,
                 -expected,
