@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-# Every script there but the two that these start or import.
-PEERS := $(filter-out %/peer.py %/egnn_jax.py %/egnn_torch.py, $(wildcard benches/peers/*.py))
+# Every script there but those that these start or import.
+PEERS := $(filter-out %/peer.py %/egnn_jax.py %/egnn_torch.py %/serve.py, $(wildcard benches/peers/*.py))
 
 .PHONY: help setup build demo test gpu bench bench-peers families ensembles data
 

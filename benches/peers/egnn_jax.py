@@ -9,16 +9,16 @@ Every operation is compiled and warmed up when it is first asked for; an answer 
 """
 
 import functools
-import json
 import os
 import sys
-import time
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+import serve
 
 WIDTH, LAYERS, DIMS, TIME_FEATURES = 64, 3, 3, 5
 SOFTENING = 1e-8
@@ -170,30 +170,8 @@ class Peer:
 
 
 def milliseconds(call):
-    start = time.perf_counter()
-    jax.block_until_ready(call())
-    return 1e3 * (time.perf_counter() - start)
-
-
-def main():
-    peers, warm = {}, set()
-    for line in sys.stdin:
-        request = json.loads(line)
-        size = (request["b"], request["n"])
-        if size not in peers:
-            peers[size] = Peer(*size)
-        peer = peers[size]
-        op = request["op"]
-        if op == "parameters":
-            answer = {"parameters": peer.parameters()}
-        else:
-            if (op, size) not in warm:
-                for _ in range(3):
-                    jax.block_until_ready(peer.calls[op]())
-                warm.add((op, size))
-            answer = {"ms": milliseconds(peer.calls[op])}
-        print(json.dumps(answer), flush=True)
+    return serve.milliseconds(lambda: jax.block_until_ready(call()))
 
 
 if __name__ == "__main__":
-    main()
+    serve.serve(Peer, milliseconds)

@@ -2,12 +2,13 @@
 """The field of crates/flow/src/egnn.rs in PyTorch (torch.compile, CPU, f32), timed on request as egnn_jax.py is."""
 
 import functools
-import json
 import sys
-import time
 
 import numpy as np
 import torch
+
+import serve
+from serve import milliseconds
 
 # Every size and operation is compiled for itself.
 torch._dynamo.config.recompile_limit = 1000
@@ -158,31 +159,5 @@ class Peer:
         return sum(w.numel() for w in self.p.values())
 
 
-def milliseconds(call):
-    start = time.perf_counter()
-    call()
-    return 1e3 * (time.perf_counter() - start)
-
-
-def main():
-    peers, warm = {}, set()
-    for line in sys.stdin:
-        request = json.loads(line)
-        size = (request["b"], request["n"])
-        if size not in peers:
-            peers[size] = Peer(*size)
-        peer = peers[size]
-        op = request["op"]
-        if op == "parameters":
-            answer = {"parameters": peer.parameters()}
-        else:
-            if (op, size) not in warm:
-                for _ in range(3):
-                    peer.calls[op]()
-                warm.add((op, size))
-            answer = {"ms": milliseconds(peer.calls[op])}
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve.serve(Peer, milliseconds)

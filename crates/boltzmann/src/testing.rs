@@ -5,6 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::config::{Objective, TrainingConfig};
+use crate::optimizer::AdamW;
+use crate::training::{Pool, Training};
 use crate::weights::Weights;
 
 /// Standard normal numbers, a function of the seed.
@@ -33,6 +35,38 @@ pub fn training(objective: Objective) -> TrainingConfig {
         validate_every: 10,
         patience: 0,
         checkpoint_every: 10,
+    }
+}
+
+/// What a checkpoint keeps of a training.
+pub fn state(training: Training) -> (AdamW, Pool) {
+    (training.optimizer, training.pool)
+}
+
+/// Asserts that a training of so many steps comes to the same on one thread, on two, and where it goes on, after some of them, from what is kept of it.
+pub fn assert_same_bits<'a>(
+    start: impl Fn() -> Training<'a> + Sync,
+    steps: usize,
+    after: &[usize],
+    kept: impl Fn(Training<'a>) -> (AdamW, Pool),
+) {
+    let advanced = |mut training: Training<'a>, steps: usize| {
+        (0..steps).for_each(|_| {
+            training.advance();
+        });
+        training
+    };
+    let on = |threads: usize| {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let threads = threads.build().unwrap();
+        threads.install(|| state(advanced(start(), steps)))
+    };
+    let whole = on(1);
+    assert!(whole == on(2));
+    for &first in after {
+        let mut resumed = start();
+        (resumed.optimizer, resumed.pool) = kept(advanced(start(), first));
+        assert!(whole == state(advanced(resumed, steps - first)), "{first}");
     }
 }
 

@@ -147,6 +147,16 @@ struct Losses {
     count: f64,
 }
 
+impl Losses {
+    /// Where there is nothing to learn from: a loss that is no number ends a training.
+    fn nothing() -> Self {
+        Self {
+            pieces: vec![(f64::NAN, Vec::new())],
+            count: 1.0,
+        }
+    }
+}
+
 /// What happened in one step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Step {

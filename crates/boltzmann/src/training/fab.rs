@@ -193,12 +193,12 @@ impl Fab<'_> {
         let mut random = stream(self.seed, Purpose::Own, step);
         let mut all = Vec::new();
         for _ in 0..batches {
-            let found = self.annealed(student, batch, random.random(), &pool.step_sizes);
             let steps: Vec<f64> = pool
                 .step_sizes
                 .iter()
                 .map(|step| f64::from(*step))
                 .collect();
+            let found = self.annealed(student, batch, random.random(), &steps);
             pool.step_sizes = adapted(&steps, &found)
                 .iter()
                 .map(|step| *step as f32)
@@ -218,11 +218,10 @@ impl Fab<'_> {
         student: &impl Student,
         count: usize,
         seed: u64,
-        step_sizes: &[f32],
+        step_sizes: &[f64],
     ) -> Vec<Annealed> {
-        let step_sizes: Vec<f64> = step_sizes.iter().map(|step| f64::from(*step)).collect();
         let annealing = Annealing {
-            step_sizes: &step_sizes,
+            step_sizes,
             leapfrog: self.told.leapfrog,
         };
         let starts: Vec<usize> = (0..count).step_by(PIECE).collect();
@@ -269,11 +268,7 @@ impl Fab<'_> {
         let rows: Vec<&[f32]> = pool.rows().chunks_exact(width).collect();
         let logs = rows.iter().map(|row| f64::from(row[size])).collect();
         let Ok(weights) = Weights::from_log(logs) else {
-            // There is nothing to learn from.
-            return Losses {
-                pieces: vec![(f64::NAN, Vec::new())],
-                count: 1.0,
-            };
+            return Losses::nothing();
         };
         let chosen = weights.resample(count, random.random());
         let pieces = chosen.par_chunks(PIECE).map(|chosen| {

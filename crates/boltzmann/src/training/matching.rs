@@ -169,11 +169,7 @@ impl<'a> Matching<'a> {
     ) -> Losses {
         let size = model.points() * model.dims();
         let Some(lines) = self.drawn(count, pool, random) else {
-            // There is nothing to learn from.
-            return Losses {
-                pieces: vec![(f64::NAN, Vec::new())],
-                count: 1.0,
-            };
+            return Losses::nothing();
         };
         let batch = self.pairs((model, flow), lines, count, random);
         let pieces = batch.pieces(model).into_par_iter().map(|piece| {

@@ -72,7 +72,7 @@ mod tests {
     use crate::model::{Architecture, Model};
     use crate::system::System;
     use crate::temperatures::TrainingData;
-    use crate::testing::{normal, training};
+    use crate::testing::{assert_same_bits, normal, state, training};
     use crate::training::{Training, TrainingError};
 
     fn experiment(pairs: usize) -> Config {
@@ -190,26 +190,7 @@ mod tests {
         let (system, config) = (dw4(), experiment(100));
         let (model, nothing) = (model(&config, &system), no_data());
         let start = || Training::new(model.clone(), &config.training, &nothing, &system).unwrap();
-        let on = |threads: usize| {
-            let threads = rayon::ThreadPoolBuilder::new().num_threads(threads);
-            threads.build().unwrap().install(|| {
-                let mut training = start();
-                (0..4).for_each(|_| {
-                    training.advance();
-                });
-                training.optimizer
-            })
-        };
-        let whole = on(1);
-        assert_eq!(whole, on(2));
-        let mut first = start();
-        first.advance();
-        let mut resumed = start();
-        resumed.optimizer = first.optimizer;
-        (0..3).for_each(|_| {
-            resumed.advance();
-        });
-        assert_eq!(whole, resumed.optimizer);
+        assert_same_bits(start, 4, &[1], state);
     }
 
     #[test]

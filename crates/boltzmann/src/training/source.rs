@@ -318,23 +318,23 @@ impl<'a> Source<'a> {
                 },
                 flow,
             ) => {
-                let reverse = match flow {
-                    Flow::Internal(flow) => boltzmann.mean(flow, VALIDATION_SAMPLES, random),
-                    Flow::Augmented(flow) => boltzmann.mean(flow, VALIDATION_SAMPLES, random),
-                    Flow::Cartesian(_) => unreachable!("made for this model"),
-                };
+                let reverse = along_energy(boltzmann, flow, random);
                 data.as_ref().map_or(reverse, |(data, factor)| {
                     reverse + factor * mean(data.held_out(model, random))
                 })
             }
-            (Self::Fab(fab), Flow::Internal(flow)) => {
-                fab.boltzmann.mean(flow, VALIDATION_SAMPLES, random)
-            }
-            (Self::Fab(fab), Flow::Augmented(flow)) => {
-                fab.boltzmann.mean(flow, VALIDATION_SAMPLES, random)
-            }
+            (Self::Fab(fab), flow) => along_energy(&fab.boltzmann, flow, random),
             _ => unreachable!("made for this model"),
         }
+    }
+}
+
+/// The mean loss of new samples along the energy.
+fn along_energy(boltzmann: &Boltzmann, flow: &Flow, random: &mut ChaCha8Rng) -> f64 {
+    match flow {
+        Flow::Internal(flow) => boltzmann.mean(flow, VALIDATION_SAMPLES, random),
+        Flow::Augmented(flow) => boltzmann.mean(flow, VALIDATION_SAMPLES, random),
+        Flow::Cartesian(_) => unreachable!("made for this model"),
     }
 }
 

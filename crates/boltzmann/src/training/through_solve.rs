@@ -106,7 +106,7 @@ mod tests {
     };
     use crate::model::Architecture;
     use crate::system::System;
-    use crate::testing::{normal, training};
+    use crate::testing::{assert_same_bits, normal, state, training};
     use crate::training::Training;
 
     const HUTCHINSON: Divergence = Divergence::Hutchinson {
@@ -286,28 +286,7 @@ mod tests {
         let config = through_solve(HUTCHINSON);
         let model = model(&config, &system, &data);
         let start = || Training::new(model.clone(), &config.training, &data, &system).unwrap();
-        let on = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-            pool.build().unwrap().install(|| {
-                let mut training = start();
-                (0..6).for_each(|_| {
-                    training.advance();
-                });
-                training.optimizer
-            })
-        };
-        let whole = on(1);
-        assert_eq!(whole, on(2));
-        let mut first = start();
-        (0..3).for_each(|_| {
-            first.advance();
-        });
-        let mut resumed = start();
-        resumed.optimizer = first.optimizer;
-        (0..3).for_each(|_| {
-            resumed.advance();
-        });
-        assert_eq!(whole, resumed.optimizer);
+        assert_same_bits(start, 6, &[3], state);
     }
 
     #[test]

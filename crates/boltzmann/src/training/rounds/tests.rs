@@ -9,7 +9,7 @@ use crate::config::{
 };
 use crate::model::Architecture;
 use crate::temperatures::TrainingData;
-use crate::testing::{normal, training};
+use crate::testing::{assert_same_bits, normal, state, training};
 use crate::training::Training;
 
 /// Four points that a spring holds at their centroid, `U = ½ Σ |x|²`, but for a repulsion that is hardly there.
@@ -213,29 +213,5 @@ fn the_same_bits_come_from_one_thread_and_two_and_from_a_training_that_was_resum
     let (system, config) = (springs(), experiment(improvement));
     let (data, model) = (clouds(60, 1.1), model(&config, &system, 1.1));
     let start = || Training::new(model.clone(), &config.training, &data, &system).unwrap();
-    let on = |threads: usize| {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        threads.build().unwrap().install(|| {
-            let mut training = start();
-            (0..7).for_each(|_| {
-                training.advance();
-            });
-            (training.optimizer, training.pool)
-        })
-    };
-    let whole = on(1);
-    assert!(whole == on(2));
-    for steps in [3, 4] {
-        let mut first = start();
-        (0..steps).for_each(|_| {
-            first.advance();
-        });
-        let mut resumed = start();
-        resumed.optimizer = first.optimizer;
-        resumed.pool = first.pool;
-        (steps..7).for_each(|_| {
-            resumed.advance();
-        });
-        assert!(whole == (resumed.optimizer, resumed.pool), "{steps}");
-    }
+    assert_same_bits(start, 7, &[3, 4], state);
 }

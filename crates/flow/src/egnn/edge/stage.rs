@@ -1,5 +1,6 @@
 //! An activation of a tile's rows, with the derivatives that directions and reverse mode need.
 
+use super::tile::add;
 use crate::simd::Real;
 
 /// How many derivatives of the activation are kept.
@@ -46,6 +47,15 @@ fn sigmoid<T: Real, const FMA: bool>(x: T) -> T {
     T::of(1.0) / x.one_plus_exp_neg::<FMA>()
 }
 
+/// Adds the bias, if there is one, to every row.
+#[inline(always)]
+fn shift<T: Real>(values: &mut [T], bias: Option<&[T]>) {
+    let Some(bias) = bias else { return };
+    for row in values.chunks_exact_mut(bias.len()) {
+        add(row, bias);
+    }
+}
+
 impl<T: Real> Stage<T> {
     /// For as many rows.
     pub fn new(width: usize, rows: usize, directions: usize, order: Order) -> Self {
@@ -65,38 +75,30 @@ impl<T: Real> Stage<T> {
     pub fn activate<const FMA: bool>(&mut self, rows: usize, bias: Option<&[T]>, order: Order) {
         let (width, size) = (self.width, rows * self.width);
         let (values, tangents) = self.values.split_at_mut(size);
-        if order == Order::Value {
-            for row in values.chunks_exact_mut(width) {
-                match bias {
-                    Some(bias) => {
+        match order {
+            // Nothing moves along with values alone, and bias and activation are one pass.
+            Order::Value => match bias {
+                Some(bias) => {
+                    for row in values.chunks_exact_mut(width) {
                         for (y, bias) in row.iter_mut().zip(bias) {
                             *y = value::<T, FMA>(*y + *bias);
                         }
                     }
-                    None => {
-                        for y in row {
-                            *y = value::<T, FMA>(*y);
-                        }
+                }
+                None => {
+                    for y in values {
+                        *y = value::<T, FMA>(*y);
                     }
                 }
-            }
-            return;
-        }
-        if let Some(bias) = bias {
-            for row in values.chunks_exact_mut(width) {
-                for (value, bias) in row.iter_mut().zip(bias) {
-                    *value += *bias;
-                }
-            }
-        }
-        match order {
-            Order::Value => {}
+            },
             Order::Slope => {
+                shift(values, bias);
                 for (y, slope) in values.iter_mut().zip(&mut self.slope) {
                     (*y, *slope) = silu::<T, FMA>(*y);
                 }
             }
             Order::Curvature => {
+                shift(values, bias);
                 let derivatives = self.slope.iter_mut().zip(&mut self.curvature);
                 for (y, (slope, curvature)) in values.iter_mut().zip(derivatives) {
                     let s = sigmoid::<T, FMA>(*y);

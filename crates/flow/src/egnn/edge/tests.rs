@@ -367,6 +367,7 @@ fn edges_that_stand_for_both_orders_of_a_pair_are_those_of_the_composition() {
         }
     }
 }
+
 #[test]
 fn a_sample_has_the_same_bits_in_any_batch() {
     let shape = Shape {

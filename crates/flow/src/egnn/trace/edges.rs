@@ -3,7 +3,7 @@
 use super::maps::Maps;
 use super::passing::State;
 use crate::egnn::edge::{Halves, Inputs, Messages, Order, Sizes, Tile, Walk, dot, evaluate};
-use crate::matrix::{Matrix, Old, Target, multiply};
+use crate::matrix::Old;
 use crate::simd::Real;
 
 /// What each point brings to its edges, `W_r h + b` and `W_s h`, `[nodes, width]`.
@@ -76,8 +76,8 @@ impl<'a, T: Real> Pass<'a, T> {
 
     /// `∂m/∂d²` of these edges, and the tangents of their heads, `[rows, channels]`, features of their ends held.
     #[inline(always)]
-    pub fn along_square(&mut self, messages: &mut [T], heads: &mut [T]) {
-        let (width, weights) = (self.inputs.sizes.width, self.inputs.weights);
+    pub fn along_square(&mut self, maps: &Maps<T>, messages: &mut [T], heads: &mut [T]) {
+        let width = self.inputs.sizes.width;
         let [one, two, three] = &self.tile.stages;
         let [here, next] = &mut self.rows;
         let used = messages.len();
@@ -85,27 +85,18 @@ impl<'a, T: Real> Pass<'a, T> {
             .chunks_exact_mut(width)
             .zip(one.slope.chunks_exact(width));
         for ((row, slope), z) in rows.zip(&self.tile.geometry.standard[1]) {
-            for ((row, slope), w) in row.iter_mut().zip(slope).zip(weights.distance) {
+            for ((row, slope), w) in row.iter_mut().zip(slope).zip(&maps.distance) {
                 *row = *slope * *w * *z;
             }
         }
-        let through = |from: &[T], to: &mut [T], map: &[T], slopes: &[T]| {
-            multiply(
-                Target::new(to, width),
-                Old::Replaced,
-                T::of(1.0),
-                Matrix::new(from, [used / width, width], width),
-                Matrix::new(map, [width, width], width),
-            );
-            scale(to, slopes);
-        };
-        through(&here[..used], messages, weights.message, &two.slope);
-        through(
-            messages,
-            &mut next[..used],
-            weights.coordinate,
-            &three.slope,
-        );
+        let one_times = T::of(1.0);
+        maps.message
+            .product(one_times, &here[..used], messages, width, Old::Replaced);
+        scale(messages, &two.slope);
+        let next = &mut next[..used];
+        maps.coordinate
+            .product(one_times, messages, next, width, Old::Replaced);
+        scale(next, &three.slope);
         let heads = heads.chunks_exact_mut(self.inputs.sizes.channels);
         for (heads, row) in heads.zip(next.chunks_exact(width)) {
             for (head, weight) in heads.iter_mut().zip(self.tile.weight.chunks_exact(width)) {

@@ -47,7 +47,7 @@ fn layer_body<T: Real, const FMA: bool>(
     while let Some(edges) = pass.advance() {
         let slopes = &mut slopes[edges.start * width..edges.end * width];
         let tangents = &mut heads[edges.start * channels..edges.end * channels];
-        pass.along_square(slopes, tangents);
+        pass.along_square(maps, slopes, tangents);
         let tile = &pass.tile;
         let us = &tile.geometry.difference[..edges.len() * dims];
         difference[edges.start * dims..edges.end * dims].copy_from_slice(us);
