@@ -6,13 +6,14 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Every script there but those that these start or import.
 PEERS := $(filter-out %/peer.py %/egnn_jax.py %/egnn_torch.py %/serve.py, $(wildcard benches/peers/*.py))
 
-.PHONY: help setup build demo test gpu bench bench-peers families ensembles data
+.PHONY: help setup build demo test gpu test-gpu bench bench-peers families ensembles data
 
 help:
 	@echo 'make demo         installs what is missing, builds, and samples butane (10 minutes after the build)'
 	@echo 'make test         format check, lints, every test; says which tests were skipped and why'
 	@echo 'make build        the program, target/release/boltzflow'
 	@echo 'make gpu          the program with the wgpu device'
+	@echo 'make test-gpu     the laws of flows and the program on a GPU, or on a driver in software'
 	@echo 'make bench        our own timings'
 	@echo 'make bench-peers  ratios to JAX, PyTorch, OpenMM and RDKit, which pip installs into .venv'
 	@echo 'make families     the table of all families of flows, row by row (hours; into data/families/)'
@@ -33,6 +34,9 @@ test: setup
 
 gpu: setup
 	cargo build --release -p boltzflow-cli --features wgpu
+
+test-gpu: setup
+	@scripts/test_gpu.sh
 
 bench: setup
 	cargo bench --workspace

@@ -15,6 +15,8 @@ mod compare;
 mod data;
 mod dynamics;
 mod files;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod internal;
 mod learning;
 mod molecule;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         data::trials(),
         dynamics::trials(),
         files::trials(),
+        #[cfg(feature = "wgpu")]
+        gpu::trials(),
         internal::trials(),
         learning::trials(),
         molecule::trials(),

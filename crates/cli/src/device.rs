@@ -60,8 +60,11 @@ fn gpu() -> Result<Device> {
 /// The default adapter, once it has added two numbers: the runtime panics where there is none.
 #[cfg(feature = "wgpu")]
 fn gpu() -> Result<Device> {
-    use burn::tensor::{DeviceKind, Tensor};
+    use burn::tensor::{DeviceKind, DeviceType, Tensor};
 
+    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
+        bail!("the device wgpu is not there: {}", missing());
+    }
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let found = std::panic::catch_unwind(|| {
@@ -73,8 +76,31 @@ fn gpu() -> Result<Device> {
     std::panic::set_hook(hook);
     match found {
         Ok(Some(device)) => Ok(device),
-        _ => bail!(
-            "no usable adapter for the device wgpu (it needs a Vulkan, Metal or DX12 driver); use --device cpu"
-        ),
+        Ok(None) => bail!("the device wgpu adds numbers wrongly; use --device cpu"),
+        Err(cause) => {
+            let cause = cause.downcast_ref::<String>();
+            let cause = cause.map_or("its driver has failed", String::as_str);
+            bail!("the device wgpu does not start ({cause}); use --device cpu")
+        }
     }
+}
+
+/// What has to be installed for an adapter.
+#[cfg(all(feature = "wgpu", target_os = "linux"))]
+fn missing() -> &'static str {
+    // SAFETY: the name is a string that ends in zero, and the loader has no code that runs when it is opened.
+    let loader = unsafe { libc::dlopen(c"libvulkan.so.1".as_ptr(), libc::RTLD_LAZY) };
+    if loader.is_null() {
+        "the Vulkan loader, libvulkan.so.1, is missing (on Debian the package libvulkan1); it needs a GPU's driver as well, or mesa-vulkan-drivers, which \
+         has one in software"
+    } else {
+        "the Vulkan loader finds no driver that works: install that of the GPU, or on Debian the package mesa-vulkan-drivers, which has one in software \
+         (VK_DRIVER_FILES and VK_ICD_FILENAMES, where they are set, name the drivers)"
+    }
+}
+
+/// What has to be installed for an adapter.
+#[cfg(all(feature = "wgpu", not(target_os = "linux")))]
+fn missing() -> &'static str {
+    "no driver for Vulkan, Metal or DX12 works; install that of the GPU"
 }

@@ -30,7 +30,7 @@ pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 /// What a back end does for [`apply`]. The bodies given are the portable composition.
-#[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]
 pub trait FunctionOps: Backend {
     /// `f(x)`.
     fn function(x: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
@@ -137,7 +137,7 @@ impl FunctionOps for Flex {
     }
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 impl FunctionOps for burn_cubecl::CubeBackend {}
 
 impl<B: FunctionOps, C: CheckpointStrategy> FunctionOps for Autodiff<B, C> {

@@ -56,6 +56,11 @@ pub enum FlowError {
         /// What was expected.
         space: Space,
     },
+    /// A precision that the device has not.
+    #[error(
+        "points in double precision are on a GPU, which computes wrong numbers in it without saying so; use single precision there, or the CPU"
+    )]
+    Precision,
     /// A scale that no map can have.
     #[error("a scale must be positive and finite, but {scale} was given")]
     Scale {

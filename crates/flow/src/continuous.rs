@@ -131,6 +131,7 @@ impl Continuous {
         context: &Context,
         span: (f64, f64),
     ) -> Result<(Points, PerSample), FlowError> {
+        self.space.check(&x)?;
         let batch = x.dims()[0];
         let probes = self.solver.divergence.probes(&x, &context.samples);
         let log_det = Tensor::zeros([batch], (&x.device(), x.dtype()));
@@ -151,6 +152,7 @@ impl Continuous {
 
     /// Where `x` is carried, without its log-determinant; costs one velocity an evaluation.
     pub fn transport(&self, x: Points, context: &Context) -> Result<Points, FlowError> {
+        self.space.check(&x)?;
         let slope = |t: f64, at: &Cloud| self.slope(t, at, context);
         let tableau = self.solver.method.tableau();
         Ok(

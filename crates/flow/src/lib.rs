@@ -48,6 +48,8 @@ mod mixing;
 mod network;
 pub mod normal;
 pub mod ode;
+#[cfg(all(test, feature = "wgpu"))]
+mod on_gpu;
 pub mod parameters;
 mod prior;
 mod product;

@@ -26,7 +26,7 @@ pub fn product<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
 }
 
 /// What a back end does for [`product`]. The body given is its own product.
-#[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]
 pub trait ProductOps: Backend {
     /// `a b`.
     fn product(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -132,7 +132,7 @@ impl Matrices {
     }
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 impl ProductOps for burn_cubecl::CubeBackend {}
 
 impl<B: ProductOps, C: CheckpointStrategy> ProductOps for Autodiff<B, C> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use burn::tensor::{DType, Device};
 use serde::{Deserialize, Serialize};
 
 use crate::Points;
@@ -131,8 +132,11 @@ impl Space {
         (0..self.dimension()).map(unit).collect()
     }
 
-    /// Checks that a batch is of clouds of this size.
+    /// Checks that a batch is of clouds of this size, and where it can be computed with: Burn has no dependable double precision on GPUs.
     pub fn check(self, x: &Points) -> Result<(), FlowError> {
+        if x.dtype() == DType::F64 && x.device() != Device::flex() {
+            return Err(FlowError::Precision);
+        }
         let [_, points, dims] = x.dims();
         if points == self.points() && dims == self.dims() {
             Ok(())

@@ -469,3 +469,27 @@ pub fn cloud(values: Vec<f64>, points: usize, dims: usize) -> Points {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "wgpu")]
+impl Context {
+    /// The same on this device, in this type.
+    pub fn on(&self, options: (&Device, DType)) -> Self {
+        fn moved<const D: usize>(x: &Tensor<D>, options: (&Device, DType)) -> Tensor<D> {
+            Tensor::from_data(TensorData::new(host(x.clone()), x.dims()), options)
+        }
+        Self {
+            nodes: moved(&self.nodes, options),
+            pairs: self.pairs.as_ref().map(|pairs| moved(pairs, options)),
+            kinds: self
+                .kinds
+                .as_ref()
+                .map(|kinds| kinds.clone().to_device(options.0)),
+            distances: self.distances.as_ref().map(|distances| Distances {
+                mean: moved(&distances.mean, options),
+                variance: moved(&distances.variance, options),
+            }),
+            global: self.global.as_ref().map(|global| moved(global, options)),
+            samples: self.samples.clone(),
+        }
+    }
+}

@@ -44,6 +44,7 @@ impl Continuous {
         context: &Context,
         log_density: impl Fn(Points) -> Result<PerSample, FlowError>,
     ) -> Result<DensityGradient, FlowError> {
+        self.space.check(y)?;
         let grid = self.grid()?;
         let mut back = Back {
             continuous: self,

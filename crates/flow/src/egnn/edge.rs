@@ -8,6 +8,8 @@
 //! a tile again instead of keeping it. Products of matrices are those of [`crate::matrix`]; all else is loops that LLVM vectorises.
 
 mod forward;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod operation;
 mod reverse;
 mod stage;
@@ -19,10 +21,14 @@ mod walk;
 use burn::tensor::Tensor;
 
 use super::layer::{Layer, PairTerms};
+use crate::Points;
 use crate::distances::Standard;
 use crate::dual::Dual;
+use crate::flex::is_ours;
 use crate::matrix::Matrix;
 use crate::simd::Real;
+#[cfg(feature = "gpu")]
+use gpu::takes as on_gpu;
 pub(super) use stage::{Order, silu};
 pub(super) use tile::{Tile, add, add_scaled, dot, evaluate};
 pub(super) use walk::{Halves, Walk};
@@ -104,6 +110,16 @@ pub(super) struct Inputs<'a, T> {
     /// `Ṙ` and `Ṡ`, `[directions, batch, N, width]` each, or nothing.
     pub moved_ends: [&'a [T]; 2],
     pub weights: Weights<'a, T>,
+}
+
+/// Whether there is a step of ours for these points.
+pub(super) fn takes(layer: &Layer, x: &Points) -> bool {
+    is_ours(x) || on_gpu(layer, x)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn on_gpu(_: &Layer, _: &Points) -> bool {
+    false
 }
 
 /// Every point's displacements before they are spread, `[rows, N · channels, dims]`, and the messages it has received, where the layer has a node

@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::distances::Standard;
 use crate::divergence;
 use crate::dual::{Dual, total};
-use crate::flex::is_ours;
 use crate::linear::{Initializer, Linear};
 use crate::product::product;
 use crate::separation::{differences, squares};
@@ -99,7 +98,7 @@ impl Layer {
         pairs: &PairTerms,
         messages: Messages,
     ) -> (Dual<3>, Option<Dual<3>>) {
-        if !is_ours(&x.value) {
+        if !edge::takes(self, &x.value) {
             let (moved, received) = self.composed(x, h, standard, pairs);
             return (moved, Some(received));
         }
@@ -107,7 +106,7 @@ impl Layer {
         (x.plus(pulled.linear(|y| pairs.spread(y))), received)
     }
 
-    /// The same from operations of the back end: for other devices than the CPU, and what our own step is held to.
+    /// The same from operations of the back end: where there is no step of ours, and what it is held to.
     pub fn composed(
         &self,
         x: Dual<3>,

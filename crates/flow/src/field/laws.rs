@@ -14,11 +14,20 @@ use crate::*;
 
 /// A field whose initial weights are moved by normal noise: away from the start near zero, so that every path through it counts.
 pub fn shaken<F: Module>(noise: f32, new: impl FnOnce(&mut Initializer) -> F) -> F {
+    shaken_on((&Device::flex(), DType::F64), noise, new)
+}
+
+/// The same on this device, in this type: its parameters are the same numbers.
+pub fn shaken_on<F: Module>(
+    (device, dtype): (&Device, DType),
+    noise: f32,
+    new: impl FnOnce(&mut Initializer) -> F,
+) -> F {
     let mut random = stream(12, Purpose::Parameters, 0);
     let mut make = Initializer {
         random: &mut random,
-        device: &Device::flex(),
-        dtype: DType::F64,
+        device,
+        dtype,
     };
     let field = new(&mut make);
     let values: Vec<f32> = flatten(&field)

@@ -1,4 +1,4 @@
-//! A step of all edges as one operation of the CPU back end, with its gradient.
+//! A step of all edges as one operation of a back end, with its gradient, and what the CPU does for it.
 
 use burn::backend::{
     Autodiff, Backend, DType, Dispatch, ExtensionType, Flex,
@@ -26,18 +26,18 @@ macro_rules! tensors {
         $(#[$doc])*
         #[derive(ExtensionType, Clone, Debug)]
         pub(crate) struct $struct<B: Backend> {
-            $($name: FloatTensor<B>),+
+            $(pub(super) $name: FloatTensor<B>),+
         }
 
         /// How many these are.
         const TENSORS: usize = [$(stringify!($name)),+].len();
 
         impl<B: Backend> $struct<B> {
-            fn into_array(self) -> [FloatTensor<B>; TENSORS] {
+            pub(super) fn into_array(self) -> [FloatTensor<B>; TENSORS] {
                 [$(self.$name),+]
             }
 
-            fn from_array([$($name),+]: [FloatTensor<B>; TENSORS]) -> Self {
+            pub(super) fn from_array([$($name),+]: [FloatTensor<B>; TENSORS]) -> Self {
                 Self { $($name),+ }
             }
         }
@@ -118,7 +118,7 @@ pub(super) fn apply(
 }
 
 /// What a back end does for [`apply`].
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]
 pub(crate) trait EdgeOps: Backend {
     /// What every point receives.
     fn edge_step(#[extension_type] inputs: EdgeTensors<Self>, sizes: Sizes) -> FloatTensor<Self>;

@@ -15,7 +15,7 @@ use crate::{Context, Distances, Dual, Edges, Initializer, Points, Samples, Sched
 
 /// What a layer is given.
 #[derive(Clone)]
-struct Case {
+pub(super) struct Case {
     layer: Layer,
     x: Points,
     moved: Option<Points>,
@@ -27,18 +27,18 @@ struct Case {
 
 /// What there is of a case.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    batch: usize,
-    points: usize,
-    dims: usize,
-    width: usize,
-    channels: usize,
-    directions: usize,
+pub(super) struct Shape {
+    pub(super) batch: usize,
+    pub(super) points: usize,
+    pub(super) dims: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    pub(super) directions: usize,
     /// Features and expected distances of pairs, and tangents of node features.
-    is_rich: bool,
+    pub(super) is_rich: bool,
 }
 
-const PLAIN: Shape = Shape {
+pub(super) const PLAIN: Shape = Shape {
     batch: 2,
     points: 5,
     dims: 3,
@@ -49,7 +49,7 @@ const PLAIN: Shape = Shape {
 };
 
 impl Case {
-    fn new(shape: Shape, dtype: DType) -> Self {
+    pub(super) fn new(shape: Shape, dtype: DType) -> Self {
         let device = Device::flex();
         let mut random = stream(3, Purpose::Parameters, 0);
         let mut make = Initializer {
@@ -121,8 +121,24 @@ impl Case {
         }
     }
 
+    /// The same on another device.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn on(&self, device: &Device) -> Self {
+        let moved = |x: &Tensor<3>| x.clone().to_device(device);
+        let context = &self.context;
+        Self {
+            layer: self.layer.clone().to_device(device),
+            x: moved(&self.x),
+            moved: self.moved.as_ref().map(moved),
+            h: moved(&self.h),
+            moved_h: self.moved_h.as_ref().map(moved),
+            context: context.on((device, self.x.dtype())),
+            t: self.t.clone().to_device(device),
+        }
+    }
+
     /// Moves the second point of every sample nearly onto the first.
-    fn with_near_points(mut self) -> Self {
+    pub(super) fn with_near_points(mut self) -> Self {
         let first = self.x.clone().narrow(1, 0, 1);
         let second = first.clone() + 1e-7;
         let [_, points, _] = self.x.dims();
@@ -132,7 +148,7 @@ impl Case {
     }
 
     /// New points and messages, fused or composed, with their tangents.
-    fn results(&self, way: Way) -> Vec<Tensor<3>> {
+    pub(super) fn results(&self, way: Way) -> Vec<Tensor<3>> {
         let dual = |value: &Tensor<3>, tangents: &Option<Tensor<3>>| Dual {
             value: value.clone(),
             tangents: tangents.clone(),
@@ -161,7 +177,7 @@ impl Case {
     }
 
     /// The gradients of parameters, points, features and their tangents, of a sum that weighs every result unevenly.
-    fn gradients(&self, way: Way) -> Vec<Vec<f64>> {
+    pub(super) fn gradients(&self, way: Way) -> Vec<Vec<f64>> {
         let leaf = |tensor: &Tensor<3>| tensor.clone().autodiff().require_grad();
         let case = Self {
             layer: self.layer.clone().train(),
@@ -174,7 +190,7 @@ impl Case {
         let weighed = case.results(way).into_iter().map(|result| {
             let count = result.shape().num_elements();
             let weights = (0..count).map(|k| (0.3 + 1.7 * k as f64).sin()).collect();
-            let weights = tensor(weights, result.dims(), &Device::flex(), result.dtype());
+            let weights = tensor(weights, result.dims(), &self.x.device(), result.dtype());
             (result * weights).sum()
         });
         let found = weighed.reduce(|a, b| a + b).unwrap().backward();
@@ -192,7 +208,7 @@ impl Case {
 }
 
 #[derive(Clone, Copy)]
-enum Way {
+pub(super) enum Way {
     Fused,
     Composed,
 }
@@ -212,7 +228,12 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
 
 /// Holds values, tangents and gradients to the composition.
 fn assert_same(case: &Case, tolerance: f64, what: &str) {
-    let (found, expected) = (case.results(Way::Fused), case.results(Way::Composed));
+    assert_as_composed(case, case, tolerance, what);
+}
+
+/// Holds values, tangents and gradients of the first case to the composition of the second, which is the same or the same elsewhere.
+pub(super) fn assert_as_composed(case: &Case, composed: &Case, tolerance: f64, what: &str) {
+    let (found, expected) = (case.results(Way::Fused), composed.results(Way::Composed));
     for (found, expected) in found.into_iter().zip(expected) {
         // Sample by sample.
         let size = found.shape().num_elements() / found.dims()[0];
@@ -221,7 +242,10 @@ fn assert_same(case: &Case, tolerance: f64, what: &str) {
             assert_near(found, expected, tolerance, what);
         }
     }
-    let (found, expected) = (case.gradients(Way::Fused), case.gradients(Way::Composed));
+    let (found, expected) = (
+        case.gradients(Way::Fused),
+        composed.gradients(Way::Composed),
+    );
     for (found, expected) in found.iter().zip(&expected) {
         // Gradients of parameters are handed on in single precision.
         assert_near(found, expected, tolerance.max(2e-7), what);
@@ -378,25 +402,27 @@ fn a_sample_has_the_same_bits_in_any_batch() {
         is_rich: true,
         ..PLAIN
     };
-    let all = Case::new(shape, DType::F32);
-    let one = |x: &Tensor<3>, groups: usize| {
-        let rows = (0..groups).map(|group| x.clone().narrow(0, group * 3 + 1, 1));
+    assert_alone_as_in_a_batch(&Case::new(shape, DType::F32));
+}
+
+/// Asserts that the second sample alone has the bits that it has among the others.
+pub(super) fn assert_alone_as_in_a_batch(all: &Case) {
+    let batch = all.x.dims()[0];
+    let second = |x: &Tensor<3>| {
+        let groups = x.dims()[0] / batch;
+        let rows = (0..groups).map(|group| x.clone().narrow(0, group * batch + 1, 1));
         Tensor::cat(rows.collect(), 0)
     };
     let alone = Case {
-        x: one(&all.x, 1),
-        moved: all.moved.as_ref().map(|x| one(x, 2)),
-        h: one(&all.h, 1),
-        moved_h: all.moved_h.as_ref().map(|x| one(x, 2)),
+        x: second(&all.x),
+        moved: all.moved.as_ref().map(second),
+        h: second(&all.h),
+        moved_h: all.moved_h.as_ref().map(second),
         t: all.t.clone().narrow(0, 1, 1),
         ..all.clone()
     };
-    for (found, alone) in all
-        .results(Way::Fused)
-        .iter()
-        .zip(alone.results(Way::Fused))
-    {
-        let groups = found.dims()[0] / 3;
-        assert_eq!(host(one(found, groups)), host(alone));
+    let results = all.results(Way::Fused).into_iter();
+    for (found, alone) in results.zip(alone.results(Way::Fused)) {
+        assert_eq!(host(second(&found)), host(alone));
     }
 }
