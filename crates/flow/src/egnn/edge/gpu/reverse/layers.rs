@@ -196,26 +196,23 @@ pub(super) fn back(
 /// The gradient of a head, or of its derivative.
 #[cube]
 fn of_head(tile: &Tile, at: usize, group: usize, #[comptime] tiling: Tiling) -> f32 {
-    let mut of_head = tile.of_heads[at];
     if comptime!(tiling.has_directions()) {
-        if group > 0 {
-            of_head = tile.of_rates[at];
-        }
+        // Both are there, so that no branch is needed.
+        select(group > 0, tile.of_rates[at], tile.of_heads[at])
+    } else {
+        tile.of_heads[at]
     }
-    of_head
 }
 
 /// What the second map is applied to: `φ(f)`, or its derivative.
 #[cube]
 fn before_first(tile: &Tile, at: usize, group: usize, #[comptime] tiling: Tiling) -> f32 {
     let f = tile.before[at];
-    let mut y = silu(f);
     if comptime!(tiling.has_directions()) {
-        if group > 0 {
-            y = slope(f) * tile.moved[at];
-        }
+        select(group > 0, slope(f) * tile.moved[at], silu(f))
+    } else {
+        silu(f)
     }
-    y
 }
 
 /// From the gradient of `y` or `ẏ` that of `p` or `ṗ`: `p̄ = ȳ φ' + Σ ẏ̄ ṗ φ''`, `ṗ̄ = ẏ̄ φ'`.
