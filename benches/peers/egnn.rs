@@ -1,7 +1,7 @@
 //! Our side of `run.py`: the field EGNN as the program runs it, timed on request.
 //!
 //! `{"op": "velocity", "b": 256, "n": 13}` is answered by `{"ms": 12.3}`, the time of one call on all cores of rayon's pool; `parameters` by their
-//! number. A training step is [`Training::advance`]: it draws noise, times and data, differentiates the loss, and updates parameters and average.
+//! number. `hutchinson` takes one probe a sample, or `"probes"` of them. A training step is [`Training::advance`]: it draws noise, times and data, differentiates the loss, and updates parameters and average.
 
 mod lines;
 
@@ -37,6 +37,12 @@ struct Request {
     op: String,
     b: usize,
     n: usize,
+    #[serde(default = "one")]
+    probes: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Inputs of one size.
@@ -55,7 +61,7 @@ struct Chunk {
 }
 
 impl Peer {
-    fn new(batch: usize, points: usize) -> Result<Self, Box<dyn Error>> {
+    fn new(batch: usize, points: usize, probes: usize) -> Result<Self, Box<dyn Error>> {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/dw4.toml");
         let mut config = Config::read(&file)?;
         let ModelConfig::Cartesian(model) = &mut config.model else {
@@ -86,7 +92,9 @@ impl Peer {
         let chunks = positions
             .chunks(piece(points) * points * DIMS)
             .enumerate()
-            .map(|(index, positions)| Chunk::new(&model, positions, (index * piece(points)) as u64))
+            .map(|(index, positions)| {
+                Chunk::new(&model, positions, (index * piece(points)) as u64, probes)
+            })
             .collect();
         // One a size, for as long as the process lives.
         let settings: &'static TrainingConfig = Box::leak(Box::new(TrainingConfig {
@@ -139,20 +147,20 @@ impl Peer {
 }
 
 impl Chunk {
-    /// From the positions of consecutive samples.
-    fn new(model: &Model, positions: &[f64], first: u64) -> Self {
+    /// From the positions of consecutive samples, with so many probes for each.
+    fn new(model: &Model, positions: &[f64], first: u64, probes: usize) -> Self {
         let x = model.batch(positions);
         let count = x.dims()[0];
         let samples = Samples::consecutive(1, first..first + count as u64);
         let mut random = stream(1, Purpose::Training, first);
         let times: Vec<f32> = (0..count).map(|_| random.random()).collect();
-        let one = Divergence::Hutchinson {
-            probes: 1,
+        let estimate = Divergence::Hutchinson {
+            probes,
             noise: Noise::Rademacher,
         };
         Self {
             t: Tensor::from_data(TensorData::new(times, [count]), (&x.device(), DType::F32)),
-            probe: one.probes(&x, &samples),
+            probe: estimate.probes(&x, &samples),
             context: flow(model).context().with_samples(samples),
             x,
         }
@@ -168,13 +176,13 @@ fn flow(model: &Model) -> &CartesianFlow {
 }
 
 fn answer(
-    peers: &mut HashMap<(usize, usize), Peer>,
+    peers: &mut HashMap<[usize; 3], Peer>,
     request: &Request,
 ) -> Result<Value, Box<dyn Error>> {
-    let size = (request.b, request.n);
+    let size = [request.b, request.n, request.probes];
     let peer = match peers.entry(size) {
         Entry::Occupied(made) => made.into_mut(),
-        Entry::Vacant(place) => place.insert(Peer::new(request.b, request.n)?),
+        Entry::Vacant(place) => place.insert(Peer::new(request.b, request.n, request.probes)?),
     };
     if request.op == "parameters" {
         let parameters = boltzflow_flow::parameters::flatten(&flow(&peer.model).continuous().field);

@@ -13,7 +13,7 @@ use crate::dual::Dual;
 use crate::field::{Field, VectorField};
 use crate::ode::{self, State, Steps, Tableau, Tolerance, integrate};
 use crate::space::Space;
-pub use gradient::DensityGradient;
+pub use gradient::{DensityGradient, Regularization};
 
 /// A numerical method by name; each stands for one [`Tableau`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

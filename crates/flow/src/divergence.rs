@@ -101,11 +101,10 @@ impl Probes {
     ) -> (Points, PerSample) {
         match self {
             Self::Random(directions, probes) => {
-                let dual = Dual::new(x.clone(), directions.clone());
-                let velocity = field.velocity(times_of(t, x), dual, context);
-                let tangents = velocity.tangents.expect("x carries tangents");
+                let (velocity, tangents) =
+                    along(field, times_of(t, x), x, directions.clone(), context);
                 let trace = per_direction(directions.clone() * tangents, *probes).mean_dim(0);
-                (velocity.value, trace.reshape([x.dims()[0]]))
+                (velocity, trace.reshape([x.dims()[0]]))
             }
             Self::Coordinates => {
                 let [batch, points, dims] = x.dims();
@@ -125,6 +124,50 @@ impl Probes {
             }
         }
     }
+
+    /// The same and the square of the Jacobian's Frobenius norm, `‖∂v/∂x‖²`, or its estimate `|(∂v/∂x) ε|²` by the same probes.
+    pub fn evaluate_with_norm(
+        &self,
+        field: &dyn VectorField,
+        t: f64,
+        x: &Points,
+        context: &Context,
+    ) -> (Points, PerSample, PerSample) {
+        let [batch, points, dims] = x.dims();
+        let (directions, count, share) = match self {
+            Self::Random(directions, probes) => (directions.clone(), *probes, 1.0 / *probes as f64),
+            Self::Coordinates => (all_directions(x), points * dims, 1.0),
+        };
+        let (velocity, tangents) = along(field, times_of(t, x), x, directions.clone(), context);
+        let sum = |products: Tensor<3>| {
+            let sum = per_direction(products, count).sum_dim(0).reshape([batch]);
+            sum * share
+        };
+        let trace = sum(directions * tangents.clone());
+        (velocity, trace, sum(tangents.square()))
+    }
+}
+
+/// `v` and `(∂v/∂x) ε` of every direction.
+fn along(
+    field: &dyn VectorField,
+    t: Tensor<1>,
+    x: &Points,
+    directions: Tensor<3>,
+    context: &Context,
+) -> (Points, Tensor<3>) {
+    let found = field.velocity(t, Dual::new(x.clone(), directions), context);
+    (found.value, found.tangents.expect("x carries tangents"))
+}
+
+/// The unit vectors of all coordinates, for every sample.
+fn all_directions(x: &Points) -> Tensor<3> {
+    let [batch, points, dims] = x.dims();
+    let count = points * dims;
+    identity_matrix(count, x)
+        .reshape([count, 1, count])
+        .repeat_dim(1, batch)
+        .reshape([count * batch, points, dims])
 }
 
 /// `v` and its divergence by a tangent for every coordinate, whatever the field.
@@ -136,12 +179,8 @@ pub fn by_coordinates(
 ) -> (Points, PerSample) {
     let [batch, points, dims] = x.dims();
     let count = points * dims;
-    let directions = identity_matrix(count, x)
-        .reshape([count, 1, count])
-        .repeat_dim(1, batch)
-        .reshape([count * batch, points, dims]);
-    let velocity = field.velocity(t, Dual::new(x.clone(), directions.clone()), context);
-    let tangents = velocity.tangents.expect("x carries tangents");
+    let directions = all_directions(x);
+    let (velocity, tangents) = along(field, t, x, directions.clone(), context);
     // Along the last axis, where the order of a sample's sum does not depend on how many samples there are.
     let trace = (directions * tangents)
         .reshape([count, batch, count])
@@ -149,7 +188,7 @@ pub fn by_coordinates(
         .reshape([batch, count * count])
         .sum_dim(1)
         .reshape([batch]);
-    (velocity.value, trace)
+    (velocity, trace)
 }
 
 /// Sums each direction's product over the coordinates, `[directions, batch]`.

@@ -76,7 +76,7 @@ pub use chain::Chain;
 pub use chart::{Chart, Rounds, Stiff, Turning};
 pub use conditioner::{Conditioner, Size};
 pub use context::{Context, Samples};
-pub use continuous::{Continuous, DensityGradient, Method, Solver};
+pub use continuous::{Continuous, DensityGradient, Method, Regularization, Solver};
 pub use coupling::Coupling;
 pub use distances::Distances;
 pub use divergence::{Divergence, Noise, Probes, by_coordinates};

@@ -1,6 +1,6 @@
 //! What training makes small.
 
-use boltzflow_flow::Divergence;
+use boltzflow_flow::{Divergence, Regularization};
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, FabConfig, Improvement, MOST_STEPS, WHOLE, check_divergence, within};
@@ -27,6 +27,9 @@ pub enum Objective {
         /// How divergences are evaluated in training and validation: estimated, with new random directions in each step, they cost little more
         /// than velocities.
         divergence: Divergence,
+        /// What keeps paths within reach of these steps; nothing if not given.
+        #[serde(default, skip_serializing_if = "is_default")]
+        regularization: Regularization,
     },
     /// The negative log-likelihood of the data under a flow of internal coordinates, or with auxiliary points, which are drawn anew in each step.
     Likelihood,
@@ -54,7 +57,7 @@ pub enum Objective {
         cooling: u64,
         /// The first steps, in which the likelihood of the data counts alone, as it is: a flow knows its wells, and their tails, before the energy
         /// draws it together. The cooling starts after them, and so does another warm-up, of an optimiser that has forgotten its moments.
-        #[serde(default, skip_serializing_if = "is_none")]
+        #[serde(default, skip_serializing_if = "is_default")]
         start: u64,
     },
     /// The divergence of α = 2 of a flow of internal coordinates, or with auxiliary points, from the Boltzmann distribution, by samples of its own that are annealed to where
@@ -132,7 +135,25 @@ impl Objective {
         if let Self::Fab(fab) = self {
             return fab.check();
         }
-        if let Self::LikelihoodThroughSolve { steps, divergence } = self {
+        if let Self::LikelihoodThroughSolve {
+            steps,
+            divergence,
+            regularization: Regularization { kinetic, jacobian },
+        } = self
+        {
+            let range = "at least 0 and at most 1000; .01 is usual";
+            for (name, found) in [
+                (
+                    "training.objective.likelihood_through_solve.regularization.kinetic",
+                    kinetic,
+                ),
+                (
+                    "training.objective.likelihood_through_solve.regularization.jacobian",
+                    jacobian,
+                ),
+            ] {
+                within(name, found, 0.0, 1e3, range)?;
+            }
             within(
                 "training.objective.likelihood_through_solve.steps",
                 steps as f64,
@@ -216,10 +237,9 @@ fn check_matching(pairing: Pairing, improvement: Option<Improvement>) -> Result<
     improvement.map_or(Ok(()), Improvement::check)
 }
 
-/// Whether there are no steps.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_none(steps: &u64) -> bool {
-    *steps == 0
+/// Whether it is what a file without it says.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How noise and data of a minibatch are paired.

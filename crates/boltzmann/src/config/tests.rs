@@ -140,7 +140,18 @@ fn a_likelihood_through_a_solve_has_steps_and_probes_and_is_of_a_cartesian_flow(
         let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
     }
+    let regularized = |kinetic: f64| {
+        let objective = through_solve(8, &hutchinson(1));
+        let regularization = format!("regularization = {{ kinetic = {kinetic}, jacobian = 0.02 }}");
+        objective.replacen("steps = 8", &format!("steps = 8, {regularization}"), 1)
+    };
+    let config: Config = toml::from_str(&SOUND.replace(matching, &regularized(0.01))).unwrap();
+    let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+    assert_eq!(again, config);
+    config.check().unwrap();
     let name = "training.objective.likelihood_through_solve";
+    let found = refusal(matching, &regularized(-0.01));
+    assert!(found.starts_with(&format!("{name}.regularization.kinetic is -0.01")));
     let found = refusal(matching, &through_solve(0, &hutchinson(1)));
     assert!(found.starts_with(&format!("{name}.steps is 0, but must be a whole")));
     let found = refusal(matching, &through_solve(8, &hutchinson(0)));
@@ -641,4 +652,38 @@ fn annealing_has_distributions_steps_and_a_buffer_and_one_temperature() {
         .to_string();
     let (_, instead) = found.rsplit_once(" or ").unwrap();
     assert_eq!(instead, told);
+}
+
+/// The files of a folder and of those in it that end in `.toml`.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let found = entries.flat_map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path)
+        } else {
+            vec![path]
+        }
+    });
+    found
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .collect()
+}
+
+#[test]
+fn every_experiment_of_the_repository_is_accepted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let is_list = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.contains("[[flow]]")
+    };
+    let experiments: Vec<_> = files(&folder)
+        .into_iter()
+        .filter(|path| !is_list(path))
+        .collect();
+    assert!(experiments.len() > 20);
+    for path in experiments {
+        let config = Config::read(&path);
+        config.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
 }

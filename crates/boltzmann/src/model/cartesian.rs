@@ -5,7 +5,8 @@ use boltzflow_flow::parameters::unflatten;
 use boltzflow_flow::random::{Purpose, stream};
 use boltzflow_flow::{
     Affine, Bijection, Chain, Context, Continuous, Divergence, Field, FlowError, Initializer,
-    Layer, MeanFreeGaussian, Points, Prior, Samples, Schedule, Solver, Space, VectorField, host,
+    Layer, MeanFreeGaussian, Points, Prior, Regularization, Samples, Schedule, Solver, Space,
+    VectorField, host,
 };
 use boltzflow_molecule::Conformers;
 use burn::module::Module;
@@ -206,12 +207,13 @@ impl CartesianFlow {
         })
     }
 
-    /// `log q` of each of some configurations whose centroids are the origin, and the gradient of their sum in the field's parameters,
-    /// through the solve; see [`Continuous::log_density_gradient`].
+    /// `log q` of each of some configurations whose centroids are the origin, and the gradient of the sum of `log q − r` in the field's
+    /// parameters, through the solve; see [`Continuous::log_density_gradient`].
     pub fn log_density_gradient(
         &self,
         positions: &[f64],
         samples: &Samples,
+        regularization: Regularization,
     ) -> Result<(Vec<f64>, Vec<f32>), FlowError> {
         let context = self.context.with_samples(samples.clone());
         let is_continuous = |layer: &Layer| matches!(layer, Layer::Continuous(_));
@@ -223,7 +225,8 @@ impl CartesianFlow {
             Ok(self.prior.log_density_tensor(z) + log_det)
         };
         let continuous = self.continuous();
-        let found = continuous.log_density_gradient(&y, &context, latent_density)?;
+        let found =
+            continuous.log_density_gradient(&y, &context, regularization, latent_density)?;
         let log_q = found.log_density.iter().zip(host(constant));
         let log_q = log_q.map(|(log_q, constant)| log_q + constant);
         Ok((log_q.collect(), found.parameters))

@@ -13,7 +13,7 @@ use super::matching::Matching;
 use super::pool::Pool;
 use super::reflow::Pairs;
 use super::rounds::Rounds;
-use super::through_solve::ThroughSolve;
+use super::through_solve::{Paths, ThroughSolve};
 use super::{Effort, Losses, TrainingError, VALIDATION_SAMPLES, held_out};
 use crate::config::{Objective, Pairing, TrainingConfig};
 use crate::model::{Flow, FlowArchitecture, InternalFlow, Model};
@@ -95,15 +95,26 @@ impl<'a> Source<'a> {
             (
                 Flow::Cartesian(_),
                 FlowArchitecture::Cartesian(parts),
-                Objective::LikelihoodThroughSolve { steps, divergence },
-            ) => {
-                let solver = Solver {
-                    method: parts.model.solver.method,
-                    steps: Steps::Fixed { count: steps },
+                Objective::LikelihoodThroughSolve {
+                    steps,
                     divergence,
+                    regularization,
+                },
+            ) => {
+                let validated = Solver {
+                    divergence,
+                    ..parts.model.solver
+                };
+                let paths = Paths {
+                    learnt: Solver {
+                        steps: Steps::Fixed { count: steps },
+                        ..validated
+                    },
+                    validated,
+                    regularization,
                 };
                 let often = often();
-                Self::ThroughSolve(ThroughSolve::new(data, &often, first_held_out, solver))
+                Self::ThroughSolve(ThroughSolve::new(data, &often, first_held_out, paths))
             }
             (Flow::Internal(_) | Flow::Augmented(_), _, Objective::Likelihood) => {
                 Self::Likelihood(Learnt::new(model, data, &often(), first_held_out)?)

@@ -4,7 +4,7 @@
 //! A step draws configurations and, where divergences are estimated, new probes, which stay the same along each path: the loss and its gradient
 //! are then unbiased, of the steps that are taken.
 
-use boltzflow_flow::{Samples, Solver};
+use boltzflow_flow::{Regularization, Samples, Solver};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -23,19 +23,29 @@ pub struct ThroughSolve {
     data: Split<TrainingData>,
     /// How those for training are drawn.
     draws: Draws,
-    /// How paths are solved, instead of the model's solver.
-    solver: Solver,
+    paths: Paths,
+}
+
+/// How paths are solved.
+#[derive(Clone, Copy)]
+pub struct Paths {
+    /// In training, instead of by the model's solver.
+    pub learnt: Solver,
+    /// In validation: a loss that only the steps of training find small is none.
+    pub validated: Solver,
+    /// What is taken off log-densities in training.
+    pub regularization: Regularization,
 }
 
 impl ThroughSolve {
     /// `data` in the model's data units, any centroid, those before `held_out` to be drawn as often as they are told to.
-    pub fn new(data: &TrainingData, often: &[f64], held_out: usize, solver: Solver) -> Self {
+    pub fn new(data: &TrainingData, often: &[f64], held_out: usize, paths: Paths) -> Self {
         let mut data = data.clone();
         data.conformers.center();
         Self {
             draws: Draws::new(often[..held_out].iter().copied()),
             data: Split::new(data.len(), held_out, |rows| data.select(rows)),
-            solver,
+            paths,
         }
     }
 
@@ -44,9 +54,9 @@ impl ThroughSolve {
         [self.data.train.len(), self.data.held_out.len()]
     }
 
-    /// The loss of new configurations, with its gradient.
+    /// The negative log-likelihood of new configurations, with the gradient of what it is with its regularization.
     pub fn losses(&self, model: &Model, count: usize, random: &mut ChaCha8Rng) -> Losses {
-        let model = model.clone().with_solver(self.solver);
+        let model = model.clone().with_solver(self.paths.learnt);
         let flow = model.flow().cartesian();
         let flow = flow.expect("a checked objective has the flow that it is for");
         let chosen: Vec<usize> = (0..count).map(|_| self.draws.one(random)).collect();
@@ -58,7 +68,7 @@ impl ThroughSolve {
             let first = index * size;
             let samples = samples.rows(first..(first + size).min(count));
             let (log_q, mut gradient) = flow
-                .log_density_gradient(positions, &samples)
+                .log_density_gradient(positions, &samples, self.paths.regularization)
                 .expect("a checked objective has fixed steps, and data are of the model's shape");
             gradient.iter_mut().for_each(|slope| *slope = -*slope);
             (-log_q.iter().sum::<f64>(), gradient)
@@ -71,7 +81,7 @@ impl ThroughSolve {
 
     /// The loss of what is held out: the sum, each as often as it weighs, and of the weights.
     pub fn held_out(&self, model: &Model, random: &mut ChaCha8Rng) -> (f64, f64) {
-        let model = model.clone().with_solver(self.solver);
+        let model = model.clone().with_solver(self.paths.validated);
         let held_out = &self.data.held_out;
         let data = held_out.select(&spread(held_out.len(), held_out.len().min(VALIDATED)));
         let samples = Samples::consecutive(random.random(), 0..data.len() as u64);
@@ -165,6 +175,7 @@ mod tests {
         experiment(Objective::LikelihoodThroughSolve {
             steps: 3,
             divergence,
+            regularization: Regularization::default(),
         })
     }
 
@@ -187,6 +198,15 @@ mod tests {
         }
     }
 
+    /// In training as in validation.
+    fn paths(divergence: Divergence) -> Paths {
+        Paths {
+            learnt: solver(divergence),
+            validated: solver(divergence),
+            regularization: Regularization::default(),
+        }
+    }
+
     #[test]
     fn with_exact_divergences_the_loss_is_that_of_the_density() {
         let system = dw4();
@@ -206,7 +226,7 @@ mod tests {
         // Pieces of 32 and 8.
         for (number, expected) in expected.iter().enumerate() {
             let one = data.select(&[number, number]);
-            let learnt = ThroughSolve::new(&one, &one.weights, 1, exact);
+            let learnt = ThroughSolve::new(&one, &one.weights, 1, paths(Divergence::Exact));
             let mut random = stream(1, Purpose::Training, 0);
             let Losses { pieces, count } = learnt.losses(&model, 40, &mut random);
             assert_eq!(pieces.len(), 2);
@@ -224,7 +244,7 @@ mod tests {
             .positions_mut()
             .iter_mut()
             .for_each(|x| *x += 3.0);
-        let learnt = ThroughSolve::new(&moved, &moved.weights, 0, exact);
+        let learnt = ThroughSolve::new(&moved, &moved.weights, 0, paths(Divergence::Exact));
         let (loss, _) = learnt.held_out(&model, &mut stream(1, Purpose::Training, 0));
         near(loss, -expected[2]);
     }
@@ -235,7 +255,7 @@ mod tests {
         let data = data(&system, 1);
         let model = model(&through_solve(HUTCHINSON), &system, &data);
         let loss = |divergence, number| {
-            let learnt = ThroughSolve::new(&data, &data.weights, 1, solver(divergence));
+            let learnt = ThroughSolve::new(&data, &data.weights, 1, paths(divergence));
             let mut random = stream(2, Purpose::Training, number);
             let Losses { pieces, count } = learnt.losses(&model, 64, &mut random);
             pieces.iter().map(|(loss, _)| loss).sum::<f64>() / count
@@ -259,7 +279,12 @@ mod tests {
         for divergence in [HUTCHINSON, Divergence::Exact] {
             let config = through_solve(divergence);
             let model = model(&config, &system, &data);
-            let learnt = ThroughSolve::new(&data, &data.weights, 300, solver(Divergence::Exact));
+            // As a validation does: by the model's own steps, which are others than those of training.
+            let by_model = Paths {
+                validated: config.model.solver().expect("a flow with an ODE"),
+                ..paths(Divergence::Exact)
+            };
+            let learnt = ThroughSolve::new(&data, &data.weights, 300, by_model);
             let loss = |model: &Model| {
                 let (loss, weight) = learnt.held_out(model, &mut stream(1, Purpose::Training, 0));
                 loss / weight
@@ -296,18 +321,18 @@ mod tests {
         data.weights = vec![0.0, 3.0, 0.0];
         let model = model(&through_solve(HUTCHINSON), &system, &data);
         let loss = |often: &[f64]| {
-            let learnt = ThroughSolve::new(&data, often, 3, solver(Divergence::Exact));
+            let learnt = ThroughSolve::new(&data, often, 3, paths(Divergence::Exact));
             let Losses { pieces, count } =
                 learnt.losses(&model, 4, &mut stream(1, Purpose::Training, 0));
             pieces[0].0 / count
         };
         let only = data.select(&[1]);
-        let learnt = ThroughSolve::new(&only, &[1.0], 1, solver(Divergence::Exact));
+        let learnt = ThroughSolve::new(&only, &[1.0], 1, paths(Divergence::Exact));
         let Losses { pieces, count } =
             learnt.losses(&model, 4, &mut stream(1, Purpose::Training, 0));
         assert_eq!(loss(&data.weights), pieces[0].0 / count);
         // Of what is held out, each counts as it weighs.
-        let held_out = ThroughSolve::new(&data, &[], 0, solver(Divergence::Exact));
+        let held_out = ThroughSolve::new(&data, &[], 0, paths(Divergence::Exact));
         let (sum, weights) = held_out.held_out(&model, &mut stream(1, Purpose::Training, 0));
         assert_eq!(weights, 3.0);
         let off = (sum / weights - pieces[0].0 / count).abs();

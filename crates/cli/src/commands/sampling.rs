@@ -112,7 +112,7 @@ impl fmt::Display for Written {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timing {
     /// Samples drawn now; those found on disk do not count.
-    drawn: u64,
+    pub drawn: u64,
     /// Seconds that threads spent on them, summed over threads.
     core_seconds: f64,
 }

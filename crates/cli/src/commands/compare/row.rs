@@ -21,7 +21,7 @@ use crate::{clock, device, interrupt};
 
 /// Seed of the samples.
 const SEED: u64 = 1;
-/// Samples that are timed in either direction, and fewer of flows with an ODE.
+/// Samples that are timed where all had been drawn before, and fewer of flows with an ODE.
 const TIMED: [usize; 2] = [2048, 64];
 
 /// Configurations of a target from replica exchanges.
@@ -171,7 +171,8 @@ impl Job<'_> {
         let samples = self
             .scratch
             .join(format!("{}.{}.npz", target.name, entry.file_name()));
-        let (file, _) = drawing::Job {
+        let started = clock::core_seconds();
+        let (file, timing) = drawing::Job {
             model: &model,
             flow: &trained.checkpoint.fingerprint(),
             seed: SEED,
@@ -181,6 +182,10 @@ impl Job<'_> {
             existing: Existing::Replace,
         }
         .run()?;
+        let sample = match timing.drawn {
+            0 => seconds_of_a_sample(&model)?,
+            drawn => (clock::core_seconds() - started) / drawn as f64,
+        };
         let started = clock::core_seconds();
         let ensemble = system.reweight(&file.drawn, file.fingerprint.mirror)?;
         let weights = &ensemble.weights;
@@ -189,8 +194,9 @@ impl Job<'_> {
         let Frames { all, exchange, .. } = self.frames;
         let compared = list.compared_of(entry);
         let known = all.spread(compared);
+        let started = clock::core_seconds();
         let log_q = folded_log_densities(system, &model, known.conformers())?;
-        let times = times(&model, known.conformers())?;
+        let density = (clock::core_seconds() - started) / known.conformers().len() as f64;
         let bootstrap = Bootstrap::default();
         let mut evaluation = Evaluation::new(&known, &log_q, bootstrap)?
             .with_labels(model.architecture().labels(system));
@@ -242,7 +248,7 @@ impl Job<'_> {
                 energy_calls.iter().sum(),
             ),
             exchange: *exchange,
-            core_seconds: [times[0], times[1], energy],
+            core_seconds: [sample, density, energy],
         };
         remove(&samples)?;
         Ok(row)
@@ -302,21 +308,11 @@ impl Job<'_> {
     }
 }
 
-/// Core-seconds of one sample with its density, and of the density of one configuration.
-fn times(model: &Model, configurations: &Conformers) -> Result<[f64; 2]> {
+/// Core-seconds of one sample with its density.
+fn seconds_of_a_sample(model: &Model) -> Result<f64> {
     interrupt::check()?;
     let count = TIMED[usize::from(model.solver().is_some())];
-    let some = configurations.select(&spread(
-        configurations.len(),
-        count.min(configurations.len()),
-    ));
     let started = clock::core_seconds();
     sampling::Usual::of(model, SEED, count)?;
-    let between = clock::core_seconds();
-    sampling::density(model, &some, SEED, sampling::CHUNK, |_| ())?;
-    let done = clock::core_seconds();
-    Ok([
-        (between - started) / count as f64,
-        (done - between) / some.len() as f64,
-    ])
+    Ok((clock::core_seconds() - started) / count as f64)
 }
