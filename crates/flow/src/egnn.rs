@@ -3,8 +3,10 @@
 mod divergence;
 mod edge;
 mod layer;
+mod maps;
 mod operations;
 mod trace;
+mod values;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -124,18 +126,9 @@ impl Egnn {
         let factor = Dual::constant(speed.clone().reshape([-1, 1, 1]));
         (without_mean(shift).product(factor), speed)
     }
-}
 
-/// The messages that a node update is given after a layer: its own, with [`Edges::Initial`] those of the layers before as well.
-fn gathered(edges: Edges, before: Option<Dual<3>>, received: Dual<3>) -> Dual<3> {
-    match (edges, before) {
-        (Edges::Initial, Some(before)) => before.plus(received),
-        _ => received,
-    }
-}
-
-impl VectorField for Egnn {
-    fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
+    /// The velocity layer by layer, with what derivatives are asked for.
+    fn composed(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
         let start = x.clone();
         let standard = self.standard(&t, &x.value, context);
         let h = Dual::constant(self.embedding.forward(t.clone(), context));
@@ -154,6 +147,24 @@ impl VectorField for Egnn {
         let pairs = PairTerms::of(last, context);
         let (end, _) = last.forward(x, h, standard, &pairs, Messages::Unwanted);
         self.at_speed(t, end.plus(start.linear(Tensor::neg))).0
+    }
+}
+
+/// The messages that a node update is given after a layer: its own, with [`Edges::Initial`] those of the layers before as well.
+fn gathered(edges: Edges, before: Option<Dual<3>>, received: Dual<3>) -> Dual<3> {
+    match (edges, before) {
+        (Edges::Initial, Some(before)) => before.plus(received),
+        _ => received,
+    }
+}
+
+impl VectorField for Egnn {
+    fn velocity(&self, t: Tensor<1>, x: Dual<3>, context: &Context) -> Dual<3> {
+        if x.tangents.is_none() && values::is_taken(self, &x.value) {
+            let shift = values::shift(self, t.clone(), x.value, context);
+            return self.at_speed(t, Dual::constant(shift)).0;
+        }
+        self.composed(t, x, context)
     }
 
     fn divergence_size(&self, points: usize, dims: usize) -> usize {

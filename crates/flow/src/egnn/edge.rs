@@ -27,9 +27,10 @@ use crate::dual::Dual;
 use crate::flex::is_ours;
 use crate::matrix::Matrix;
 use crate::simd::Real;
+pub(super) use forward::forward as values;
 #[cfg(feature = "gpu")]
 use gpu::takes as on_gpu;
-pub(super) use stage::{Order, silu};
+pub(super) use stage::{Order, activated, silu};
 pub(super) use tile::{Tile, add, add_scaled, dot, evaluate};
 pub(super) use walk::{Halves, Walk};
 

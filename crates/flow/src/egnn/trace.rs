@@ -16,20 +16,19 @@
 mod between;
 mod edges;
 mod last;
-mod maps;
 mod passing;
 mod still;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use burn::tensor::{DType, Tensor, TensorData};
 
+use super::maps::{Maps, Ways, numbers};
 use super::{Edges, Egnn};
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
 use crate::flex::is_ours;
 use crate::simd::Real;
-use maps::{Maps, numbers};
 
 /// Whether there is a way through slices for this network.
 pub(super) fn is_known(field: &Egnn) -> bool {
@@ -79,7 +78,7 @@ fn of_type<T: Real>(
     let maps: Vec<Maps<T>> = field
         .layers
         .iter()
-        .map(|layer| Maps::of(layer, context))
+        .map(|layer| Maps::of(layer, context, Ways::Both))
         .collect();
     let mut found = Found {
         shift: vec![T::of(0.0); batch * points * dims],

@@ -2,13 +2,13 @@
 
 use super::stage::Order;
 use super::tile::{Tile, add, add_scaled, evaluate};
-use super::walk::{Halves, Walk};
+use super::walk::{Halves, Reach, Walk};
 use super::{Inputs, Sizes, zero};
 use crate::simd::{Kernel, Real, run};
 
 /// `M` and `Ṁ` of every point along each direction, `[1 + directions, batch, N, width]`, where messages are wanted, then `Y` and `Ẏ`,
 /// `[1 + directions, batch, N, channels, dims]`.
-pub(super) fn forward<T: Real>(inputs: &Inputs<T>) -> Vec<T> {
+pub(in crate::egnn) fn forward<T: Real>(inputs: &Inputs<T>) -> Vec<T> {
     let sizes = inputs.sizes;
     let mut found = vec![zero(); sizes.received() + sizes.pulled()];
     run(Forward {
@@ -67,9 +67,13 @@ fn messages<T: Real>(tile: &Tile<T>, sizes: &Sizes, received: &mut [T]) {
                 rows,
             );
             for (edge, row) in edges.iter().zip(rows.chunks_exact(width)) {
-                if edge.is_mutual {
-                    let sender = edge.sender;
-                    add(&mut received[sender * width..(sender + 1) * width], row);
+                let others = match edge.reach {
+                    Reach::Own => 0..0,
+                    Reach::Both => edge.sender..edge.sender + 1,
+                    Reach::Every => receiver + 1..receiver + sizes.points,
+                };
+                for node in others {
+                    add(&mut received[node * width..(node + 1) * width], row);
                 }
             }
             first += edges.len();
@@ -110,7 +114,7 @@ fn displacements<T: Real>(tile: &Tile<T>, sizes: &Sizes, pulled: &mut [T]) {
             let head = tile.heads[row * channels + channel];
             let (weight, start) = (head * inverse[row], place(edge.receiver));
             add_scaled(&mut pulled[start..start + dims], weight, u);
-            if edge.is_mutual {
+            if edge.reach == Reach::Both {
                 let start = place(edge.sender);
                 add_scaled(&mut pulled[start..start + dims], -weight, u);
             }

@@ -1,7 +1,7 @@
 //! An activation of a tile's rows, with the derivatives that directions and reverse mode need.
 
 use super::tile::add;
-use crate::simd::Real;
+use crate::simd::{Real, at_level};
 
 /// How many derivatives of the activation are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +37,21 @@ pub(in crate::egnn) fn silu<T: Real, const FMA: bool>(x: T) -> (T, T) {
 
 /// `φ(x)`.
 #[inline(always)]
-fn value<T: Real, const FMA: bool>(x: T) -> T {
+pub(super) fn value<T: Real, const FMA: bool>(x: T) -> T {
     x / x.one_plus_exp_neg::<FMA>()
+}
+
+at_level!(
+    /// `φ` (SiLU) in place.
+    pub(in crate::egnn) fn activated(values: &mut [T]),
+    activated_body
+);
+
+#[inline(always)]
+fn activated_body<T: Real, const FMA: bool>(values: &mut [T]) {
+    for y in values {
+        *y = value::<T, FMA>(*y);
+    }
 }
 
 /// `1/(1 + e^{−x})`.
@@ -49,8 +62,10 @@ fn sigmoid<T: Real, const FMA: bool>(x: T) -> T {
 
 /// Adds the bias, if there is one, to every row.
 #[inline(always)]
-fn shift<T: Real>(values: &mut [T], bias: Option<&[T]>) {
-    let Some(bias) = bias else { return };
+fn shift<T: Real>(values: &mut [T], bias: &[T]) {
+    if bias.is_empty() {
+        return;
+    }
     for row in values.chunks_exact_mut(bias.len()) {
         add(row, bias);
     }
@@ -70,27 +85,20 @@ impl<T: Real> Stage<T> {
         }
     }
 
-    /// Applies bias and activation (SiLU) in place.
+    /// Applies bias, where there is one, and activation (SiLU) in place.
     #[inline(always)]
-    pub fn activate<const FMA: bool>(&mut self, rows: usize, bias: Option<&[T]>, order: Order) {
+    pub fn activate<const FMA: bool>(&mut self, rows: usize, bias: &[T], order: Order) {
         let (width, size) = (self.width, rows * self.width);
         let (values, tangents) = self.values.split_at_mut(size);
         match order {
-            // Nothing moves along with values alone, and bias and activation are one pass.
-            Order::Value => match bias {
-                Some(bias) => {
-                    for row in values.chunks_exact_mut(width) {
-                        for (y, bias) in row.iter_mut().zip(bias) {
-                            *y = value::<T, FMA>(*y + *bias);
-                        }
+            // Nothing moves along with values alone, and bias and activation are one pass; the first layer has its own.
+            Order::Value => {
+                for row in values.chunks_exact_mut(width) {
+                    for (y, bias) in row.iter_mut().zip(bias) {
+                        *y = value::<T, FMA>(*y + *bias);
                     }
                 }
-                None => {
-                    for y in values {
-                        *y = value::<T, FMA>(*y);
-                    }
-                }
-            },
+            }
             Order::Slope => {
                 shift(values, bias);
                 for (y, slope) in values.iter_mut().zip(&mut self.slope) {

@@ -1,6 +1,6 @@
 //! Some edges at a time, up to the weights of their displacements.
 
-use super::stage::{Order, Stage};
+use super::stage::{Order, Stage, value};
 use super::walk::Edge;
 use super::{Inputs, Sizes, square_map, tile_rows, zero};
 use crate::egnn::layer::SOFTENING;
@@ -216,10 +216,12 @@ impl<T: Real> Tile<T> {
         let (weights, rows) = (&inputs.weights, self.edges.len());
         self.geometry.fill::<FMA>(inputs, &self.edges);
         self.stretches(inputs);
-        self.first_layer(inputs);
+        self.first_layer::<FMA>(inputs);
         let order = self.order;
         let [one, two, three] = &mut self.stages;
-        one.activate::<FMA>(rows, None, order);
+        if order > Order::Value {
+            one.activate::<FMA>(rows, &[], order);
+        }
         let through = |from: &Stage<T>, to: &mut Stage<T>, map: &[T]| {
             let from = Matrix::new(&from.values, [(1 + directions) * rows, width], width);
             let target = Target::new(&mut to.values, width);
@@ -232,9 +234,9 @@ impl<T: Real> Tile<T> {
             );
         };
         through(one, two, weights.message);
-        two.activate::<FMA>(rows, Some(weights.message_bias), order);
+        two.activate::<FMA>(rows, weights.message_bias, order);
         through(two, three, weights.coordinate);
-        three.activate::<FMA>(rows, Some(weights.coordinate_bias), order);
+        three.activate::<FMA>(rows, weights.coordinate_bias, order);
         // All products first: where sums follow at once, they are not vectorised.
         let channels = inputs.sizes.channels;
         let hidden = three
@@ -272,9 +274,9 @@ impl<T: Real> Tile<T> {
         }
     }
 
-    /// `f`, and `ḟ = Ṙ_i + Ṡ_j + w z' ṡ`, into the first stage.
+    /// `f`, and `ḟ = Ṙ_i + Ṡ_j + w z' ṡ`, into the first stage; of values alone `φ(f)`, in the same pass.
     #[inline(always)]
-    fn first_layer(&mut self, inputs: &Inputs<T>) {
+    fn first_layer<const FMA: bool>(&mut self, inputs: &Inputs<T>) {
         let sizes = &inputs.sizes;
         let (width, rows) = (sizes.width, self.edges.len());
         let [z, slope, _] = &self.geometry.standard;
@@ -292,6 +294,11 @@ impl<T: Real> Tile<T> {
             }
             if !inputs.pairs.is_empty() {
                 add(f, &inputs.pairs[row_of(edge.pair)]);
+            }
+            if self.order == Order::Value {
+                for f in f {
+                    *f = value::<T, FMA>(*f);
+                }
             }
         }
         let [receivers, senders] = inputs.moved_ends;

@@ -12,14 +12,24 @@ pub(in crate::egnn) struct Edge {
     /// The pair among those of one sample, and of the batch.
     pub pair: usize,
     pub place: usize,
-    /// Whether it stands for the pair in the other order as well.
-    pub is_mutual: bool,
+    pub reach: Reach,
+}
+
+/// What else an edge stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::egnn) enum Reach {
+    /// Nothing.
+    Own,
+    /// The pair in the other order.
+    Both,
+    /// Of the first point of a sample with itself: those of all points with themselves.
+    Every,
 }
 
 /// Whether one edge may stand for both orders of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::egnn) enum Halves {
-    /// Where points bring the same to all of their edges, and nothing tells two orders apart, `m_ij = m_ji` and `c_ij = c_ji`.
+    /// Where points bring the same to all of their edges, and nothing tells two orders apart, `m_ij = m_ji`, `c_ij = c_ji` and `m_ii = m_jj`.
     Taken,
     /// Never: what flows back to the ends of the two differs.
     Left,
@@ -75,7 +85,8 @@ impl<T: Real> Iterator for Walk<'_, T> {
                 self.next = [i + 1, if self.is_half { i + 1 } else { 0 }];
             } else {
                 self.next[1] += 1;
-                if i == j && are_distinct {
+                let is_of_one = i == j;
+                if is_of_one && (are_distinct || self.is_half && i > 0) {
                     continue;
                 }
                 let pair = i * points + j;
@@ -84,7 +95,11 @@ impl<T: Real> Iterator for Walk<'_, T> {
                     sender: self.sample * points + j,
                     pair,
                     place: self.sample * points * points + pair,
-                    is_mutual: self.is_half && i != j,
+                    reach: match (self.is_half, is_of_one) {
+                        (false, _) => Reach::Own,
+                        (true, false) => Reach::Both,
+                        (true, true) => Reach::Every,
+                    },
                 });
             }
         }
@@ -105,7 +120,10 @@ fn are_alike<T: Real>(inputs: &Inputs<T>, sample: usize) -> bool {
     let is_symmetric = |numbers: &[T]| {
         let own = numbers.get(sample * points * points..(sample + 1) * points * points);
         own.is_none_or(|own| {
-            (0..points).all(|i| (0..i).all(|j| own[i * points + j] == own[j * points + i]))
+            (0..points).all(|i| {
+                own[i * points + i] == own[0]
+                    && (0..i).all(|j| own[i * points + j] == own[j * points + i])
+            })
         })
     };
     inputs.sizes.directions == 0
@@ -129,12 +147,12 @@ mod tests {
         messages: Messages::Wanted,
     };
 
-    /// `(receiver, sender, is_mutual)` of every edge.
+    /// `(receiver, sender, reach)` of every edge.
     fn edges(
         sizes: Sizes,
         [receivers, standard]: [&[f64]; 2],
         halves: Halves,
-    ) -> Vec<(usize, usize, bool)> {
+    ) -> Vec<(usize, usize, Reach)> {
         let nothing: &[f64] = &[];
         let inputs = Inputs {
             sizes,
@@ -160,16 +178,25 @@ mod tests {
                 (edge.pair, edge.place),
                 (i * 3 + j, edge.receiver / 3 * 9 + i * 3 + j)
             );
-            (edge.receiver, edge.sender, edge.is_mutual)
+            (edge.receiver, edge.sender, edge.reach)
         })
         .collect()
     }
 
     /// All of a sample, or one of two orders.
-    fn all(first: usize, is_half: bool, has_own: bool) -> Vec<(usize, usize, bool)> {
+    fn all(first: usize, is_half: bool, has_own: bool) -> Vec<(usize, usize, Reach)> {
         let pairs = (0..9).map(|pair| (pair / 3, pair % 3));
-        let some = pairs.filter(|(i, j)| (!is_half || i <= j) && (has_own || i != j));
-        some.map(|(i, j)| (first + i, first + j, is_half && i != j))
+        let some = pairs.filter(|(i, j)| match (i == j, is_half) {
+            (false, _) => !is_half || i < j,
+            (true, true) => has_own && *i == 0,
+            (true, false) => has_own,
+        });
+        let reach = |i, j| match (is_half, i == j) {
+            (false, _) => Reach::Own,
+            (true, false) => Reach::Both,
+            (true, true) => Reach::Every,
+        };
+        some.map(|(i, j)| (first + i, first + j, reach(i, j)))
             .collect()
     }
 

@@ -3,10 +3,10 @@
 use super::Block;
 use super::edges::{Pass, ends, inputs, scale, total};
 use super::last::Back;
-use super::maps::{Maps, UpdateMaps};
 use super::passing::State;
 use super::still::Still;
 use crate::egnn::edge::{add, add_scaled, dot};
+use crate::egnn::maps::{Maps, UpdateMaps};
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::{Real, at_level};
 
@@ -152,7 +152,7 @@ fn layer_body<T: Real, const FMA: bool>(
         }
     }
     state.messages = messages;
-    State::spread(&block, maps, &pulls, &mut state.x, dims);
+    maps.spread(block.points, &pulls, &mut state.x, dims);
     kept
 }
 

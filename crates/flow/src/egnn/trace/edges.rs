@@ -1,8 +1,8 @@
 //! The edges of one layer of a block, some at a time, and derivatives of what they make.
 
-use super::maps::Maps;
 use super::passing::State;
 use crate::egnn::edge::{Halves, Inputs, Messages, Order, Sizes, Tile, Walk, dot, evaluate};
+use crate::egnn::maps::Maps;
 use crate::matrix::Old;
 use crate::simd::Real;
 

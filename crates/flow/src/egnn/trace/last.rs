@@ -2,9 +2,9 @@
 
 use super::Block;
 use super::edges::{Pass, ends, inputs, scale};
-use super::maps::{Maps, UpdateMaps};
 use super::passing::{State, identity};
 use crate::egnn::edge::{add, add_scaled, dot};
+use crate::egnn::maps::{Maps, UpdateMaps};
 use crate::simd::{Real, at_level};
 
 /// Cotangents on the way back: by how much the trace grows with each tangent `∂/∂κ` of a quantity, `κ = (a, k)`.

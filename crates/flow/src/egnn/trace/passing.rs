@@ -1,9 +1,9 @@
 //! What goes from layer to layer of a block.
 
 use super::Block;
-use super::maps::{Maps, UpdateMaps};
-use crate::egnn::edge::{add, add_scaled, silu};
-use crate::matrix::{Matrix, Old, Target, multiply};
+use crate::egnn::edge::{add_scaled, silu};
+use crate::egnn::maps::UpdateMaps;
+use crate::matrix::Old;
 use crate::simd::{Real, at_level};
 
 /// Points and features before the next layer.
@@ -43,27 +43,8 @@ impl<T: Real> State<T> {
         maps.message
             .product(mean, &self.messages, &mut hidden, width, Old::Kept);
         activate(&mut hidden, &mut self.slopes);
-        add(&mut self.h, &maps.out.forward(&hidden, width));
+        maps.out.add(&hidden, &mut self.h, width);
         self.messages.fill(T::of(0.0));
-    }
-
-    /// Adds what points are pulled by, `[nodes, channels, columns]`, to one of a point's quantities, `[nodes, columns]`.
-    pub fn spread(block: &Block, maps: &Maps<T>, pulls: &[T], target: &mut [T], columns: usize) {
-        if maps.spread.is_empty() {
-            add(target, pulls);
-            return;
-        }
-        let inner = block.points * maps.channels;
-        let samples = target.chunks_exact_mut(block.points * columns);
-        for (target, pulls) in samples.zip(pulls.chunks_exact(inner * columns)) {
-            multiply(
-                Target::new(target, columns),
-                Old::Kept,
-                T::of(1.0),
-                Matrix::new(&maps.spread, [block.points, inner], inner),
-                Matrix::new(pulls, [inner, columns], columns),
-            );
-        }
     }
 
     /// `ṡ_e = 2 u·(ẋ_i − ẋ_j)` of an edge along all directions.

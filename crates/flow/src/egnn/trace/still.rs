@@ -3,9 +3,9 @@
 use super::Block;
 use super::edges::{Pass, ends, inputs, total};
 use super::last::Back;
-use super::maps::Maps;
 use super::passing::State;
 use crate::egnn::edge::{add, add_scaled};
+use crate::egnn::maps::Maps;
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::{Real, at_level};
 
@@ -73,9 +73,9 @@ fn layer_body<T: Real, const FMA: bool>(
         }
     }
     state.messages = messages;
-    State::spread(&block, maps, &pulls, &mut state.x, dims);
+    maps.spread(block.points, &pulls, &mut state.x, dims);
     let before = state.moved.clone();
-    State::spread(&block, maps, &moved, &mut state.moved, dims * directions);
+    maps.spread(block.points, &moved, &mut state.moved, dims * directions);
     Still {
         difference,
         slopes,

@@ -14,19 +14,19 @@ use crate::{Context, Distances, Initializer, PerSample, Points, Samples, Schedul
 
 /// A network and what it is given.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    layers: usize,
-    edges: Edges,
-    width: usize,
-    channels: usize,
+pub(in crate::egnn) struct Case {
+    pub layers: usize,
+    pub edges: Edges,
+    pub width: usize,
+    pub channels: usize,
     /// Features and expected distances of pairs.
-    is_rich: bool,
-    batch: usize,
-    points: usize,
-    dims: usize,
+    pub is_rich: bool,
+    pub batch: usize,
+    pub points: usize,
+    pub dims: usize,
 }
 
-const PLAIN: Case = Case {
+pub(in crate::egnn) const PLAIN: Case = Case {
     layers: 3,
     edges: Edges::Updated,
     width: 8,
@@ -38,7 +38,7 @@ const PLAIN: Case = Case {
 };
 
 impl Case {
-    fn field(self, dtype: DType) -> Egnn {
+    pub fn field(self, dtype: DType) -> Egnn {
         let mut random = stream(3, Purpose::Parameters, 0);
         let mut make = Initializer {
             random: &mut random,
@@ -64,7 +64,7 @@ impl Case {
     }
 
     /// Points and their context.
-    fn given(self, dtype: DType) -> (Points, Context) {
+    pub fn given(self, dtype: DType) -> (Points, Context) {
         let device = Device::flex();
         let (batch, points) = (self.batch, self.points);
         let mut random = stream(4, Purpose::Parameters, 0);
@@ -113,7 +113,7 @@ impl Case {
 }
 
 /// Every kind of network that is taken, of 2 and 3 dimensions.
-fn cases() -> impl Iterator<Item = Case> {
+pub(in crate::egnn) fn cases() -> impl Iterator<Item = Case> {
     let networks = [
         (1, Edges::Updated),
         (2, Edges::Updated),

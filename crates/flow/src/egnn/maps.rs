@@ -2,12 +2,19 @@
 
 use burn::tensor::Tensor;
 
+use super::edge::{Weights, add, square_map};
+use super::layer::{Layer, NodeUpdate, PairTerms};
 use crate::context::Context;
-use crate::egnn::edge::{Weights, square_map};
-use crate::egnn::layer::{Layer, NodeUpdate, PairTerms};
 use crate::linear::Linear;
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::Real;
+
+/// Which ways maps are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ways {
+    Forward,
+    Both,
+}
 
 /// The numbers of a tensor.
 pub(super) fn numbers<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
@@ -20,21 +27,23 @@ pub(super) fn numbers<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
 pub(super) struct Map<T> {
     /// `[width, width]`.
     pub weight: Vec<T>,
-    /// `Wᵀ`: of a view by columns, products of few rows are summed in another order than of many, and a sample's bits would depend on its batch.
-    pub transposed: Vec<T>,
+    /// `Wᵀ`, where it is wanted: of a view by columns, products of few rows are summed in another order than of many, and a sample's bits would
+    /// depend on its batch.
+    transposed: Vec<T>,
     pub bias: Vec<T>,
 }
 
 impl<T: Real> Map<T> {
-    fn of(linear: &Linear) -> Self {
+    fn of(linear: &Linear, ways: Ways) -> Self {
         let [inputs, outputs] = linear.weight.dims();
         let weight: Vec<T> = numbers(linear.weight.val());
         let column = |column: usize| (0..inputs).map(move |row| row * outputs + column);
+        let turned = match ways {
+            Ways::Forward => 0..0,
+            Ways::Both => 0..outputs,
+        };
         Self {
-            transposed: (0..outputs)
-                .flat_map(column)
-                .map(|place| weight[place])
-                .collect(),
+            transposed: turned.flat_map(column).map(|place| weight[place]).collect(),
             weight,
             bias: linear
                 .bias
@@ -54,6 +63,15 @@ impl<T: Real> Map<T> {
         y.resize(x.len(), T::of(0.0));
         self.product(T::of(1.0), x, &mut y, width, Old::Kept);
         y
+    }
+
+    /// Adds `x W + b` to rows.
+    pub fn add(&self, x: &[T], y: &mut [T], width: usize) {
+        if !self.bias.is_empty() {
+            y.chunks_exact_mut(width)
+                .for_each(|row| add(row, &self.bias));
+        }
+        self.product(T::of(1.0), x, y, width, Old::Kept);
     }
 
     /// `factor · y Wᵀ`, what cotangents of results make of those of arguments.
@@ -99,24 +117,43 @@ pub(super) struct Maps<T> {
 }
 
 impl<T: Real> Maps<T> {
-    pub fn of(layer: &Layer, context: &Context) -> Self {
+    pub fn of(layer: &Layer, context: &Context, ways: Ways) -> Self {
         let terms = PairTerms::of(layer, context);
         let update = |update: &NodeUpdate| UpdateMaps {
-            node: Map::of(&update.node),
-            message: Map::of(&update.message),
-            out: Map::of(&update.out),
+            node: Map::of(&update.node, ways),
+            message: Map::of(&update.message, ways),
+            out: Map::of(&update.out, ways),
         };
         Self {
-            receiver: Map::of(&layer.receiver),
-            sender: Map::of(&layer.sender),
+            receiver: Map::of(&layer.receiver, ways),
+            sender: Map::of(&layer.sender, ways),
             pairs: terms.first.map_or_else(Vec::new, numbers),
             distance: numbers(layer.distance.val()),
-            message: Map::of(&layer.message),
-            coordinate: Map::of(&layer.coordinate),
+            message: Map::of(&layer.message, ways),
+            coordinate: Map::of(&layer.coordinate, ways),
             weight: numbers(layer.weight.weight.val()),
             channels: layer.weight.weight.dims()[1],
             spread: terms.spread.map_or_else(Vec::new, numbers),
             update: layer.update.as_ref().map(update),
+        }
+    }
+
+    /// Adds what points are pulled by, `[nodes, channels, columns]`, to one of a point's quantities, `[nodes, columns]`.
+    pub fn spread(&self, points: usize, pulls: &[T], target: &mut [T], columns: usize) {
+        if self.spread.is_empty() {
+            add(target, pulls);
+            return;
+        }
+        let inner = points * self.channels;
+        let samples = target.chunks_exact_mut(points * columns);
+        for (target, pulls) in samples.zip(pulls.chunks_exact(inner * columns)) {
+            multiply(
+                Target::new(target, columns),
+                Old::Kept,
+                T::of(1.0),
+                Matrix::new(&self.spread, [points, inner], inner),
+                Matrix::new(pulls, [inner, columns], columns),
+            );
         }
     }
 
