@@ -8,12 +8,20 @@ pub fn flatten(module: &impl Module) -> Vec<f32> {
     struct Collect(Vec<f32>);
     impl ModuleVisitor for Collect {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.extend(param.val().into_data().iter::<f32>());
+            extend(&mut self.0, &param.val().into_data());
         }
     }
     let mut collect = Collect(Vec::new());
     module.visit(&mut collect);
     collect.0
+}
+
+/// Adds numbers of any type at the end; those of single precision at once, because the iterator over data takes longer than a map's gradient.
+fn extend(values: &mut Vec<f32>, data: &TensorData) {
+    match data.as_slice::<f32>() {
+        Ok(own) => values.extend_from_slice(own),
+        Err(_) => values.extend(data.iter::<f32>()),
+    }
 }
 
 /// The module with its parameters taken from `values`.
@@ -45,7 +53,7 @@ pub fn gradients(module: &impl Module, gradients: &Gradients) -> Vec<f32> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let value = param.val();
             match value.grad(self.1) {
-                Some(gradient) => self.0.extend(gradient.into_data().iter::<f32>()),
+                Some(gradient) => extend(&mut self.0, &gradient.into_data()),
                 None => self
                     .0
                     .resize(self.0.len() + value.shape().num_elements(), 0.0),
