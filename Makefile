@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Every script there but those that these start or import.
 PEERS := $(filter-out %/peer.py %/egnn_jax.py %/egnn_torch.py %/serve.py, $(wildcard benches/peers/*.py))
 
-.PHONY: help setup build demo test gpu test-gpu bench bench-peers families ensembles data
+.PHONY: help setup build demo test gpu test-gpu bench bench-peers families equivariant ensembles data
 
 help:
 	@echo 'make demo         installs what is missing, builds, and samples butane (10 minutes after the build)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench        our own timings'
 	@echo 'make bench-peers  ratios to JAX, PyTorch, OpenMM and RDKit, which pip installs into .venv'
 	@echo 'make families     the table of all families of flows, row by row (hours; into data/families/)'
+	@echo 'make equivariant  the same of equivariant flows of positions (hours; into data/equivariant/)'
 	@echo 'make ensembles    small and drug-like molecules by generate, against replica exchange (hours; into ensembles/)'
 	@echo 'make data         writes the files of data/ again (from .venv)'
 
@@ -45,9 +46,9 @@ bench-peers: setup
 	@scripts/python.sh
 	@for script in $(PEERS); do .venv/bin/python "$$script" || exit 1; done
 
-families: build
-	target/release/boltzflow compare configs/families.toml -o data/families > families.md
-	mv families.md data/families/README.md
+families equivariant: build
+	target/release/boltzflow compare configs/$@.toml -o data/$@ > $@.md
+	mv $@.md data/$@/README.md
 
 ensembles: build
 	python3 benches/ensembles/small.py ensembles/small

@@ -17,9 +17,9 @@ pub fn trials() -> Vec<Trial> {
             flows_are_compared_and_no_row_is_done_twice,
         ),
         trial(
-            "the_table_of_all_families_is_that_of_their_rows",
+            "tables_are_those_of_their_rows",
             false,
-            the_table_of_all_families_is_that_of_their_rows,
+            tables_are_those_of_their_rows,
         ),
         trial(
             "lists_that_cannot_be_compared_are_refused",
@@ -122,9 +122,15 @@ fn flows_are_compared_and_no_row_is_done_twice() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The rows that `data/families` holds are those of `configs/families.toml`, every one, and the table beside them is theirs.
-fn the_table_of_all_families_is_that_of_their_rows() -> Result<(), Failed> {
-    let (folder, kept) = (tempfile::tempdir()?, root().join("data/families"));
+/// The rows that a folder of `data` holds are those of its list in `configs`, every one, and the table beside them is theirs.
+fn tables_are_those_of_their_rows() -> Result<(), Failed> {
+    ["families", "equivariant"]
+        .into_iter()
+        .try_for_each(is_of_its_rows)
+}
+
+fn is_of_its_rows(name: &str) -> Result<(), Failed> {
+    let (folder, kept) = (tempfile::tempdir()?, root().join("data").join(name));
     for entry in std::fs::read_dir(&kept)? {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "toml") {
@@ -134,7 +140,7 @@ fn the_table_of_all_families_is_that_of_their_rows() -> Result<(), Failed> {
     let output = folder.path().display();
     let found = succeed(
         &root(),
-        &format!("compare configs/families.toml -o {output} --time-limit 1s"),
+        &format!("compare configs/{name}.toml -o {output} --time-limit 1s"),
     );
     let expected = std::fs::read_to_string(kept.join("README.md"))?;
     assert_eq!(found.trim_end(), expected.trim_end());

@@ -56,7 +56,7 @@ pub struct Published {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Its name, in the table and in names of files.
+    /// Its name, in the table and in names of files; no other flow of the same target has it.
     pub name: String,
     /// Its experiments; each goes on from the one before.
     pub configs: Vec<PathBuf>,
@@ -95,7 +95,11 @@ impl List {
             "target",
             self.targets.iter().map(|target| target.name.clone()),
         )?;
-        distinct("flow", self.flows.iter().map(Entry::file_name))?;
+        for target in &self.targets {
+            let flows = self.flows.iter().filter(|flow| flow.is_of(target));
+            distinct("flow", flows.map(Entry::file_name))
+                .with_context(|| format!("the target {:?}", target.name))?;
+        }
         for flow in &self.flows {
             if flow.configs.is_empty() {
                 bail!("the flow {:?} has no configs", flow.name);
@@ -213,6 +217,17 @@ mod tests {
         }
         let list: List = toml::from_str(LIST).expect("a list");
         list.check().expect("it can be compared");
+        // On another target, another experiment by the same name.
+        let (targets, flow) = LIST.split_once("[[flow]]").expect("a flow");
+        let [mut other, mut both] = [targets, targets].map(str::to_owned);
+        other = other.replace("name = \"a\"", "name = \"b\"");
+        other = other[other.find("[[target]]").expect("a target")..].to_owned();
+        both.push_str(&other);
+        for target in ["a", "b"] {
+            both.push_str(&format!("[[flow]]{flow}targets = [{target:?}]\n"));
+        }
+        let list: List = toml::from_str(&both).expect("a list");
+        list.check().expect("names are those of a target's flows");
         assert!(toml::from_str::<List>(&format!("{LIST}\nmore = 1")).is_err());
     }
 }
