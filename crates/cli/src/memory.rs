@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use boltzflow_boltzmann::{
     AugmentedConfig, CartesianConfig, Config, Features, FieldConfig, FittedConfig, Flow,
-    InternalConfig, Model, ModelConfig, Network, Objective, piece, sampling,
+    InternalConfig, Model, ModelConfig, Network, Objective, Pairing, piece, sampling,
 };
 use boltzflow_flow::{Divergence, Elementwise, Profile, VectorField};
 
@@ -90,6 +90,10 @@ impl Need {
                 ),
                 ("activations", SINGLE * piece * graph * threads.min(pieces)),
                 ("data", frames as f64 * size * DOUBLE * 4.0),
+                (
+                    "samples of its own",
+                    of_its_own(config.training.objective, size) * DOUBLE,
+                ),
             ],
             way_out: "use a smaller width, fewer layers, a smaller training.batch, or fewer --threads",
         }
@@ -172,6 +176,19 @@ impl Need {
             self.way_out
         )
     }
+}
+
+/// Numbers of the samples that flow matching makes itself and learns from: where they begin and end, as they are drawn and as they are learnt from.
+fn of_its_own(objective: Objective, size: f64) -> f64 {
+    let pairs = match objective {
+        Objective::FlowMatching {
+            pairing: Pairing::Reflow { pairs },
+            ..
+        } => pairs,
+        _ => 0,
+    };
+    let round = objective.improvement().map_or(0, |own| own.samples);
+    pairs.max(round) as f64 * 2.0 * (2.0 * size)
 }
 
 /// Parameters, numbers that reverse mode keeps for each pair of noise and data, and pairs that one thread differentiates at a time.
@@ -357,6 +374,19 @@ mod tests {
         for part in ["4.00 GB", "1.00 GB", "fewer frames"] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn pairs_and_samples_that_flow_matching_makes_count() {
+        let of = |text: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+            let config = Config::read(&path.join(text)).unwrap();
+            of_its_own(config.training.objective, 10.0)
+        };
+        assert_eq!(of("dw4.toml"), 0.0);
+        // 100,000 pairs, and rounds of 10,000 samples.
+        assert_eq!(of("dw4-reflow.toml"), 4e6);
+        assert_eq!(of("dw4-improvement.toml"), 4e5);
     }
 
     #[test]
