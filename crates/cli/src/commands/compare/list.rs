@@ -219,13 +219,12 @@ mod tests {
         list.check().expect("it can be compared");
         // On another target, another experiment by the same name.
         let (targets, flow) = LIST.split_once("[[flow]]").expect("a flow");
-        let [mut other, mut both] = [targets, targets].map(str::to_owned);
-        other = other.replace("name = \"a\"", "name = \"b\"");
-        other = other[other.find("[[target]]").expect("a target")..].to_owned();
-        both.push_str(&other);
-        for target in ["a", "b"] {
-            both.push_str(&format!("[[flow]]{flow}targets = [{target:?}]\n"));
-        }
+        let other = targets.replace("name = \"a\"", "name = \"b\"");
+        let (_, other) = other.split_once("[[target]]").expect("a target");
+        let both = ["a", "b"]
+            .map(|target| format!("[[flow]]{flow}targets = [{target:?}]\n"))
+            .concat();
+        let both = format!("{targets}[[target]]{other}{both}");
         let list: List = toml::from_str(&both).expect("a list");
         list.check().expect("names are those of a target's flows");
         assert!(toml::from_str::<List>(&format!("{LIST}\nmore = 1")).is_err());
