@@ -91,6 +91,11 @@ impl List {
             Ok(())
         };
         counts(self.samples, self.compared)?;
+        for (what, count) in [("target", self.targets.len()), ("flow", self.flows.len())] {
+            if count == 0 {
+                bail!("there is no {what} in it");
+            }
+        }
         let targets = distinct(
             "target",
             self.targets.iter().map(|target| target.name.clone()),
@@ -146,9 +151,6 @@ fn distinct(what: &str, names: impl Iterator<Item = String>) -> Result<BTreeSet<
             bail!("two of the list are the {what} {name:?}");
         }
         found.insert(name);
-    }
-    if found.is_empty() {
-        bail!("there is no {what} in it");
     }
     Ok(found)
 }
