@@ -16,7 +16,7 @@ use crate::parameters::gradients;
 const HELD: usize = 16;
 
 /// What is taken off a log-density in training, `r = ∫ (λ_K |v|² + λ_J ‖∂v/∂x‖²) dt` along the path, so that equal steps stay exact along it
-/// (Finlay et al. 2020, "How to train your neural ODE", eqs. 6 and 9). Without it maximum likelihood finds fields whose divergence the steps add up
+/// (Finlay et al. 2020, "How to train your neural ODE"). Without it maximum likelihood finds fields whose divergence the steps add up
 /// wrongly, and whose densities do not integrate to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
