@@ -8,7 +8,6 @@ platforms, with its own force for OBC2 and its custom one for OBC1. Ours answers
 `peer_amber` of boltzflow-energy, which evaluates energy and gradient of batches of conformers.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -21,7 +20,7 @@ import warnings
 import openmm
 from openmm import app, unit
 
-from peer import Peer, interleaved
+from peer import Peer, interleaved, options
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # For the whole workspace, as its tests are built: another choice of packages has other features, and compiles Burn again.
@@ -83,17 +82,13 @@ class Timed:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__, 11, ROOT / "target" / "peers-openmm.json")
     data = ROOT / "data"
     parser.add_argument("prmtop", type=pathlib.Path, nargs="?", default=data / "ala2-ff96-obc1.prmtop")
     parser.add_argument("pdb", type=pathlib.Path, nargs="?", default=data / "ala2.pdb")
     parser.add_argument("--implicit", nargs="+", choices=MODELS, default=list(MODELS), help="solvent models (default: all)")
-    parser.add_argument("--rounds", type=int, default=11, help="timed calls of each side (at least 10; default 11)")
     parser.add_argument("--steps", type=int, default=100_000, help="steps of OpenMM in a call, a twentieth with custom forces (default 100000)")
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "target" / "peers-openmm.json")
     arguments = parser.parse_args()
-    if arguments.rounds < 10:
-        parser.error("--rounds must be at least 10")
 
     subprocess.run(["cargo", "build", *EXAMPLE], cwd=ROOT, check=True)
     one_thread = {**os.environ, "OPENMM_CPU_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -1,12 +1,28 @@
 """A process that answers JSON lines: one request a line on its standard input, one answer a line on its output."""
 
+import argparse
 import json
+import pathlib
 import statistics
 import subprocess
 import time
 
 # Seconds of pause before a peer is asked, and that it then works before a call that counts.
 PAUSE, WARM = 0.1, 0.2
+
+
+def options(description, rounds, output):
+    """The options of a run: how many rounds, and the file of what is found."""
+
+    def at_least_ten(text):
+        if int(text) < 10:
+            raise argparse.ArgumentTypeError("must be at least 10")
+        return int(text)
+
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--rounds", type=at_least_ten, default=rounds, help=f"timed calls of each operation (at least 10; default {rounds})")
+    parser.add_argument("--output", type=pathlib.Path, default=output)
+    return parser
 
 
 class Peer:

@@ -4,7 +4,6 @@
     make bench-peers        or        python benches/peers/run.py [--rounds 21] [--output target/peers-egnn.json]
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -12,7 +11,7 @@ import platform
 import subprocess
 import sys
 
-from peer import Peer, interleaved
+from peer import Peer, interleaved, options
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -23,12 +22,7 @@ EXAMPLE = ["--release", "--quiet", "--workspace", "--example", "peer_egnn"]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=21, help="timed calls of each operation (at least 10; default 21)")
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "target" / "peers-egnn.json")
-    arguments = parser.parse_args()
-    if arguments.rounds < 10:
-        parser.error("--rounds must be at least 10")
+    arguments = options(__doc__, 21, ROOT / "target" / "peers-egnn.json").parse_args()
 
     subprocess.run(["cargo", "build", *EXAMPLE], cwd=ROOT, check=True)
     cores = len(os.sched_getaffinity(0))

@@ -4,14 +4,12 @@
     python benches/peers/scaling.py [--rounds 11] [--output target/scaling-egnn.json]
 """
 
-import argparse
 import json
 import math
 import os
-import pathlib
 import subprocess
 
-from peer import Peer, interleaved
+from peer import Peer, interleaved, options
 from run import EXAMPLE, OPERATIONS, ROOT
 
 # Ordered pairs of points in a batch, so that all sizes are about as much work.
@@ -35,12 +33,7 @@ def line(name, cells):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=11, help="timed calls of each operation (at least 10; default 11)")
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "target" / "scaling-egnn.json")
-    arguments = parser.parse_args()
-    if arguments.rounds < 10:
-        parser.error("--rounds must be at least 10")
+    arguments = options(__doc__, 11, ROOT / "target" / "scaling-egnn.json").parse_args()
 
     subprocess.run(["cargo", "build", *EXAMPLE], cwd=ROOT, check=True)
     program = str(ROOT / "target" / "release" / "examples" / "peer_egnn")

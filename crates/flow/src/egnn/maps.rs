@@ -2,8 +2,10 @@
 
 use burn::tensor::Tensor;
 
+use super::Egnn;
 use super::edge::{Weights, add, square_map};
 use super::layer::{Layer, NodeUpdate, PairTerms};
+use crate::Points;
 use crate::context::Context;
 use crate::linear::Linear;
 use crate::matrix::{Matrix, Old, Target, multiply};
@@ -16,8 +18,32 @@ pub(super) enum Ways {
     Both,
 }
 
+/// What a network is given, as the host's numbers.
+pub(super) struct Given<T> {
+    /// `[batch, N, dims]`.
+    pub x: Vec<T>,
+    /// `[batch, N, width]`.
+    pub h: Vec<T>,
+    pub width: usize,
+    /// Shift and scale of each square, `[batch, N, N]`.
+    pub standard: Option<[Vec<T>; 2]>,
+}
+
+impl<T: Real> Given<T> {
+    pub fn of(field: &Egnn, t: Tensor<1>, x: Points, context: &Context) -> Self {
+        let standard = field.standard(&t, &x, context);
+        let h = field.embedding.forward(t, context);
+        Self {
+            width: h.dims()[2],
+            x: numbers(x),
+            h: numbers(h),
+            standard: standard.map(|of| [numbers(of.shift), numbers(of.scale)]),
+        }
+    }
+}
+
 /// The numbers of a tensor.
-pub(super) fn numbers<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
+fn numbers<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
     let data = tensor.into_data();
     data.try_into_vec()
         .expect("the float type that the field computes in")

@@ -23,11 +23,10 @@ pub(super) mod tests;
 
 use burn::tensor::{DType, Tensor, TensorData};
 
-use super::maps::{Maps, Ways, numbers};
-use super::{Edges, Egnn};
+use super::maps::{Given, Maps, Ways};
+use super::{Edges, Egnn, values};
 use crate::bijection::{PerSample, Points};
 use crate::context::Context;
-use crate::flex::is_ours;
 use crate::simd::Real;
 
 /// Whether there is a way through slices for this network.
@@ -46,8 +45,7 @@ pub(super) fn still_layers(field: &Egnn) -> usize {
 
 /// Whether [`exact`] takes this network at these points.
 pub(super) fn is_taken(field: &Egnn, x: &Points) -> bool {
-    let parameter = field.layers[0].distance.val();
-    is_known(field) && is_ours(x) && !x.is_tracked() && !parameter.is_tracked()
+    is_known(field) && values::is_taken(field, x)
 }
 
 /// The sums of all layers' displacements, `x⁽ᴸ⁾ − x⁽⁰⁾`, and `Σ_κ ∂x⁽ᴸ⁾_ka/∂x⁽⁰⁾_ka − D N`.
@@ -71,10 +69,12 @@ fn of_type<T: Real>(
 ) -> (Points, PerSample) {
     let [batch, points, dims] = x.dims();
     let like = (&x.device(), x.dtype());
-    let standard = field.standard(&t, &x, context);
-    let standard = standard.map(|standard| [numbers(standard.shift), numbers(standard.scale)]);
-    let h = field.embedding.forward(t, context);
-    let width = h.dims()[2];
+    let Given {
+        x,
+        h,
+        width,
+        standard,
+    } = Given::of(field, t, x, context);
     let maps: Vec<Maps<T>> = field
         .layers
         .iter()
@@ -84,7 +84,6 @@ fn of_type<T: Real>(
         shift: vec![T::of(0.0); batch * points * dims],
         trace: vec![T::of(0.0); batch],
     };
-    let (x, h) = (numbers(x), numbers(h));
     Blocks {
         maps: &maps,
         still: still_layers(field),
