@@ -22,6 +22,7 @@ mod conditioner;
 mod context;
 mod continuous;
 mod coupling;
+mod dense;
 mod distances;
 mod divergence;
 mod dual;

@@ -236,6 +236,8 @@ pub(crate) trait Real:
     fn of(x: f64) -> Self;
     /// The same number in double precision.
     fn wide(self) -> f64;
+    /// `a b + c`, rounded once if `FMA`.
+    fn multiply_add<const FMA: bool>(self, b: Self, c: Self) -> Self;
     /// `eˣ`.
     fn exp<const FMA: bool>(self) -> Self;
     /// `1 + e⁻ˣ`, which sigmoids divide by.
@@ -275,6 +277,10 @@ macro_rules! inherent {
 impl Real for f32 {
     inherent!(f32);
     #[inline(always)]
+    fn multiply_add<const FMA: bool>(self, b: Self, c: Self) -> Self {
+        multiply_add::<FMA>(self, b, c)
+    }
+    #[inline(always)]
     fn exp<const FMA: bool>(self) -> Self {
         exp::<FMA>(self)
     }
@@ -294,6 +300,10 @@ impl Real for f32 {
 
 impl Real for f64 {
     inherent!(f64);
+    #[inline(always)]
+    fn multiply_add<const FMA: bool>(self, b: Self, c: Self) -> Self {
+        multiply_add_doubles::<FMA>(self, b, c)
+    }
     #[inline(always)]
     fn exp<const FMA: bool>(self) -> Self {
         exp_of_double::<FMA>(self)

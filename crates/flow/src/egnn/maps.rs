@@ -7,6 +7,7 @@ use super::edge::{Weights, add, square_map};
 use super::layer::{Layer, NodeUpdate, PairTerms};
 use crate::Points;
 use crate::context::Context;
+use crate::dense::Dense;
 use crate::linear::Linear;
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::Real;
@@ -53,8 +54,7 @@ fn numbers<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
 pub(super) struct Map<T> {
     /// `[width, width]`.
     pub weight: Vec<T>,
-    /// `Wᵀ`, where it is wanted: of a view by columns, products of few rows are summed in another order than of many, and a sample's bits would
-    /// depend on its batch.
+    /// `Wᵀ`, where it is wanted.
     transposed: Vec<T>,
     pub bias: Vec<T>,
 }
@@ -78,42 +78,41 @@ impl<T: Real> Map<T> {
         }
     }
 
-    /// `factor · x W`, for rows as wide as the map.
-    pub fn product(&self, factor: T, x: &[T], y: &mut [T], width: usize, old: Old) {
-        through(&self.weight, factor, x, y, width, old);
-    }
-
     /// `x W + b`.
     pub fn forward(&self, x: &[T], width: usize) -> Vec<T> {
-        let mut y = self.bias.repeat(x.len() / width);
-        y.resize(x.len(), T::of(0.0));
-        self.product(T::of(1.0), x, &mut y, width, Old::Kept);
+        let mut y = vec![T::of(0.0); x.len()];
+        let affine = Dense {
+            bias: &self.bias,
+            ..Dense::linear(&self.weight, width)
+        };
+        affine.through(x, &mut y);
         y
     }
 
-    /// Adds `x W + b` to rows.
-    pub fn add(&self, x: &[T], y: &mut [T], width: usize) {
+    /// `x W`.
+    pub fn linear(&self, x: &[T], y: &mut [T], width: usize) {
+        Dense::linear(&self.weight, width).through(x, y);
+    }
+
+    /// Adds `factor · x W + b` to rows.
+    pub fn add(&self, factor: T, x: &[T], y: &mut [T], width: usize) {
         if !self.bias.is_empty() {
             y.chunks_exact_mut(width)
                 .for_each(|row| add(row, &self.bias));
         }
-        self.product(T::of(1.0), x, y, width, Old::Kept);
+        multiply(
+            Target::new(y, width),
+            Old::Kept,
+            factor,
+            Matrix::new(x, [x.len() / width, width], width),
+            square_map(&self.weight, width),
+        );
     }
 
-    /// `factor · y Wᵀ`, what cotangents of results make of those of arguments.
-    pub fn back(&self, factor: T, y: &[T], x: &mut [T], width: usize) {
-        through(&self.transposed, factor, y, x, width, Old::Replaced);
+    /// `y Wᵀ`, what cotangents of results make of those of arguments.
+    pub fn back(&self, y: &[T], x: &mut [T], width: usize) {
+        Dense::linear(&self.transposed, width).through(y, x);
     }
-}
-
-fn through<T: Real>(map: &[T], factor: T, x: &[T], y: &mut [T], width: usize, old: Old) {
-    multiply(
-        Target::new(y, width),
-        old,
-        factor,
-        Matrix::new(x, [x.len() / width, width], width),
-        square_map(map, width),
-    );
 }
 
 /// A node update's.

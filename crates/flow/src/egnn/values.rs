@@ -9,7 +9,6 @@ use super::{Edges, Egnn};
 use crate::bijection::Points;
 use crate::context::Context;
 use crate::flex::is_ours;
-use crate::matrix::Old;
 use crate::simd::Real;
 
 /// Whether these points lie where slices do, and nothing asks for gradients.
@@ -67,10 +66,7 @@ enum Features<T> {
 impl<T: Real> Features<T> {
     fn of(h: Vec<T>, points: usize, width: usize) -> Self {
         let mut samples = h.chunks_exact(points * width);
-        // A single row goes another way through `gemm`, and a sample's bits would depend on its batch.
-        let are_some = samples.len() > 1;
-        if are_some && samples.all(|rows| rows.chunks_exact(width).all(|row| row == &rows[..width]))
-        {
+        if samples.all(|rows| rows.chunks_exact(width).all(|row| row == &rows[..width])) {
             let samples = h.chunks_exact(points * width);
             let rows: Vec<&[T]> = samples.map(|rows| &rows[..width]).collect();
             return Self::OfSamples(rows.concat());
@@ -160,15 +156,13 @@ impl<T: Real> State<T> {
         let (points, width) = (self.points, self.width);
         let mut hidden = self.features.through(&update.node, points, width);
         let mean = T::of(1.0 / points as f64);
-        update
-            .message
-            .product(mean, &self.messages, &mut hidden, width, Old::Kept);
+        update.message.add(mean, &self.messages, &mut hidden, width);
         activated(&mut hidden);
         let mut h = match &mut self.features {
             Features::OfPoints(h) => std::mem::take(h),
             Features::OfSamples(h) => of_points(h, points, width),
         };
-        update.out.add(&hidden, &mut h, width);
+        update.out.add(T::of(1.0), &hidden, &mut h, width);
         self.features = Features::OfPoints(h);
     }
 }

@@ -1,6 +1,6 @@
 //! An activation of a tile's rows, with the derivatives that directions and reverse mode need.
 
-use super::tile::add;
+use crate::dense::{Activation, Dense};
 use crate::simd::{Real, at_level};
 
 /// How many derivatives of the activation are kept.
@@ -17,6 +17,7 @@ pub(in crate::egnn) enum Order {
 /// Rows of a tile come first, then those of each direction.
 pub(in crate::egnn) struct Stage<T> {
     width: usize,
+    directions: usize,
     /// Before [`Stage::activate`] `p` and `ṗ`, after it `y` and `ẏ`.
     pub values: Vec<T>,
     /// `φ'`, `[rows, width]`.
@@ -60,17 +61,6 @@ fn sigmoid<T: Real, const FMA: bool>(x: T) -> T {
     T::of(1.0) / x.one_plus_exp_neg::<FMA>()
 }
 
-/// Adds the bias, if there is one, to every row.
-#[inline(always)]
-fn shift<T: Real>(values: &mut [T], bias: &[T]) {
-    if bias.is_empty() {
-        return;
-    }
-    for row in values.chunks_exact_mut(bias.len()) {
-        add(row, bias);
-    }
-}
-
 impl<T: Real> Stage<T> {
     /// For as many rows.
     pub fn new(width: usize, rows: usize, directions: usize, order: Order) -> Self {
@@ -78,6 +68,7 @@ impl<T: Real> Stage<T> {
         let none = |is_kept: bool, count: usize| vec![T::of(0.0); if is_kept { count } else { 0 }];
         Self {
             width,
+            directions,
             values: none(true, (1 + directions) * size),
             slope: none(order >= Order::Slope, size),
             curvature: none(order >= Order::Curvature, size),
@@ -85,28 +76,47 @@ impl<T: Real> Stage<T> {
         }
     }
 
-    /// Applies bias, where there is one, and activation (SiLU) in place.
+    /// `φ(x W + b)` of the rows `x` of the stage before, and what comes with it.
     #[inline(always)]
-    pub fn activate<const FMA: bool>(&mut self, rows: usize, bias: &[T], order: Order) {
-        let (width, size) = (self.width, rows * self.width);
+    pub fn follow<const FMA: bool>(
+        &mut self,
+        before: &Self,
+        rows: usize,
+        [weight, bias]: [&[T]; 2],
+        order: Order,
+    ) {
+        let size = rows * self.width;
+        let used = (1 + self.directions) * size;
+        let (x, tangents) = before.values[..used].split_at(size);
+        let (y, moved) = self.values[..used].split_at_mut(size);
+        let activation = match order {
+            Order::Value => Activation::Silu,
+            Order::Slope | Order::Curvature => Activation::None,
+        };
+        Dense {
+            weight,
+            bias,
+            outputs: self.width,
+            activation,
+        }
+        .through(x, y);
+        Dense::linear(weight, self.width).through(tangents, moved);
+        self.activate::<FMA>(rows, order);
+    }
+
+    /// Activates in place, with derivatives; values alone have been when they were computed.
+    #[inline(always)]
+    pub fn activate<const FMA: bool>(&mut self, rows: usize, order: Order) {
+        let size = rows * self.width;
         let (values, tangents) = self.values.split_at_mut(size);
         match order {
-            // Nothing moves along with values alone, and bias and activation are one pass; the first layer has its own.
-            Order::Value => {
-                for row in values.chunks_exact_mut(width) {
-                    for (y, bias) in row.iter_mut().zip(bias) {
-                        *y = value::<T, FMA>(*y + *bias);
-                    }
-                }
-            }
+            Order::Value => return,
             Order::Slope => {
-                shift(values, bias);
                 for (y, slope) in values.iter_mut().zip(&mut self.slope) {
                     (*y, *slope) = silu::<T, FMA>(*y);
                 }
             }
             Order::Curvature => {
-                shift(values, bias);
                 let derivatives = self.slope.iter_mut().zip(&mut self.curvature);
                 for (y, (slope, curvature)) in values.iter_mut().zip(derivatives) {
                     let s = sigmoid::<T, FMA>(*y);

@@ -2,9 +2,8 @@
 
 use super::stage::{Order, Stage, value};
 use super::walk::Edge;
-use super::{Inputs, Sizes, square_map, tile_rows, zero};
+use super::{Inputs, Sizes, tile_rows, zero};
 use crate::egnn::layer::SOFTENING;
-use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::{Real, at_level};
 
 /// Numbers side by side: those of a register of single precision at most.
@@ -211,7 +210,10 @@ impl<T: Real> Tile<T> {
     #[inline(always)]
     fn evaluate<const FMA: bool>(&mut self, inputs: &Inputs<T>) {
         let Sizes {
-            width, directions, ..
+            width,
+            directions,
+            channels,
+            ..
         } = inputs.sizes;
         let (weights, rows) = (&inputs.weights, self.edges.len());
         self.geometry.fill::<FMA>(inputs, &self.edges);
@@ -219,26 +221,15 @@ impl<T: Real> Tile<T> {
         self.first_layer::<FMA>(inputs);
         let order = self.order;
         let [one, two, three] = &mut self.stages;
-        if order > Order::Value {
-            one.activate::<FMA>(rows, &[], order);
-        }
-        let through = |from: &Stage<T>, to: &mut Stage<T>, map: &[T]| {
-            let from = Matrix::new(&from.values, [(1 + directions) * rows, width], width);
-            let target = Target::new(&mut to.values, width);
-            multiply(
-                target,
-                Old::Replaced,
-                T::of(1.0),
-                from,
-                square_map(map, width),
-            );
-        };
-        through(one, two, weights.message);
-        two.activate::<FMA>(rows, weights.message_bias, order);
-        through(two, three, weights.coordinate);
-        three.activate::<FMA>(rows, weights.coordinate_bias, order);
+        one.activate::<FMA>(rows, order);
+        two.follow::<FMA>(one, rows, [weights.message, weights.message_bias], order);
+        three.follow::<FMA>(
+            two,
+            rows,
+            [weights.coordinate, weights.coordinate_bias],
+            order,
+        );
         // All products first: where sums follow at once, they are not vectorised.
-        let channels = inputs.sizes.channels;
         let hidden = three
             .values
             .chunks_exact(width)

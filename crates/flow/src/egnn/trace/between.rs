@@ -28,6 +28,7 @@ impl<T: Real> Tangents<T> {
         let zeros = |count: usize| vec![T::of(0.0); count];
         let mut differences = zeros(block.nodes() * block.directions());
         let mut here = zeros(block.nodes() * block.rows() * width);
+        let twice = T::of(2.0 / points as f64);
         let edges = first
             .slopes
             .chunks_exact(width)
@@ -36,30 +37,24 @@ impl<T: Real> Tangents<T> {
             let (j, k) = (edge / points, edge % points);
             let rows = &mut here[j * block.rows() * width..(j + 1) * block.rows() * width];
             let (others, own) = rows.split_at_mut(points * width);
-            add_scaled(&mut others[k * width..(k + 1) * width], T::of(-2.0), slope);
+            add_scaled(&mut others[k * width..(k + 1) * width], -twice, slope);
             for (axis, own) in own.chunks_exact_mut(width).enumerate() {
-                add_scaled(own, T::of(2.0) * u[axis], slope);
+                add_scaled(own, twice * u[axis], slope);
                 differences[j * block.directions() + block.direction(axis, k)] = u[axis];
             }
         }
         let mut next = zeros(here.len());
-        let mean = T::of(1.0 / points as f64);
-        update
-            .message
-            .product(mean, &here, &mut next, width, Old::Replaced);
+        update.message.linear(&here, &mut next, width);
         let nodes = next.chunks_exact_mut(block.rows() * width);
         for (rows, slopes) in nodes.zip(state.slopes.chunks_exact(width)) {
             for row in rows.chunks_exact_mut(width) {
                 scale(row, slopes);
             }
         }
-        let one = T::of(1.0);
-        update
-            .out
-            .product(one, &next, &mut here, width, Old::Replaced);
+        update.out.linear(&next, &mut here, width);
         let ends = [&maps.receiver, &maps.sender].map(|map| {
             let mut rows = zeros(here.len());
-            map.product(one, &here, &mut rows, width, Old::Replaced);
+            map.linear(&here, &mut rows, width);
             rows
         });
         Self {
@@ -403,7 +398,7 @@ fn of_messages_body<T: Real, const FMA: bool>(
         }
         let used = edges.len() * size;
         let (here, next) = (&here[..used], &mut next[..used]);
-        maps.message.back(T::of(1.0), here, next, width);
+        maps.message.back(here, next, width);
         for (rows, edge) in next.chunks_exact(size).zip(edges) {
             let own = &own[edge / points * block.stride()..][..points];
             let given = (tangents, own, layer, state, back);

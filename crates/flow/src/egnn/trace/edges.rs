@@ -3,7 +3,6 @@
 use super::passing::State;
 use crate::egnn::edge::{Halves, Inputs, Messages, Order, Sizes, Tile, Walk, dot, evaluate};
 use crate::egnn::maps::Maps;
-use crate::matrix::Old;
 use crate::simd::Real;
 
 /// What each point brings to its edges, `W_r h + b` and `W_s h`, `[nodes, width]`.
@@ -89,13 +88,10 @@ impl<'a, T: Real> Pass<'a, T> {
                 *row = *slope * *w * *z;
             }
         }
-        let one_times = T::of(1.0);
-        maps.message
-            .product(one_times, &here[..used], messages, width, Old::Replaced);
+        maps.message.linear(&here[..used], messages, width);
         scale(messages, &two.slope);
         let next = &mut next[..used];
-        maps.coordinate
-            .product(one_times, messages, next, width, Old::Replaced);
+        maps.coordinate.linear(messages, next, width);
         scale(next, &three.slope);
         let heads = heads.chunks_exact_mut(self.inputs.sizes.channels);
         for (heads, row) in heads.zip(next.chunks_exact(width)) {
@@ -120,9 +116,9 @@ impl<'a, T: Real> Pass<'a, T> {
             }
         }
         let (here, next) = (&here[..used], &mut next[..used]);
-        maps.coordinate.back(T::of(1.0), here, next, width);
+        maps.coordinate.back(here, next, width);
         scale(next, &two.slope);
-        maps.message.back(T::of(1.0), next, gradient, width);
+        maps.message.back(next, gradient, width);
         scale(gradient, &one.slope);
     }
 }

@@ -98,7 +98,7 @@ impl<T: Real> Back<T> {
         } = self.block;
         let size = self.block.rows() * width;
         let mut here = vec![T::of(0.0); by_edge.len()];
-        maps.sender.back(T::of(1.0), by_edge, &mut here, width);
+        maps.sender.back(by_edge, &mut here, width);
         for (edge, row) in here.chunks_exact(width).enumerate() {
             let (k, j) = (
                 edge / points,
@@ -108,7 +108,7 @@ impl<T: Real> Back<T> {
             self.features[place..place + width].copy_from_slice(row);
         }
         let mut here = vec![T::of(0.0); own.len()];
-        maps.receiver.back(T::of(1.0), own, &mut here, width);
+        maps.receiver.back(own, &mut here, width);
         let nodes = self.features.chunks_exact_mut(size);
         for (features, own) in nodes.zip(here.chunks_exact(dims * width)) {
             features[points * width..].copy_from_slice(own);
@@ -124,8 +124,7 @@ impl<T: Real> Back<T> {
     ) {
         let width = self.block.width;
         let mut hidden = vec![T::of(0.0); self.features.len()];
-        maps.out
-            .back(T::of(1.0), &self.features, &mut hidden, width);
+        maps.out.back(&self.features, &mut hidden, width);
         let nodes = hidden.chunks_exact_mut(self.block.rows() * width);
         for (rows, slopes) in nodes.zip(slopes.chunks_exact(width)) {
             for row in rows.chunks_exact_mut(width) {
@@ -134,10 +133,13 @@ impl<T: Real> Back<T> {
         }
         self.messages = vec![T::of(0.0); hidden.len()];
         let mean = T::of(1.0 / self.block.points as f64);
-        maps.message.back(mean, &hidden, &mut self.messages, width);
+        maps.message.back(&hidden, &mut self.messages, width);
+        for message in &mut self.messages {
+            *message = mean * *message;
+        }
         if are_features_wanted {
             let mut before = vec![T::of(0.0); hidden.len()];
-            maps.node.back(T::of(1.0), &hidden, &mut before, width);
+            maps.node.back(&hidden, &mut before, width);
             add(&mut self.features, &before);
         }
     }

@@ -3,7 +3,6 @@
 use super::Block;
 use crate::egnn::edge::{add_scaled, silu};
 use crate::egnn::maps::UpdateMaps;
-use crate::matrix::Old;
 use crate::simd::{Real, at_level};
 
 /// Points and features before the next layer.
@@ -40,10 +39,9 @@ impl<T: Real> State<T> {
         let width = self.block.width;
         let mut hidden = maps.node.forward(&self.h, width);
         let mean = T::of(1.0 / self.block.points as f64);
-        maps.message
-            .product(mean, &self.messages, &mut hidden, width, Old::Kept);
+        maps.message.add(mean, &self.messages, &mut hidden, width);
         activate(&mut hidden, &mut self.slopes);
-        maps.out.add(&hidden, &mut self.h, width);
+        maps.out.add(T::of(1.0), &hidden, &mut self.h, width);
         self.messages.fill(T::of(0.0));
     }
 
