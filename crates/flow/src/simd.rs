@@ -236,8 +236,6 @@ pub(crate) trait Real:
     fn of(x: f64) -> Self;
     /// The same number in double precision.
     fn wide(self) -> f64;
-    /// `a b + c`, rounded once if `FMA`.
-    fn multiply_add<const FMA: bool>(self, b: Self, c: Self) -> Self;
     /// `eˣ`.
     fn exp<const FMA: bool>(self) -> Self;
     /// `1 + e⁻ˣ`, which sigmoids divide by.
@@ -277,10 +275,6 @@ macro_rules! inherent {
 impl Real for f32 {
     inherent!(f32);
     #[inline(always)]
-    fn multiply_add<const FMA: bool>(self, b: Self, c: Self) -> Self {
-        multiply_add::<FMA>(self, b, c)
-    }
-    #[inline(always)]
     fn exp<const FMA: bool>(self) -> Self {
         exp::<FMA>(self)
     }
@@ -300,10 +294,6 @@ impl Real for f32 {
 
 impl Real for f64 {
     inherent!(f64);
-    #[inline(always)]
-    fn multiply_add<const FMA: bool>(self, b: Self, c: Self) -> Self {
-        multiply_add_doubles::<FMA>(self, b, c)
-    }
     #[inline(always)]
     fn exp<const FMA: bool>(self) -> Self {
         exp_of_double::<FMA>(self)
@@ -342,7 +332,7 @@ fn tanh<const FMA: bool>(x: f32) -> f32 {
 macro_rules! for_function {
     ($function:expr, $fma:ident, $apply:ident) => {
         match $function {
-            Function::Silu => $apply!(|x| x / one_plus_exp_neg::<$fma>(x)),
+            Function::Silu => $apply!(|x| silu::<_, $fma>(x)),
             Function::SiluSlope => $apply!(|x| {
                 let s = sigmoid::<$fma>(x);
                 s * (1.0 + x * (1.0 - s))
@@ -454,6 +444,25 @@ macro_rules! at_level {
     };
 }
 pub(crate) use at_level;
+
+/// `x σ(x)`.
+#[inline(always)]
+pub(crate) fn silu<T: Real, const FMA: bool>(x: T) -> T {
+    x / x.one_plus_exp_neg::<FMA>()
+}
+
+at_level!(
+    /// [`silu`] in place.
+    pub(crate) fn activated(values: &mut [T]),
+    activated_body
+);
+
+#[inline(always)]
+fn activated_body<T: Real, const FMA: bool>(values: &mut [T]) {
+    for y in values {
+        *y = silu::<T, FMA>(*y);
+    }
+}
 
 /// Numbers side by side, each of its own lane.
 #[inline(always)]

@@ -30,7 +30,7 @@ use crate::simd::Real;
 pub(super) use forward::forward as values;
 #[cfg(feature = "gpu")]
 use gpu::takes as on_gpu;
-pub(super) use stage::{Order, activated, silu};
+pub(super) use stage::{Order, silu_and_slope};
 pub(super) use tile::{Tile, add, add_scaled, dot, evaluate};
 pub(super) use walk::{Halves, Walk};
 

@@ -3,13 +3,13 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 
-use super::edge::{Inputs, Messages, Sizes, activated, values};
+use super::edge::{Inputs, Messages, Sizes, values};
 use super::maps::{Given, Map, Maps, Ways};
 use super::{Edges, Egnn};
 use crate::bijection::Points;
 use crate::context::Context;
 use crate::flex::is_ours;
-use crate::simd::Real;
+use crate::simd::{Real, activated};
 
 /// Whether these points lie where slices do, and nothing asks for gradients.
 pub(super) fn is_taken(field: &Egnn, x: &Points) -> bool {
@@ -66,7 +66,10 @@ enum Features<T> {
 impl<T: Real> Features<T> {
     fn of(h: Vec<T>, points: usize, width: usize) -> Self {
         let mut samples = h.chunks_exact(points * width);
-        if samples.all(|rows| rows.chunks_exact(width).all(|row| row == &rows[..width])) {
+        // A single row may go another way through a map, and a sample's bits would depend on its batch.
+        let are_some = samples.len() > 1;
+        if are_some && samples.all(|rows| rows.chunks_exact(width).all(|row| row == &rows[..width]))
+        {
             let samples = h.chunks_exact(points * width);
             let rows: Vec<&[T]> = samples.map(|rows| &rows[..width]).collect();
             return Self::OfSamples(rows.concat());

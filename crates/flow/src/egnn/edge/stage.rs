@@ -1,7 +1,7 @@
 //! An activation of a tile's rows, with the derivatives that directions and reverse mode need.
 
 use crate::dense::{Activation, Dense};
-use crate::simd::{Real, at_level};
+use crate::simd::Real;
 
 /// How many derivatives of the activation are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,29 +30,10 @@ pub(in crate::egnn) struct Stage<T> {
 
 /// `φ(x)` and `φ'(x)`.
 #[inline(always)]
-pub(in crate::egnn) fn silu<T: Real, const FMA: bool>(x: T) -> (T, T) {
+pub(in crate::egnn) fn silu_and_slope<T: Real, const FMA: bool>(x: T) -> (T, T) {
     let s = sigmoid::<T, FMA>(x);
     let value = x * s;
     (value, s + value * (T::of(1.0) - s))
-}
-
-/// `φ(x)`.
-#[inline(always)]
-pub(super) fn value<T: Real, const FMA: bool>(x: T) -> T {
-    x / x.one_plus_exp_neg::<FMA>()
-}
-
-at_level!(
-    /// `φ` (SiLU) in place.
-    pub(in crate::egnn) fn activated(values: &mut [T]),
-    activated_body
-);
-
-#[inline(always)]
-fn activated_body<T: Real, const FMA: bool>(values: &mut [T]) {
-    for y in values {
-        *y = value::<T, FMA>(*y);
-    }
 }
 
 /// `1/(1 + e^{−x})`.
@@ -96,7 +77,7 @@ impl<T: Real> Stage<T> {
         Dense {
             weight,
             bias,
-            outputs: self.width,
+            width: self.width,
             activation,
         }
         .through(x, y);
@@ -113,7 +94,7 @@ impl<T: Real> Stage<T> {
             Order::Value => return,
             Order::Slope => {
                 for (y, slope) in values.iter_mut().zip(&mut self.slope) {
-                    (*y, *slope) = silu::<T, FMA>(*y);
+                    (*y, *slope) = silu_and_slope::<T, FMA>(*y);
                 }
             }
             Order::Curvature => {

@@ -1,10 +1,10 @@
 //! Some edges at a time, up to the weights of their displacements.
 
-use super::stage::{Order, Stage, value};
+use super::stage::{Order, Stage};
 use super::walk::Edge;
 use super::{Inputs, Sizes, tile_rows, zero};
 use crate::egnn::layer::SOFTENING;
-use crate::simd::{Real, at_level};
+use crate::simd::{Real, at_level, silu};
 
 /// Numbers side by side: those of a register of single precision at most.
 const LANES: usize = 16;
@@ -288,7 +288,7 @@ impl<T: Real> Tile<T> {
             }
             if self.order == Order::Value {
                 for f in f {
-                    *f = value::<T, FMA>(*f);
+                    *f = silu::<T, FMA>(*f);
                 }
             }
         }

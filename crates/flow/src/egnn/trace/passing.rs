@@ -1,7 +1,7 @@
 //! What goes from layer to layer of a block.
 
 use super::Block;
-use crate::egnn::edge::{add_scaled, silu};
+use crate::egnn::edge::{add_scaled, silu_and_slope};
 use crate::egnn::maps::UpdateMaps;
 use crate::simd::{Real, at_level};
 
@@ -107,6 +107,6 @@ at_level!(
 #[inline(always)]
 fn activate_body<T: Real, const FMA: bool>(values: &mut [T], slopes: &mut [T]) {
     for (y, slope) in values.iter_mut().zip(slopes) {
-        (*y, *slope) = silu::<T, FMA>(*y);
+        (*y, *slope) = silu_and_slope::<T, FMA>(*y);
     }
 }
