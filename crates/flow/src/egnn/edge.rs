@@ -5,7 +5,7 @@
 //! `f = R_i + S_j + P_ij + w z`, `m = φ(W₂ φ(f) + b₂)`, `c = W_x φ(W_c m + b_c)`, `ω = c/(√(s + ε) + 1)`,
 //!
 //! and of each point `M_i = Σ_j m_ij` and `Y_i^c = Σ_j ω_ij^c u_ij`; along each of `K` directions their derivatives. Reverse mode computes
-//! a tile again instead of keeping it. Products of matrices are those of [`crate::matrix`]; all else is loops that LLVM vectorises.
+//! a tile again instead of keeping it. Maps of features are those of [`crate::dense`], other products those of [`crate::matrix`]; all else is loops that LLVM vectorises.
 
 mod forward;
 #[cfg(feature = "gpu")]

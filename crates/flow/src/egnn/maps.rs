@@ -1,5 +1,6 @@
 //! The parameters of a layer as the host's numbers.
 
+use burn::module::Param;
 use burn::tensor::Tensor;
 
 use super::Egnn;
@@ -8,6 +9,7 @@ use super::layer::{Layer, NodeUpdate, PairTerms};
 use crate::Points;
 use crate::context::Context;
 use crate::dense::Dense;
+use crate::flex::{Numbers, numbers};
 use crate::linear::Linear;
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::Real;
@@ -36,33 +38,31 @@ impl<T: Real> Given<T> {
         let h = field.embedding.forward(t, context);
         Self {
             width: h.dims()[2],
-            x: numbers(x),
-            h: numbers(h),
-            standard: standard.map(|of| [numbers(of.shift), numbers(of.scale)]),
+            x: numbers(x.into_data()),
+            h: numbers(h.into_data()),
+            standard: standard.map(|of| [of.shift, of.scale].map(|of| numbers(of.into_data()))),
         }
     }
 }
 
-/// The numbers of a tensor.
-fn numbers<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
-    let data = tensor.into_data();
-    data.try_into_vec()
-        .expect("the float type that the field computes in")
+/// Those of a tensor, or none.
+fn numbers_of<T: Real, const D: usize>(tensor: Option<Tensor<D>>) -> Numbers<T> {
+    tensor.map_or_else(|| Numbers::Own(Vec::new()), Numbers::of)
 }
 
 /// Those of an affine map, or of a linear one, whose bias is empty.
 pub(super) struct Map<T> {
     /// `[width, width]`.
-    pub weight: Vec<T>,
+    pub weight: Numbers<T>,
     /// `Wᵀ`, where it is wanted.
     transposed: Vec<T>,
-    pub bias: Vec<T>,
+    pub bias: Numbers<T>,
 }
 
 impl<T: Real> Map<T> {
     fn of(linear: &Linear, ways: Ways) -> Self {
         let [inputs, outputs] = linear.weight.dims();
-        let weight: Vec<T> = numbers(linear.weight.val());
+        let weight = Numbers::of(linear.weight.val());
         let column = |column: usize| (0..inputs).map(move |row| row * outputs + column);
         let turned = match ways {
             Ways::Forward => 0..0,
@@ -71,10 +71,7 @@ impl<T: Real> Map<T> {
         Self {
             transposed: turned.flat_map(column).map(|place| weight[place]).collect(),
             weight,
-            bias: linear
-                .bias
-                .as_ref()
-                .map_or_else(Vec::new, |bias| numbers(bias.val())),
+            bias: numbers_of(linear.bias.as_ref().map(Param::val)),
         }
     }
 
@@ -128,16 +125,16 @@ pub(super) struct Maps<T> {
     pub receiver: Map<T>,
     pub sender: Map<T>,
     /// `P`, `[N, N, width]`, or nothing.
-    pub pairs: Vec<T>,
+    pub pairs: Numbers<T>,
     /// `w`.
-    pub distance: Vec<T>,
+    pub distance: Numbers<T>,
     pub message: Map<T>,
     pub coordinate: Map<T>,
     /// `W_x`, `[width, channels]`.
-    pub weight: Vec<T>,
+    pub weight: Numbers<T>,
     pub channels: usize,
     /// `S`, `[N, N · channels]`, or nothing.
-    pub spread: Vec<T>,
+    pub spread: Numbers<T>,
     pub update: Option<UpdateMaps<T>>,
 }
 
@@ -152,13 +149,13 @@ impl<T: Real> Maps<T> {
         Self {
             receiver: Map::of(&layer.receiver, ways),
             sender: Map::of(&layer.sender, ways),
-            pairs: terms.first.map_or_else(Vec::new, numbers),
-            distance: numbers(layer.distance.val()),
+            pairs: numbers_of(terms.first),
+            distance: Numbers::of(layer.distance.val()),
             message: Map::of(&layer.message, ways),
             coordinate: Map::of(&layer.coordinate, ways),
-            weight: numbers(layer.weight.weight.val()),
+            weight: Numbers::of(layer.weight.weight.val()),
             channels: layer.weight.weight.dims()[1],
-            spread: terms.spread.map_or_else(Vec::new, numbers),
+            spread: numbers_of(terms.spread),
             update: layer.update.as_ref().map(update),
         }
     }

@@ -120,6 +120,7 @@ fn layer_body<T: Real, const FMA: bool>(
         let copy = |to: &mut [T], from: &[T], each: usize| {
             to[edges.start * each..edges.end * each].copy_from_slice(&from[..edges.len() * each]);
         };
+        let distance: &[T] = &maps.distance;
         let geometry = &tile.geometry;
         copy(&mut kept.difference, &geometry.difference, dims);
         copy(&mut kept.inverse, &geometry.inverse[0], 1);
@@ -135,7 +136,7 @@ fn layer_body<T: Real, const FMA: bool>(
             for channel in 0..channels {
                 let head = tile.heads[row * channels + channel];
                 let gradient = (channel * all + edge) * width;
-                let along = dot(&kept.gradients[gradient..gradient + width], &maps.distance);
+                let along = dot(&kept.gradients[gradient..gradient + width], distance);
                 let weight = head * geometry.inverse[0][row];
                 let place = edge * channels + channel;
                 kept.weights[place] = weight;
@@ -384,6 +385,7 @@ fn of_messages_body<T: Real, const FMA: bool>(
     let zeros = |count: usize| vec![T::of(0.0); count];
     let (mut here, mut next) = (zeros(most * size), zeros(most * size));
     let mut meeting = Meeting::new(block);
+    let distance: &[T] = &maps.distance;
     for first in (0..block.edges()).step_by(most) {
         let edges = first..(first + most).min(block.edges());
         for (target, edge) in here.chunks_exact_mut(size).zip(edges.clone()) {
@@ -402,7 +404,7 @@ fn of_messages_body<T: Real, const FMA: bool>(
         for (rows, edge) in next.chunks_exact(size).zip(edges) {
             let own = &own[edge / points * block.stride()..][..points];
             let given = (tangents, own, layer, state, back);
-            let found = meeting.of(edge, rows, &maps.distance, given);
+            let found = meeting.of(edge, rows, distance, given);
             traces[edge / points / points] += found.wide();
         }
     }

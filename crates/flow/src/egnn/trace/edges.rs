@@ -77,6 +77,7 @@ impl<'a, T: Real> Pass<'a, T> {
     #[inline(always)]
     pub fn along_square(&mut self, maps: &Maps<T>, messages: &mut [T], heads: &mut [T]) {
         let width = self.inputs.sizes.width;
+        let distance: &[T] = &maps.distance;
         let [one, two, three] = &self.tile.stages;
         let [here, next] = &mut self.rows;
         let used = messages.len();
@@ -84,7 +85,7 @@ impl<'a, T: Real> Pass<'a, T> {
             .chunks_exact_mut(width)
             .zip(one.slope.chunks_exact(width));
         for ((row, slope), z) in rows.zip(&self.tile.geometry.standard[1]) {
-            for ((row, slope), w) in row.iter_mut().zip(slope).zip(&maps.distance) {
+            for ((row, slope), w) in row.iter_mut().zip(slope).zip(distance) {
                 *row = *slope * *w * *z;
             }
         }

@@ -53,6 +53,7 @@ fn layer_body<T: Real, const FMA: bool>(
     while let Some(edges) = pass.advance() {
         let gradients = &mut gradients[edges.start * width..edges.end * width];
         pass.head_gradient(maps, 0, gradients);
+        let distance: &[T] = &maps.distance;
         let geometry = &pass.tile.geometry;
         let us = geometry.difference.chunks_exact(dims);
         let [inverse, fall, _] = &geometry.inverse;
@@ -64,7 +65,7 @@ fn layer_body<T: Real, const FMA: bool>(
             }
             let (head, inverse) = (pass.tile.heads[row], inverse[row]);
             let weight = head * inverse;
-            let by_square = dot(gradient, &maps.distance) * geometry.standard[1][row];
+            let by_square = dot(gradient, distance) * geometry.standard[1][row];
             let slope = by_square * inverse + head * fall[row];
             add_scaled(&mut end[k * dims..(k + 1) * dims], weight, u);
             for a in 0..dims {
