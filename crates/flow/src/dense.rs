@@ -161,9 +161,9 @@ macro_rules! way {
                 x: &[[f32; WIDTH]],
                 y: &mut [[f32; WIDTH]],
             ) {
-                let (Some(x), Some(y)) = (x.first_chunk::<ROWS>(), y.first_chunk_mut()) else {
-                    unreachable!("a block has all of its rows");
-                };
+                let whole = "a block has all of its rows";
+                let x: &[_; ROWS] = x.first_chunk().expect(whole);
+                let y = y.first_chunk_mut().expect(whole);
                 for start in (0..WIDTH).step_by(COLUMNS) {
                     columns(map, start, x, y);
                 }
@@ -306,6 +306,29 @@ mod tests {
                 layer.through(x, &mut alone);
                 assert_eq!(alone, y);
             }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_way_of_an_older_processor_leads_to_the_same() {
+        if Level::detected() < Level::Avx2 {
+            return;
+        }
+        let (weight, bias) = (numbers::<f32>(64 * 64, 1.0), numbers(64, 2.0));
+        let layer = Dense {
+            weight: &weight,
+            bias: &bias,
+            width: 64,
+            activation: Activation::Silu,
+        };
+        let x = numbers(31 * 64, 3.0);
+        let (mut here, mut there) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        layer.through(&x, &mut here);
+        // SAFETY: the processor has just been asked.
+        unsafe { avx2::through::<64>(layer, &x, &mut there) };
+        for (here, there) in here.iter().zip(&there) {
+            assert!((here - there).abs() < 1e-5, "{here}, {there}");
         }
     }
 
