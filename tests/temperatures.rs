@@ -41,6 +41,11 @@ fn ranged(objective: &str, steps: usize) -> String {
     config(SPLINE, objective, steps).replace("\nhottest = 1.0\n", "\nhottest = 3.0\n")
 }
 
+/// An experiment that learns from frames of hotter replicas as well.
+fn mixed(config: &str) -> String {
+    config.replace("\nvalidate_every", "\nhotter = 0.1\nvalidate_every")
+}
+
 /// A folder with the molecule and this experiment.
 fn folder(config: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -190,6 +195,19 @@ fn frames_of_other_temperatures_are_not_taken_for_the_systems() -> Result<(), Fa
     ] {
         assert!(bytes(at, a) == bytes(at, b), "{b} is of other frames");
     }
+    // Unless a share of them is to be of hotter ones.
+    std::fs::write(
+        at.join("mixed.toml"),
+        mixed(&config(SPLINE, "\"likelihood\"", 10)),
+    )?;
+    let train = format!("train {MOLECULE} --data all.npz --config mixed.toml");
+    let done = output(at, &format!("{train} -o mixed.safetensors"));
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    assert!(said.contains("900 of 900 weigh anything"), "{said}");
+    // (900)²/(300 · 2.7² + 600 · .15²).
+    assert!(said.contains("worth 368.1 that"), "{said}");
+    assert!(bytes(at, "mixed.safetensors") != bytes(at, "all.safetensors"));
     let evaluated = ["lowest", "all"].map(|name| {
         let evaluate = format!("evaluate lowest.safetensors {MOLECULE} --reference {name}.npz");
         json(&succeed(at, &format!("{evaluate} --json")))
@@ -211,6 +229,11 @@ fn generate_goes_from_a_range_to_any_of_its_temperatures() -> Result<(), Failed>
     let held_out = numbers(at, "out.held-out.npz", "log_q");
     assert_eq!(held_out.len(), 30);
     assert_eq!(numbers(at, "out.samples.npz", "temperature"), [300.0]);
+    let one = mixed(&config(SPLINE, BOTH, 20));
+    std::fs::write(at.join("mixed.toml"), one)?;
+    let more = "--config mixed.toml --frames 300 -o mixed.sdf";
+    succeed(at, &format!("{generate} {more}"));
+    assert_eq!(numbers(at, "mixed.held-out.npz", "log_q").len(), 30);
     let hotter = format!("{generate} --checkpoint out.safetensors --temperature");
     succeed(at, &format!("{hotter} 500 -o hot.sdf"));
     assert_eq!(numbers(at, "hot.samples.npz", "temperature"), [500.0]);
@@ -242,6 +265,11 @@ fn temperatures_that_cannot_be_are_refused() -> Result<(), Failed> {
         at,
         &format!("{train} one.toml --data all.npz -o one.safetensors"),
     );
+    std::fs::write(
+        at.join("mixed.toml"),
+        mixed(&config(SPLINE, "\"likelihood\"", 4)),
+    )?;
+    std::fs::write(at.join("both.toml"), mixed(&ranged(BOTH, 4)))?;
     let cooling = BOTH.replace("hottest = 1.0", "hottest = 2.0");
     std::fs::write(at.join("cooling.toml"), ranged(&cooling, 4))?;
     std::fs::write(at.join("likelihood.toml"), ranged("\"likelihood\"", 4))?;
@@ -271,6 +299,18 @@ fn temperatures_that_cannot_be_are_refused() -> Result<(), Failed> {
         (
             format!("{train} cooling.toml --data all.npz"),
             "learns all of them from the start",
+        ),
+        (
+            format!("{train} mixed.toml --data lowest.npz"),
+            "asks for some at 300 and some above",
+        ),
+        (
+            format!("{train} mixed.toml --data all.npz --temperature 2000"),
+            "asks for some at 2000 and some above",
+        ),
+        (
+            format!("{train} both.toml --data all.npz"),
+            "learns frames as of their own",
         ),
         (
             format!("{train} colder.toml --data all.npz"),

@@ -25,6 +25,7 @@ pub use fit::{Dependence, FitConfig, FittedConfig};
 pub use improvement::Improvement;
 pub use internal::{Between, InternalConfig, Rotors, Scheme, Stiffness};
 pub use network::Network;
+use objective::is_default;
 pub use objective::{Objective, Pairing};
 
 /// Everything that training a flow is told. Every field is written out: the file alone determines the result.
@@ -146,6 +147,10 @@ pub struct TrainingConfig {
     /// has a hundred configurations: for likelihoods, so that a flow proposes rare rotamers rather more than less often than they are. 0 for the
     /// data as they are.
     pub rarest: f64,
+    /// The share of frames of hotter replicas in what a flow of one temperature learns from: a defensive mixture (Hesterberg 1995). Where the target is rare
+    /// the flow then is less so, and no weight is far above all others. 0, or nothing, for the target's own frames alone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hotter: f64,
     /// Fraction of the data held out for validation.
     pub validation: f64,
     /// Steps between validations.
@@ -208,6 +213,14 @@ pub enum ConfigError {
         "training.objective.flow_matching.improvement weighs samples by their densities, which noise of an estimate biases; set model.cartesian.solver.divergence = \"exact\""
     )]
     EstimatedDensities,
+    /// Hotter frames where they mean nothing, or something else.
+    #[error("training.hotter is {share}, but {why}; leave it out")]
+    Hotter {
+        /// The share.
+        share: f64,
+        /// What is learnt.
+        why: &'static str,
+    },
     /// Cooling of what is learnt at all temperatures.
     #[error(
         "training.objective.energy.hottest is {found}, but a flow of a range of temperatures (model.internal.hottest = {range}) learns all of them from the start; set training.objective.energy.hottest = 1.0"
@@ -303,6 +316,15 @@ impl Config {
     /// Checks every range.
     pub fn check(&self) -> Result<(), ConfigError> {
         let training = &self.training;
+        let share = training.hotter;
+        if share > 0.0 && self.model.temperatures(1.0).are_many() {
+            let why = "a flow of a range of temperatures learns frames as of their own";
+            return Err(ConfigError::Hotter { share, why });
+        }
+        if share > 0.0 && !training.objective.needs_data() {
+            let why = "the objective learns nothing from frames";
+            return Err(ConfigError::Hotter { share, why });
+        }
         match &self.model {
             ModelConfig::Cartesian(cartesian) => cartesian.check()?,
             ModelConfig::Augmented(augmented) => augmented.check()?,
@@ -420,6 +442,13 @@ impl Config {
         within(
             "training.rarest",
             training.rarest,
+            0.0,
+            0.5,
+            "between 0 and 0.5",
+        )?;
+        within(
+            "training.hotter",
+            training.hotter,
             0.0,
             0.5,
             "between 0 and 0.5",

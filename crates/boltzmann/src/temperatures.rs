@@ -132,6 +132,25 @@ impl TrainingData {
         self.select(&chosen)
     }
 
+    /// All for a flow of one temperature, weighted so that hotter ones are this share of what is drawn; none where there are none of either.
+    pub fn mixed(mut self, temperature: f64, share: f64) -> Option<Self> {
+        let mut totals = [0.0; 2];
+        let part = |t: f64| usize::from(t > temperature && !is_same(t, temperature));
+        for (weight, &t) in self.weights.iter().zip(&self.temperatures) {
+            totals[part(t)] += weight;
+        }
+        if totals.contains(&0.0) {
+            return None;
+        }
+        let all = self.len() as f64;
+        let factors = [(1.0 - share) * all / totals[0], share * all / totals[1]];
+        for (weight, t) in self.weights.iter_mut().zip(&mut self.temperatures) {
+            *weight *= factors[part(*t)];
+            *t = temperature;
+        }
+        Some(self)
+    }
+
     /// Some of them.
     pub fn select(&self, which: &[usize]) -> Self {
         let of = |values: &[f64]| which.iter().map(|&k| values[k]).collect();
@@ -170,6 +189,25 @@ mod tests {
         assert!(!range.contain(299.9) && !range.contain(900.1) && !range.contain(f64::NAN));
         assert_eq!(range.to_string(), "300 to 900 K");
         assert_eq!(Temperatures::new(300.0, 1.0).to_string(), "300 K");
+    }
+
+    #[test]
+    fn hotter_data_are_drawn_as_often_as_their_share_says() {
+        let data = TrainingData {
+            conformers: Conformers::new(1, 1, vec![1.0, 2.0, 3.0, 4.0]),
+            temperatures: vec![300.0, 450.0, 300.0 + 1e-7, 600.0],
+            weights: vec![1.5, 0.5, 0.5, 1.5],
+        };
+        let found = data.clone().mixed(300.0, 0.1).unwrap();
+        let expected = [2.7, 0.1, 0.9, 0.3];
+        for (found, expected) in found.weights.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found}, {expected}");
+        }
+        assert_eq!(found.temperatures, [300.0; 4]);
+        assert_eq!(found.conformers, data.conformers);
+        // None is hotter than the hottest.
+        assert!(data.clone().mixed(600.0, 0.1).is_none());
+        assert!(data.mixed(200.0, 0.1).is_none());
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub fn training(objective: Objective) -> TrainingConfig {
         average: 0.9,
         dequantize: false,
         rarest: 0.0,
+        hotter: 0.0,
         validation: 0.0,
         validate_every: 10,
         patience: 0,

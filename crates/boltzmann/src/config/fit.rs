@@ -107,6 +107,7 @@ impl From<FitConfig> for TrainingConfig {
             average: 0.0,
             dequantize: fit.dequantize,
             rarest: fit.rarest,
+            hotter: 0.0,
             validation: fit.validation,
             validate_every: 1,
             patience: 0,

@@ -238,7 +238,7 @@ fn check_matching(pairing: Pairing, improvement: Option<Improvement>) -> Result<
 }
 
 /// Whether it is what a file without it says.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use boltzflow_boltzmann::{
     Config, Features, Objective, System, Temperatures, TrainingData, Weights, is_even, is_same,
     positions_of, temperatures_of, weights_of,
@@ -115,19 +115,37 @@ impl Configurations {
         Ok(self.conformers.select(&chosen))
     }
 
-    /// Each with its temperature, for a flow of these; those at others are left out. A file that names none is of the system's.
-    fn within(self, flow: Temperatures) -> Result<TrainingData> {
+    /// Each with its temperature, for a flow of these; those at others are left out, but for hotter ones where they are to be a share of what a flow
+    /// of one temperature learns from. A file that names none is of the system's.
+    fn within(self, flow: Temperatures, hotter: f64) -> Result<TrainingData> {
         let weights = self.weights()?;
         let (path, all) = (self.path.display(), self.conformers.len());
         let mut data = TrainingData::at(self.conformers, flow.coldest);
         if let Some(weights) = weights {
             data.weights = weights;
         }
+        let no_hotter = |there: &str| {
+            anyhow!(
+                "{path} holds frames at the temperatures {there}, and training.hotter = {hotter} asks for some at {} and some above; `simulate --all-temperatures` writes both",
+                flow.coldest
+            )
+        };
         let Some(temperatures) = self.temperatures else {
+            if hotter > 0.0 {
+                return Err(no_hotter("that it does not say"));
+            }
             return Ok(data);
         };
         let there = listed(&temperatures);
         data.temperatures = temperatures;
+        if hotter > 0.0 {
+            let above = Temperatures {
+                hottest: f64::INFINITY,
+                ..flow
+            };
+            let mixed = data.within(above).mixed(flow.coldest, hotter);
+            return mixed.ok_or_else(|| no_hotter(&there));
+        }
         let data = data.within(flow);
         if data.is_empty() && all > 0 {
             bail!(
@@ -216,7 +234,10 @@ pub fn to_learn_from(path: &Path, system: &System, config: &Config) -> Result<Tr
         config.model.temperatures(system.temperature),
         &config.training,
     );
-    let mut data = weighing(configurations(path, system)?.within(flow)?, path)?;
+    let mut data = weighing(
+        configurations(path, system)?.within(flow, training.hotter)?,
+        path,
+    )?;
     check_reach(path, flow, &data, training.objective)?;
     match quantum(path)? {
         Some(quantum) if training.dequantize => {

@@ -273,10 +273,14 @@ fn learn(
     let frames = simulation::run(system, settings, wanted, save)?.into_data();
     spent(Part::Simulation, learning.energy_calls()?, started);
     let started = Instant::now();
+    let share = learning.experiment.training.hotter;
+    let mixed = (share > 0.0)
+        .then(|| frames.clone().mixed(system.temperature, share))
+        .flatten();
     let checkpoint = training::Job {
         system,
         config: &learning.experiment,
-        data: &frames,
+        data: mixed.as_ref().unwrap_or(&frames),
         from: None,
         path: &files.checkpoint,
         existing,

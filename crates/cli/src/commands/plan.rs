@@ -152,10 +152,12 @@ impl Learning {
 
     /// What its simulation records, and where it starts.
     pub fn wanted(&self) -> Wanted {
-        let are_many = self.experiment.model.temperatures(1.0).are_many();
+        let Config {
+            model, training, ..
+        } = &self.experiment;
         Wanted {
             count: self.frames,
-            recorded: if are_many {
+            recorded: if model.temperatures(1.0).are_many() || training.hotter > 0.0 {
                 Recorded::All
             } else {
                 Recorded::Lowest
