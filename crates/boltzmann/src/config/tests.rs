@@ -118,7 +118,7 @@ fn no_number_of_a_config_may_be_nan() {
 #[test]
 fn hotter_frames_are_for_flows_of_one_temperature_that_learn_from_frames() {
     checked(&SOUND.replace("clip = 1.0", "clip = 1.0\nhotter = 0.1")).unwrap();
-    let of_own = r#"objective = { flow_matching = { pairing = { reflow = { pairs = 100 } } } }"#;
+    let of_own = "objective = { flow_matching = { pairing = { reflow = { pairs = 100 } } } }";
     let objective = SOUND.lines().find(|line| line.starts_with("objective"));
     let found = refusal(objective.unwrap(), &format!("hotter = 0.1\n{of_own}"));
     assert!(
