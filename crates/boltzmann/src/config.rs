@@ -148,7 +148,7 @@ pub struct TrainingConfig {
     /// data as they are.
     pub rarest: f64,
     /// The share of frames of hotter replicas in what a flow of one temperature learns from: a defensive mixture (Hesterberg 1995). Where the target is rare
-    /// the flow then is less so, and no weight is far above all others. 0, or nothing, for the target's own frames alone.
+    /// and the hotter ensemble is not, samples come more often than the target has them, with small weights in place of large ones. 0, or nothing, for the target's own frames alone.
     #[serde(default, skip_serializing_if = "is_default")]
     pub hotter: f64,
     /// Fraction of the data held out for validation.

@@ -132,7 +132,7 @@ impl TrainingData {
         self.select(&chosen)
     }
 
-    /// All for a flow of one temperature, weighted so that hotter ones are this share of what is drawn; none where there are none of either.
+    /// All for a flow of one temperature, weighted so that hotter ones are this share of what is drawn; nothing where those or the others are missing.
     pub fn mixed(mut self, temperature: f64, share: f64) -> Option<Self> {
         let mut totals = [0.0; 2];
         let part = |t: f64| usize::from(t > temperature && !is_same(t, temperature));

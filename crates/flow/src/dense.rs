@@ -68,7 +68,7 @@ impl<'a, T: Real> Dense<'a, T> {
             Old::Kept,
             T::of(1.0),
             Matrix::new(x, [x.len() / width, width], width),
-            Matrix::new(self.weight, [width, width], width),
+            Matrix::square(self.weight, width),
         );
         if self.activation == Activation::Silu {
             activated(y);

@@ -23,6 +23,11 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
+    /// A map of `width` features to as many.
+    pub(crate) fn square(numbers: &'a [T], width: usize) -> Self {
+        Self::new(numbers, [width, width], width)
+    }
+
     /// The same with rows for columns.
     pub(crate) fn transposed(self) -> Self {
         let ([rows, columns], [down, along]) = (self.size, self.strides);

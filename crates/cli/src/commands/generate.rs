@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use boltzflow_boltzmann::{
     Checkpoint, Config, Cost, Model, Part, Spent, System, Unreached, sampling::CHUNK,
 };
@@ -274,9 +274,12 @@ fn learn(
     spent(Part::Simulation, learning.energy_calls()?, started);
     let started = Instant::now();
     let share = learning.experiment.training.hotter;
-    let mixed = (share > 0.0)
-        .then(|| frames.clone().mixed(system.temperature, share))
-        .flatten();
+    let mixed = if share > 0.0 {
+        let mixed = frames.clone().mixed(system.temperature, share);
+        Some(mixed.context("training.hotter asks for hotter frames, and the simulation has none")?)
+    } else {
+        None
+    };
     let checkpoint = training::Job {
         system,
         config: &learning.experiment,

@@ -25,7 +25,6 @@ use crate::Points;
 use crate::distances::Standard;
 use crate::dual::Dual;
 use crate::flex::is_ours;
-use crate::matrix::Matrix;
 use crate::simd::Real;
 pub(super) use forward::forward as values;
 #[cfg(feature = "gpu")]
@@ -87,11 +86,6 @@ pub(super) struct Weights<'a, T> {
     pub coordinate_bias: &'a [T],
     /// `W_x`, `[width, channels]`.
     pub weight: &'a [T],
-}
-
-/// A square map of features.
-pub(super) fn square_map<T>(numbers: &[T], width: usize) -> Matrix<'_, T> {
-    Matrix::new(numbers, [width, width], width)
 }
 
 /// What a step is made of.

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 
 use super::Egnn;
-use super::edge::{Weights, add, square_map};
+use super::edge::{Weights, add};
 use super::layer::{Layer, NodeUpdate, PairTerms};
 use crate::Points;
 use crate::context::Context;
@@ -102,7 +102,7 @@ impl<T: Real> Map<T> {
             Old::Kept,
             factor,
             Matrix::new(x, [x.len() / width, width], width),
-            square_map(&self.weight, width),
+            Matrix::square(&self.weight, width),
         );
     }
 

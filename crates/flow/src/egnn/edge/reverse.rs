@@ -3,7 +3,7 @@
 use super::stage::{Order, Stage};
 use super::tile::{Tile, add, add_scaled, dot, evaluate};
 use super::walk::{Halves, Walk};
-use super::{Inputs, Messages, Sizes, square_map, zero};
+use super::{Inputs, Messages, Sizes, zero};
 use crate::matrix::{Matrix, Old, Target, multiply};
 use crate::simd::{Kernel, Real, run};
 
@@ -203,7 +203,7 @@ fn through_layers<T: Real>(
         let target = Target::new(&mut *maps.target, width);
         multiply(target, Old::Kept, one, before.transposed(), here);
         let target = Target::new(&mut bars.next, width);
-        let map = square_map(maps.map, width).transposed();
+        let map = Matrix::square(maps.map, width).transposed();
         multiply(target, Old::Replaced, one, here, map);
         std::mem::swap(&mut bars.here, &mut bars.next);
     };
